@@ -1,0 +1,134 @@
+"""Every feature, once: grain, window, type, meaning of null and how a model takes it in."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from recsys import columns as c
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grain:
+    """What one row of a feature table describes; `as_of_date` joins the key."""
+
+    name: str
+    key: tuple[str, ...]
+
+
+USER = Grain(name="user", key=(c.USER_ID,))
+USER_CATEGORY = Grain(name="user_category", key=(c.USER_ID, c.CATEGORY))
+ITEM = Grain(name="item", key=(c.ITEM_ID,))
+USER_ITEM = Grain(name="user_item", key=(c.USER_ID, c.ITEM_ID))
+CONTEXT = Grain(name="context", key=(c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR))
+STORE_ITEM = Grain(name="store_item", key=(c.STORE_ID, c.ITEM_ID))
+GRAINS = (USER, USER_CATEGORY, ITEM, USER_ITEM, CONTEXT, STORE_ITEM)
+
+Transform = Literal["log1p", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """`default` stands where the grain has no row or the value is null; null always means "never seen in the window"."""
+
+    name: str
+    grain: str
+    type: str
+    comment: str
+    window_days: int | None = None
+    is_model_input: bool = True
+    default: float = 0.0
+    transform: Transform = "log1p"
+
+    @property
+    def input_type(self) -> str:
+        return "float"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdInput:
+    """A dense index that the model embeds; -1 where the id has no index yet."""
+
+    name: str
+    comment: str
+    input_type: str = "int"
+
+
+def _window_days(name: str) -> int | None:
+    window = re.search(r"_(\d+)d$", name)
+    return int(window.group(1)) if window else None
+
+
+def _feature(  # noqa: PLR0913  # one line of the catalogue holds all of a feature
+    grain: Grain,
+    name: str,
+    type_: str,
+    comment: str,
+    *,
+    is_model_input: bool = True,
+    default: float = 0.0,
+    transform: Transform = "log1p",
+) -> Feature:
+    return Feature(
+        name=name,
+        grain=grain.name,
+        type=type_,
+        comment=comment,
+        window_days=_window_days(name),
+        is_model_input=is_model_input,
+        default=default,
+        transform=transform,
+    )
+
+
+# Longer than any window, so that "never" reads as "longer ago than we look".
+NEVER_DAYS = 730.0
+
+FEATURES: tuple[Feature, ...] = (
+    _feature(USER, c.USER_PURCHASES_7D, "bigint", "Lines bought in the last 7 days"),
+    _feature(USER, c.USER_PURCHASES_28D, "bigint", "Lines bought in the last 28 days"),
+    _feature(USER, c.USER_PURCHASES_91D, "bigint", "Lines bought in the last 91 days"),
+    _feature(USER, c.USER_BASKETS_28D, "bigint", "Baskets in the last 28 days"),
+    _feature(USER, c.USER_BASKETS_91D, "bigint", "Baskets in the last 91 days"),
+    _feature(USER, c.USER_SPEND_CENTS_28D, "bigint", "Spent in the last 28 days, in cents"),
+    _feature(USER, c.USER_SPEND_CENTS_91D, "bigint", "Spent in the last 91 days, in cents"),
+    _feature(USER, c.USER_MEAN_SPEND_CENTS_91D, "double", "Mean spent a basket in the last 91 days, in cents; null without a basket"),
+    _feature(USER, c.USER_BASKET_ITEMS_91D, "double", "Mean lines a basket in the last 91 days; null without a basket"),
+    _feature(USER, c.USER_RECENCY_DAYS, "int", "Days from the last purchase to the cut-off, 1 for the day before it", default=NEVER_DAYS),
+    _feature(USER, c.USER_HEAT_28D, "double", "Lines bought, each halved every 28 days of age"),
+    _feature(USER, c.USER_HEAT_91D, "double", "Lines bought, each halved every 91 days of age"),
+    _feature(USER, c.USER_MAIN_STORE_ID, "string", "Store with most baskets in the last 365 days, the smallest id at a tie; null without a store", is_model_input=False),
+    _feature(USER, c.USER_USUAL_WEEKDAY, "int", "Local weekday with most baskets in the last 365 days, the earliest at a tie; null without a purchase", is_model_input=False),
+    _feature(USER, c.USER_USUAL_HOUR, "int", "Local hour with most baskets in the last 365 days, the earliest at a tie; null without a purchase", transform="none"),
+    _feature(USER_CATEGORY, c.USER_CATEGORY_PURCHASES_91D, "bigint", "Lines of this category bought in the last 91 days"),
+    _feature(USER_CATEGORY, c.USER_CATEGORY_SHARE_91D, "double", "Share of the user's lines of the last 91 days that are of this category", transform="none"),
+    _feature(ITEM, c.ITEM_PRICE_CENTS_91D, "double", "Mean price of one unit in the last 91 days, in cents; null when not sold"),
+    _feature(ITEM, c.ITEM_PURCHASES_7D, "bigint", "Lines sold in the last 7 days"),
+    _feature(ITEM, c.ITEM_PURCHASES_28D, "bigint", "Lines sold in the last 28 days"),
+    _feature(ITEM, c.ITEM_PURCHASES_91D, "bigint", "Lines sold in the last 91 days"),
+    _feature(ITEM, c.ITEM_BUYERS_28D, "bigint", "Users who bought it in the last 28 days"),
+    _feature(ITEM, c.ITEM_BUYERS_91D, "bigint", "Users who bought it in the last 91 days"),
+    _feature(ITEM, c.ITEM_REPEAT_RATE_91D, "double", "Share of its buyers of the last 91 days who bought it on two days or more; null without a buyer", transform="none"),
+    _feature(ITEM, c.ITEM_CATEGORY_RANK_28D, "int", "Rank by buyers of the last 28 days within its category, from 1; null without a category or a buyer", default=10_000.0),
+    _feature(USER_ITEM, c.USER_ITEM_PURCHASES_28D, "bigint", "Days on which the user bought the item, last 28 days"),
+    _feature(USER_ITEM, c.USER_ITEM_PURCHASES_91D, "bigint", "Days on which the user bought the item, last 91 days"),
+    _feature(USER_ITEM, c.USER_ITEM_PURCHASES_365D, "bigint", "Days on which the user bought the item, last 365 days"),
+    _feature(USER_ITEM, c.USER_ITEM_RECENCY_DAYS, "int", "Days from the user's last purchase of the item to the cut-off", default=NEVER_DAYS),
+    _feature(USER_ITEM, c.USER_ITEM_MEAN_GAP_DAYS, "double", "Mean days between the user's purchase days of the item, last 365 days; null below two", default=NEVER_DAYS),
+    _feature(CONTEXT, c.CONTEXT_PURCHASE_SHARE_91D, "double", "Share of the store's lines of the last 91 days that fall in this weekday and hour", transform="none"),
+    _feature(CONTEXT, c.CONTEXT_BASKET_CENTS_91D, "double", "Mean spent a basket in this store, weekday and hour, last 91 days, in cents; null without a basket"),
+    _feature(STORE_ITEM, c.STORE_ITEM_DISPLAY_DAYS_7D, "int", "Days of the last 7 on which the item stood on a display in the store"),
+    _feature(STORE_ITEM, c.STORE_ITEM_MAIL_DAYS_7D, "int", "Days of the last 7 on which the store's mailer showed the item"),
+)  # fmt: skip
+
+NUMERIC_INPUTS: tuple[Feature, ...] = tuple(f for f in FEATURES if f.is_model_input)
+ID_INPUTS: tuple[IdInput, ...] = (
+    IdInput(name=c.USER_IDX, comment="Dense index of the user in ids.users; -1 when it has none"),
+    IdInput(name=c.ITEM_IDX, comment="Dense index of the item in ids.items; -1 when it has none"),
+    IdInput(name=c.CATEGORY_IDX, comment="Dense index of the item's category in ids.categories; -1 without one"),
+)
+MODEL_INPUTS: tuple[Feature | IdInput, ...] = (*ID_INPUTS, *NUMERIC_INPUTS)
+
+
+def features_of(grain: Grain) -> tuple[Feature, ...]:
+    """In catalogue order, which is the column order of the grain's table."""
+    return tuple(f for f in FEATURES if f.grain == grain.name)

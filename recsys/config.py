@@ -1,0 +1,283 @@
+"""Typed, frozen configuration: YAML files, later wins, then `--set stage.key=value`; unknown keys are errors.
+
+Each key stands in two places: its field here and its commented line in conf/base.yaml, which holds the default.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+
+from recsys.errors import ConfigError
+
+CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
+BASE_FILE = "base.yaml"
+
+Section = TypeVar("Section")
+
+
+def _require_range(section: object, key: str, low: float, high: float = float("inf")) -> None:
+    value = getattr(section, key)
+    if not low <= value <= high:
+        name = _SECTION_NAMES[type(section)]
+        expected = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
+        raise ConfigError(f"{name}.{key} must be {expected}, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LakeConfig:
+    """See conf/base.yaml for the meaning of each key of each section."""
+
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkConfig:
+    master: str
+    driver_memory: str
+    shuffle_partitions: int
+    settings: dict[str, str]
+
+    def __post_init__(self) -> None:
+        _require_range(self, "shuffle_partitions", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    name: str
+    input: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanConfig:
+    max_quantity: float
+    max_amount_cents: int
+    first_event_date: str
+
+    def __post_init__(self) -> None:
+        _require_range(self, "max_quantity", 1)
+        _require_range(self, "max_amount_cents", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamplesConfig:
+    label_days: int
+    train_windows: int
+    negatives_per_positive: int
+    row_groups: int
+
+    def __post_init__(self) -> None:
+        _require_range(self, "label_days", 1, 365)
+        _require_range(self, "train_windows", 1, 52)
+        _require_range(self, "negatives_per_positive", 1, 10_000)
+        _require_range(self, "row_groups", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidatesConfig:
+    own_items: int
+    category_items: int
+    popular_items: int
+
+    def __post_init__(self) -> None:
+        for key in ("own_items", "category_items", "popular_items"):
+            _require_range(self, key, 0, 100_000)
+        if self.own_items + self.category_items + self.popular_items == 0:
+            raise ConfigError("candidates: all three quotas are 0; give at least one a positive number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    model: str
+    workers: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    device: str
+    threads_per_worker: int
+    shuffle_buffer_rows: int
+    start_timeout_s: int
+
+    def __post_init__(self) -> None:
+        _require_range(self, "workers", 1, 4096)
+        _require_range(self, "epochs", 1)
+        _require_range(self, "batch_size", 1)
+        _require_range(self, "learning_rate", 1e-9, 100)
+        _require_range(self, "weight_decay", 0)
+        _require_range(self, "threads_per_worker", 1)
+        _require_range(self, "shuffle_buffer_rows", 1)
+        _require_range(self, "start_timeout_s", 1)
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"train.device must be auto, cpu or cuda, got {self.device!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    k: int
+    popular_window_days: int
+    bootstrap_samples: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _require_range(self, "k", 1, 1000)
+        _require_range(self, "bootstrap_samples", 100)
+        if self.popular_window_days not in (28, 91):
+            raise ConfigError(
+                "evaluation.popular_window_days must be 28 or 91 (the windows of the item features), "
+                f"got {self.popular_window_days}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    top_n: int
+    scene: str
+    batch_rows: int
+
+    def __post_init__(self) -> None:
+        _require_range(self, "top_n", 1, 1000)
+        _require_range(self, "batch_rows", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    uri: str | None
+    experiment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    lake: LakeConfig
+    spark: SparkConfig
+    source: SourceConfig
+    clean: CleanConfig
+    candidates: CandidatesConfig
+    examples: ExamplesConfig
+    train: TrainConfig
+    evaluation: EvaluationConfig
+    score: ScoreConfig
+    tracking: TrackingConfig
+
+    def settings_of(self, sections: Sequence[str]) -> dict[str, Any]:
+        """The named sections as plain data: what a stage's fingerprint hashes."""
+        return {name: dataclasses.asdict(getattr(self, name)) for name in sections}
+
+
+_SECTION_NAMES: dict[type, str] = {cast(type, hint): name for name, hint in typing.get_type_hints(Config).items()}
+
+
+def load_config(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> Config:
+    """`files` are laid over conf/base.yaml in order, then `overrides` of the form `section.key=value`.
+
+    Raises ConfigError for an unknown section or key, a wrong type or a value out of range.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for file in [_base_file(files), *map(Path, files)]:
+        _merge(merged, load_yaml(file), where=str(file))
+    for override in overrides:
+        _merge(merged, _parse_override(override), where=f"--set {override}")
+    sections = {name: _build(cls, merged[name], name) for cls, name in _SECTION_NAMES.items()}
+    return Config(**sections)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the configuration file {path}: {error.strerror}; give an existing YAML file"
+        ) from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold sections with keys, found {type(data).__name__}")
+    return data
+
+
+def build_section(cls: type[Section], values: Mapping[str, Any], where: str) -> Section:
+    """A frozen dataclass from plain data, nested dataclasses and lists of them included."""
+    return cast(Section, _build(cls, values, where))
+
+
+def _base_file(files: Sequence[str | Path]) -> Path:
+    """The first configuration file's own folder wins, so that a cluster needs no checkout."""
+    beside = [Path(file).parent / BASE_FILE for file in files[:1]]
+    return next((path for path in beside if path.is_file()), CONF_FOLDER / BASE_FILE)
+
+
+def _merge(merged: dict[str, dict[str, Any]], new: Mapping[str, Any], where: str) -> None:
+    known = list(_SECTION_NAMES.values())
+    for section, values in new.items():
+        if section not in known:
+            raise ConfigError(f"{where}: unknown section {section!r}; known sections: {known}")
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: section {section!r} must hold keys, found {values!r}")
+        merged.setdefault(section, {}).update(values)
+
+
+def _parse_override(override: str) -> dict[str, dict[str, Any]]:
+    path, separator, text = override.partition("=")
+    section, dot, key = path.partition(".")
+    if not (separator and dot and key):
+        raise ConfigError(f"--set takes section.key=value, got {override!r}")
+    return {section: {key: yaml.safe_load(text)}}
+
+
+def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ConfigError(f"unknown keys in {where!r}: {unknown}; known keys: {sorted(hints)}")
+    required = [f.name for f in dataclasses.fields(cls) if _is_required(f)]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ConfigError(f"{where!r} lacks {missing}; it has {sorted(values)}")
+    return cls(**{name: _typed(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _is_required(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _typed(_without_none(arguments), value, where)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(cast(type, hint), value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_typed(arguments[0], entry, f"{where}[{i}]") for i, entry in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {str(key): _typed(arguments[1], entry, f"{where}.{key}") for key, entry in value.items()}
+    return _scalar(hint, value, where)
+
+
+def _without_none(arguments: tuple[Any, ...]) -> Any:
+    return next(argument for argument in arguments if argument is not type(None))
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # YAML 1.1 reads 1e-3 as text.
+    if hint is float and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    is_bool_for_number = isinstance(value, bool) and hint is not bool
+    if not isinstance(hint, type) or not isinstance(value, hint) or is_bool_for_number:
+        expected = getattr(hint, "__name__", str(hint))
+        raise ConfigError(f"{where} must be of type {expected}, got {value!r} ({type(value).__name__})")
+    return value

@@ -1,0 +1,1 @@
+"""Small DataFrame helpers that stages share; they read and write nothing."""

@@ -1,0 +1,71 @@
+"""The record of runs, ops.runs: what ran, from which versions, to which versions, with which figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.lake.store import Lake
+from recsys.tables import RUNS, Table
+
+
+def record(  # noqa: PLR0913  # the columns of one row
+    lake: Lake,
+    stage: str,
+    run_date: date | None,
+    run_id: str,
+    seconds: float,
+    versions: Mapping[str, int],
+    figures: Mapping[str, Any],
+) -> None:
+    """Replaces the record of this stage and date."""
+    now = datetime.now(tz=UTC)
+    row = (
+        stage,
+        run_date,
+        run_id,
+        run_id,
+        now,
+        seconds,
+        int(figures.get(c.ROWS, 0)),
+        dict(versions),
+        json.dumps(dict(figures)),
+    )
+    schema = ", ".join(f"{column.name} {column.type}" for column in RUNS.columns)
+    rows = lake.spark.createDataFrame([row], schema)
+    lake.overwrite(RUNS, rows, where=f"{c.STAGE} = '{stage}' AND {c.RUN_DATE} <=> {_sql_date(run_date)}")
+
+
+def standing_run(
+    lake: Lake, stage: str, run_date: date | None, fingerprint: str, writes: Sequence[Table]
+) -> dict[str, Any] | None:
+    """The figures of the last run where it had this fingerprint and its tables are still as it left them."""
+    if not lake.exists(RUNS):
+        return None
+    last = _runs_of(lake, stage).where(F.expr(f"{c.RUN_DATE} <=> {_sql_date(run_date)}")).first()
+    if last is None or last[c.FINGERPRINT] != fingerprint:
+        return None
+    now = lake.versions(writes)
+    is_standing = all(last[c.VERSIONS].get(table.name) == now.get(table.name) for table in writes)
+    return dict(json.loads(last[c.FIGURES])) if is_standing else None
+
+
+def newest_figures(lake: Lake, stage: str, not_after: date) -> dict[str, Any] | None:
+    """Figures of the newest run of a stage for `not_after` or an earlier day."""
+    if not lake.exists(RUNS):
+        return None
+    past = _runs_of(lake, stage).where(F.col(c.RUN_DATE) <= F.lit(not_after))
+    newest = past.orderBy(F.desc(c.RUN_DATE)).first()
+    return None if newest is None else dict(json.loads(newest[c.FIGURES]))
+
+
+def _runs_of(lake: Lake, stage: str) -> DataFrame:
+    return lake.read(RUNS).where(F.col(c.STAGE) == stage)
+
+
+def _sql_date(day: date | None) -> str:
+    return "NULL" if day is None else f"DATE'{day.isoformat()}'"

@@ -1,0 +1,100 @@
+"""Spark sessions with Delta Lake, UTC and deterministic settings."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from recsys.config import SparkConfig
+from recsys.errors import EnvironmentProblem
+
+NEEDED_JAVA = 17
+
+_FIXED = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
+    "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.partitionOverwriteMode": "static",
+}
+_DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.log.level": "ERROR",
+}
+
+
+def require_java() -> None:
+    """Raises EnvironmentProblem unless a Java of the needed version is found as Spark will look for it."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    if shutil.which(java) is None:
+        raise EnvironmentProblem(
+            f"no Java: {java!r} does not exist; Spark needs Java {NEEDED_JAVA}. Cure: "
+            "`make setup`, or `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME"
+        )
+    found = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = _major_version(found)
+    if version is None or version < NEEDED_JAVA:
+        first = found.splitlines()[0] if found else "no answer"
+        raise EnvironmentProblem(
+            f"Java {NEEDED_JAVA} or newer is needed, {java!r} says {first!r}. Cure: set JAVA_HOME to a newer one"
+        )
+
+
+def _major_version(banner: str) -> int | None:
+    quoted = banner.split('"')
+    major = quoted[1].split(".")[0] if len(quoted) > 1 else ""
+    return int(major) if major.isdigit() else None
+
+
+def build_session(app_name: str, config: SparkConfig) -> SparkSession:
+    """Starts a session, or joins the one that spark-submit or a test has started."""
+    require_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    # Arrow and petastorm load their own pools; one thread a task keeps tasks from fighting over cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    builder = SparkSession.builder.appName(app_name)
+    if not _is_submitted():
+        builder = builder.master(config.master).config("spark.driver.memory", config.driver_memory)
+        builder = builder.config("spark.driver.host", "localhost").config("spark.driver.bindAddress", "127.0.0.1")
+    settings = {
+        **_DEFAULTS,
+        "spark.sql.shuffle.partitions": str(config.shuffle_partitions),
+        **config.settings,
+        **_FIXED,
+    }
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return _started(builder)
+
+
+def _started(builder: SparkSession.Builder) -> SparkSession:
+    try:
+        return builder.getOrCreate()
+    except Exception as error:
+        if "BindException" in str(error) or isinstance(error, socket.error):
+            raise EnvironmentProblem(
+                f"a port that Spark was told to use is taken: {_first_line(error)}. Cure: free it, or give another "
+                "spark.driver.port / spark.ui.port (0 takes any free one)"
+            ) from error
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if "BindException" in line), str(error).splitlines()[0])
+
+
+def _is_submitted() -> bool:
+    """spark-submit starts the JVM first and names its port to Python."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ

@@ -1,0 +1,110 @@
+"""Reads and writes the tables of a lake: one atomic Delta commit a write, versions that can be pinned."""
+
+import logging
+from collections.abc import Iterable
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys.errors import InputError, SchemaError
+from recsys.tables import Table
+
+logger = logging.getLogger(__name__)
+
+
+class Lake:
+    """A root URI under which each table lies at `<root>/<schema>/<table>`."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    def path(self, table: Table) -> str:
+        return f"{self.root}/{table.name.replace('.', '/')}"
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def version(self, table: Table) -> int | None:
+        """The newest version, or None where the table does not exist."""
+        if not self.exists(table):
+            return None
+        newest = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
+        return None if newest is None else int(newest["version"])
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table, or one pinned version of it. Raises InputError where there is none yet."""
+        if not self.exists(table):
+            raise InputError(
+                f"table {table.name} does not exist in the lake {self.root}; run the job that writes it first "
+                "(jobs/README.md says which), or check lake.root"
+            )
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def overwrite(self, table: Table, rows: DataFrame, where: str | None = None) -> int:
+        """Replaces the table, or only the rows that `where` names, in one commit; returns the new version.
+
+        Raises SchemaError before anything is written when `rows` lacks a column or has another type.
+        """
+        writer = conformed(rows, table).write.format("delta").mode("overwrite")
+        if where is None:
+            writer = writer.option("overwriteSchema", "true")
+        elif self.exists(table):
+            self._require_same_schema(table)
+            writer = writer.option("replaceWhere", where)
+        if table.partition_by:
+            writer = writer.partitionBy(*table.partition_by)
+        writer.save(self.path(table))
+        return self._written_version(table)
+
+    def append(self, table: Table, rows: DataFrame) -> int:
+        conformed(rows, table).write.format("delta").mode("append").save(self.path(table))
+        return self._written_version(table)
+
+    def restore(self, table: Table, version: int) -> None:
+        """Takes a table back to an earlier version, as a new commit."""
+        DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(version)
+
+    def versions(self, tables: Iterable[Table]) -> dict[str, int]:
+        """Newest version by table name, of those that exist."""
+        found = ((table.name, self.version(table)) for table in tables)
+        return {name: version for name, version in found if version is not None}
+
+    def _written_version(self, table: Table) -> int:
+        version = self.version(table)
+        assert version is not None, f"{table.name} was written a moment ago"
+        logger.info("wrote %s version %d", table.name, version)
+        return version
+
+    def _require_same_schema(self, table: Table) -> None:
+        found = _types(self.read(table))
+        expected = {column.name: column.type for column in table.columns}
+        if found != expected:
+            difference = sorted(set(found.items()) ^ set(expected.items()))
+            raise SchemaError(
+                f"table {table.name} at {self.path(table)} was written with other columns: {difference} differ. "
+                "Cure: use a new lake.root, or drop the table and run its job again"
+            )
+
+
+def conformed(rows: DataFrame, table: Table) -> DataFrame:
+    """The table's columns in its order, with their comments. Raises SchemaError on a missing column or other type."""
+    found = _types(rows)
+    wrong = [
+        f"{column.name}: expected {column.type}, found {found.get(column.name, 'nothing')}"
+        for column in table.columns
+        if found.get(column.name) != column.type
+    ]
+    if wrong:
+        raise SchemaError(f"rows for {table.name} do not fit it: {'; '.join(wrong)}")
+    return rows.select(
+        *(F.col(column.name).alias(column.name, metadata={"comment": column.comment}) for column in table.columns)
+    )
+
+
+def _types(rows: DataFrame) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in rows.schema.fields}

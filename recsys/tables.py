@@ -1,0 +1,254 @@
+"""Every table of the lake, once: name, key, partition, columns with the comments that analysts read in Delta."""
+
+from dataclasses import dataclass
+
+from recsys import catalog
+from recsys import columns as c
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column: its Spark SQL type and the comment that lands in the Delta table."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partition_by: tuple[str, ...] = ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+def _columns(*rows: tuple[str, str, str]) -> tuple[Column, ...]:
+    return tuple(Column(name=name, type=type_, comment=comment) for name, type_, comment in rows)
+
+
+_USER = (c.USER_ID, "string", "User as the shop's log names it")
+_ITEM = (c.ITEM_ID, "string", "Item as the shop's log names it")
+_STORE = (c.STORE_ID, "string", "Store (or country) of the sale; null where the log has none")
+_SOURCE_FILE = (c.SOURCE_FILE, "string", "File of the raw row, relative to the input folder")
+_SOURCE_ROW = (c.SOURCE_ROW, "bigint", "Record number within the file, from 1, header not counted")
+_AS_OF = (c.AS_OF_DATE, "date", "Knowledge cut-off: only events before this day (UTC) are counted")
+_RUN_DATE = (c.RUN_DATE, "date", "Day the job ran for")
+_RUN_ID = (c.RUN_ID, "string", "Run that wrote the row; joins ops.runs")
+_MODEL_NAME = (c.MODEL_NAME, "string", "Registered model; null for a baseline")
+_MODEL_VERSION = (c.MODEL_VERSION, "int", "Version of the registered model; null for a baseline")
+
+EVENTS = Table(
+    name="clean.events",
+    key=(c.SOURCE_FILE, c.SOURCE_ROW),
+    partition_by=(c.EVENT_DATE,),
+    columns=_columns(
+        _USER,
+        _ITEM,
+        (c.EVENT_TYPE, "string", "impression, view, cart or purchase"),
+        (c.EVENT_TS, "timestamp", "Instant of the event, UTC"),
+        (c.EVENT_DATE, "date", "UTC day of event_ts"),
+        (c.LOCAL_HOUR, "int", "Hour 0-23 on the shop's clock"),
+        (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
+        (c.BASKET_ID, "string", "Basket or invoice; null where the log has none"),
+        _STORE,
+        (c.QUANTITY, "double", "Units bought; null for events without a quantity"),
+        (c.AMOUNT_CENTS, "bigint", "Paid for the line, in hundredths of the shop's currency"),
+        _SOURCE_FILE,
+        _SOURCE_ROW,
+    ),
+)
+
+ITEMS = Table(
+    name="clean.items",
+    key=(c.ITEM_ID,),
+    columns=_columns(
+        _ITEM,
+        (c.NAME, "string", "Name shown to people; null where the log has none"),
+        (c.DEPARTMENT, "string", "Coarse group; null where the log has none"),
+        (c.CATEGORY, "string", "Fine group; null where the log has none"),
+        (c.BRAND, "string", "Brand; null where the log has none"),
+        (c.IS_ELIGIBLE, "boolean", "May be recommended; false for fees, coupons, fuel and the like"),
+    ),
+)
+
+USERS = Table(
+    name="clean.users",
+    key=(c.USER_ID,),
+    columns=_columns(
+        _USER,
+        (c.IS_OPTED_OUT, "boolean", "Asked not to be served; false where the log does not say"),
+        (c.ATTRIBUTES, "map<string,string>", "Further user data under the log's own names; may be empty"),
+    ),
+)
+
+PROMOTIONS = Table(
+    name="clean.promotions",
+    key=(c.STORE_ID, c.ITEM_ID, c.STARTS_ON),
+    columns=_columns(
+        _STORE,
+        _ITEM,
+        (c.STARTS_ON, "date", "First local day of the promotion"),
+        (c.ENDS_BEFORE, "date", "First local day after it"),
+        (c.IS_DISPLAYED, "boolean", "Shown on a display in the store"),
+        (c.IS_MAILED, "boolean", "Shown in the mailer"),
+    ),
+)
+
+QUARANTINE = Table(
+    name="clean.quarantine",
+    key=(c.SOURCE_TABLE, c.SOURCE_FILE, c.SOURCE_ROW),
+    partition_by=(c.SOURCE_TABLE,),
+    columns=_columns(
+        (c.SOURCE_TABLE, "string", "events, items, users or promotions: the table the row was read for"),
+        _SOURCE_FILE,
+        _SOURCE_ROW,
+        (c.REASONS, "array<string>", "Every rule that the row broke, sorted"),
+        (c.RAW, "string", "The raw record as JSON text"),
+    ),
+)
+
+QUALITY = Table(
+    name="ops.quality",
+    key=(c.SOURCE_TABLE, c.SOURCE_FILE),
+    columns=_columns(
+        (c.SOURCE_TABLE, "string", "events, items, users or promotions"),
+        _SOURCE_FILE,
+        (c.ROWS_READ, "bigint", "Records in the file"),
+        (c.ROWS_KEPT, "bigint", "Rows that reached the clean table"),
+        (c.ROWS_QUARANTINED, "bigint", "Rows in clean.quarantine that are not duplicates"),
+        (c.ROWS_DUPLICATE, "bigint", "Rows left out because an equal row or key was kept"),
+    ),
+)
+
+USER_IDS = Table(
+    name="ids.users",
+    key=(c.USER_ID,),
+    columns=_columns(_USER, (c.USER_IDX, "int", "Dense index from 0; never changes")),
+)
+
+ITEM_IDS = Table(
+    name="ids.items",
+    key=(c.ITEM_ID,),
+    columns=_columns(_ITEM, (c.ITEM_IDX, "int", "Dense index from 0; never changes")),
+)
+
+CATEGORY_IDS = Table(
+    name="ids.categories",
+    key=(c.CATEGORY,),
+    columns=_columns(
+        (c.CATEGORY, "string", "Category as clean.items names it"),
+        (c.CATEGORY_IDX, "int", "Dense index from 0; never changes"),
+    ),
+)
+
+
+def _feature_table(grain: catalog.Grain) -> Table:
+    key_columns = {
+        c.USER_ID: _USER,
+        c.ITEM_ID: _ITEM,
+        c.STORE_ID: _STORE,
+        c.CATEGORY: (c.CATEGORY, "string", "Category as clean.items names it"),
+        c.LOCAL_WEEKDAY: (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
+        c.LOCAL_HOUR: (c.LOCAL_HOUR, "int", "Hour 0-23 on the shop's clock"),
+    }
+    features = [(f.name, f.type, f.comment) for f in catalog.FEATURES if f.grain == grain.name]
+    return Table(
+        name=f"features.{grain.name}",
+        key=(*grain.key, c.AS_OF_DATE),
+        partition_by=(c.AS_OF_DATE,),
+        columns=_columns(*(key_columns[name] for name in grain.key), _AS_OF, *features),
+    )
+
+
+USER_FEATURES = _feature_table(catalog.USER)
+USER_CATEGORY_FEATURES = _feature_table(catalog.USER_CATEGORY)
+ITEM_FEATURES = _feature_table(catalog.ITEM)
+USER_ITEM_FEATURES = _feature_table(catalog.USER_ITEM)
+CONTEXT_FEATURES = _feature_table(catalog.CONTEXT)
+STORE_ITEM_FEATURES = _feature_table(catalog.STORE_ITEM)
+
+EXAMPLES = Table(
+    name="examples.pairs",
+    key=(c.SPLIT, c.AS_OF_DATE, c.USER_ID, c.ITEM_ID),
+    partition_by=(c.RUN_DATE, c.SPLIT),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SPLIT, "string", "train or validation"),
+        _AS_OF,
+        _USER,
+        _ITEM,
+        (c.LABEL, "float", "1 where the user bought the item in the label window, else 0"),
+        (c.EXAMPLE_KEY, "bigint", "Hash of split, cut-off, user and item: the order of the example files"),
+        *((f.name, f.input_type, f.comment) for f in catalog.MODEL_INPUTS),
+    ),
+)
+
+TOP_N = Table(
+    name="recs.top_n",
+    key=(c.RUN_DATE, c.SCENE, c.USER_ID, c.RANK),
+    partition_by=(c.RUN_DATE, c.SCENE),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCENE, "string", "Place the list is for: home"),
+        _USER,
+        (c.RANK, "int", "Position in the list, from 1"),
+        _ITEM,
+        (c.SCORE, "double", "The model's number; comparable within one model version only"),
+        (c.SOURCE, "string", "Where the candidate came from: own, category, popular"),
+        (c.REASON, "string", "Why, in a word: bought_before, favourite_category, popular_now"),
+        _MODEL_NAME,
+        _MODEL_VERSION,
+        _RUN_ID,
+    ),
+)
+
+METRICS = Table(
+    name="ops.metrics",
+    key=(c.RUN_DATE, c.SPLIT, c.LIST_KIND, c.RECOMMENDER, c.METRIC, c.K),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SPLIT, "string", "test"),
+        (c.LIST_KIND, "string", "repeats_allowed, or new_items_only: items the user had not bought"),
+        (c.RECOMMENDER, "string", "model, popular, personal; model-popular and the like for a difference"),
+        (c.METRIC, "string", "recall, precision, ndcg, map, mrr, hit_rate, coverage, candidate_recall"),
+        (c.K, "int", "List length the metric looks at; null for candidate_recall"),
+        (c.VALUE, "double", "Mean over users; for coverage the share of eligible items"),
+        (c.LOW, "double", "Lower end of the 95 % paired bootstrap interval; null but for differences"),
+        (c.HIGH, "double", "Upper end of it"),
+        (c.NUM_USERS, "bigint", "Users behind the figure: those with a purchase in the label window"),
+        _MODEL_NAME,
+        _MODEL_VERSION,
+        _RUN_ID,
+    ),
+)
+
+RUNS = Table(
+    name="ops.runs",
+    key=(c.STAGE, c.RUN_DATE),
+    partition_by=(c.STAGE,),
+    columns=_columns(
+        (c.STAGE, "string", "Job"),
+        _RUN_DATE,
+        _RUN_ID,
+        (c.FINGERPRINT, "string", "Hash of input versions, code and settings: equal means nothing to do"),
+        (c.FINISHED_TS, "timestamp", "When the stage ended, UTC"),
+        (c.SECONDS, "double", "Wall-clock seconds"),
+        (c.ROWS, "bigint", "Rows written to the stage's main table"),
+        (c.VERSIONS, "map<string,bigint>", "Delta version of each table read and written"),
+        (c.FIGURES, "string", "The job's figures as JSON"),
+    ),
+)
+
+ALL_TABLES: tuple[Table, ...] = (
+    EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, USER_IDS, ITEM_IDS, CATEGORY_IDS,
+    USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
+    STORE_ITEM_FEATURES, EXAMPLES, TOP_N, METRICS, RUNS,
+)  # fmt: skip
