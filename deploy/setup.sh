@@ -14,7 +14,7 @@ say() { printf '[setup] %s\n' "$*" >&2; }
 stop() { printf '[setup] stopped: %s\n' "$*" >&2; exit 2; }
 
 # What the environment is made from. Equal to the last finished set-up: nothing to do.
-wanted=$(cat "$here"/*.lock "$here"/*.sh "$here/jars.sha256" "$root/pyproject.toml" <(echo "$root") | sha256sum | cut -c1-32)
+wanted=$(cat "$here"/*.lock "$here"/*.sh "$here/jars.sha256" <(echo "$root") | sha256sum | cut -c1-32)
 java_works() { "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | grep -qE 'version "(1[7-9]|2[0-9])'; }
 if [ "$(cat "$state" 2>/dev/null)" = "$wanted" ] && java_works; then exit 0; fi
 
@@ -78,7 +78,11 @@ if ! (cd "$jars" && sha256sum --check --status "$here/jars.sha256" 2>/dev/null);
   rm -rf "$fetched"
 fi
 
-# spark-submit of this environment uses this environment's Python, whether or not it is activated.
+# spark-submit and spark-sql of this environment use its own Spark and Python, whether or not it is activated.
+rm -f "$venv/bin/find-spark-home"
+printf '#!/usr/bin/env bash\n# Written by deploy/setup.sh: the Spark of this environment.\nexport SPARK_HOME="${SPARK_HOME:-%s}"\n' \
+  "$(dirname "$jars")" >"$venv/bin/find-spark-home"
+chmod +x "$venv/bin/find-spark-home"
 mkdir -p "$jars/../conf"
 printf 'export PYSPARK_PYTHON="${PYSPARK_PYTHON:-%s}"\nexport PYSPARK_DRIVER_PYTHON="${PYSPARK_DRIVER_PYTHON:-%s}"\n' \
   "$venv/bin/python" "$venv/bin/python" >"$jars/../conf/spark-env.sh"
