@@ -1,0 +1,61 @@
+"""Raw log files, as conf/sources/<source.name>.yaml maps them, to clean tables, quarantine, counts and dense ids."""
+
+import sys
+
+from pyspark.sql import DataFrame
+
+from recsys import app, tables
+from recsys import columns as c
+from recsys.clean.log import CleanLog, Source, clean_log, open_source, require_readable, state
+from recsys.clean.quality import figures, quality_rows
+from recsys.clean.users import clean_users
+from recsys.frames.keys import new_ids
+from recsys.lake.store import Lake
+from recsys.tables import Table
+
+
+def source(run: app.Run) -> Source:
+    return open_source(run.spark, run.conf_folder, run.config.source)
+
+
+def run(run: app.Run) -> app.Figures:
+    try:
+        return write(run.lake, clean_log(run.spark, source(run), run.config.clean))
+    finally:
+        run.spark.catalog.clearCache()
+
+
+def write(lake: Lake, log: CleanLog) -> app.Figures:
+    lake.overwrite(tables.EVENTS, log.events.hint("rebalance", c.EVENT_DATE))
+    lake.overwrite(tables.ITEMS, log.items)
+    lake.overwrite(tables.USERS, clean_users(log.named_users, lake.read(tables.EVENTS)))
+    lake.overwrite(tables.PROMOTIONS, log.promotions)
+    lake.overwrite(tables.QUARANTINE, log.quarantine)
+    lake.overwrite(tables.QUALITY, quality_rows(lake.spark, log.counts))
+    items, users = lake.read(tables.ITEMS), lake.read(tables.USERS)
+    for table, rows in ((tables.USER_IDS, users), (tables.ITEM_IDS, items), (tables.CATEGORY_IDS, items)):
+        append_new_ids(lake, table, rows)
+    return figures(log.counts, log.reasons) | {"users": users.count()}
+
+
+def append_new_ids(lake: Lake, table: Table, rows: DataFrame) -> None:
+    key, idx = table.column_names
+    if not lake.exists(table):
+        lake.overwrite(table, new_ids(lake.spark.createDataFrame([], f"{key} string, {idx} int"), rows, key, idx))
+    elif not (added := new_ids(lake.read(table), rows, key, idx)).isEmpty():
+        lake.append(table, added)
+
+
+STAGE = app.Stage(
+    name="clean_logs",
+    reads=(),
+    writes=tuple(table for table in tables.ALL_TABLES if table.writer == "clean_logs"),
+    settings=("source", "clean"),
+    run=run,
+    check=lambda run: require_readable(source(run)),
+    inputs=lambda run: state(source(run)),
+    is_dated=False,
+)
+
+if __name__ == "__main__":
+    sys.exit(app.main(STAGE, __doc__))

@@ -1,0 +1,99 @@
+"""clean.events: one row an event, typed, on the shop's clock and in UTC."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.clean import values
+from recsys.clean.duplicates import Parted, part
+from recsys.clean.mapping import EventsMapping
+from recsys.clean.rules import (
+    AMOUNT_TEXT,
+    EVENTS,
+    IS_KNOWN_ITEM,
+    IS_KNOWN_USER,
+    IS_NUMBER_MISSING,
+    QUANTITY_TEXT,
+    TIME_TEXT,
+    with_reasons,
+)
+from recsys.clean.scans import CONTENT_HASH, IS_MALFORMED
+from recsys.config import CleanConfig
+from recsys.tables import EVENTS as TABLE
+
+
+def part_events(
+    records: DataFrame,
+    mapping: EventsMapping,
+    limits: CleanConfig,
+    *,
+    known_items: DataFrame,
+    known_users: DataFrame | None,
+) -> Parted:
+    """`known_users` is None where no file names all users: every user is known then."""
+    typed = typed_events(records, mapping)
+    linked = with_known(typed, known_items, c.ITEM_ID, IS_KNOWN_ITEM)
+    linked = with_known(linked, known_users, c.USER_ID, IS_KNOWN_USER)
+    return part(with_reasons(linked, EVENTS, limits), mapping.key)
+
+
+def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
+    """Every record, with null where a value is blank or cannot be read."""
+    quantity_text = values.mapped_text(mapping, c.QUANTITY)
+    amount_text = values.text(mapping.amount.column) if mapping.amount else F.lit(None).cast("string")
+    quantity = values.quantity(quantity_text)
+    amount = values.amount_cents(amount_text, mapping.amount, quantity) if mapping.amount else F.lit(None)
+    return records.select(
+        *(values.mapped_text(mapping, name) for name in (c.USER_ID, c.ITEM_ID, c.BASKET_ID, c.STORE_ID)),
+        event_type(mapping).alias(c.EVENT_TYPE),
+        values.text(mapping.time.column).alias(TIME_TEXT),
+        values.instant(values.text(mapping.time.column), mapping.time).alias(c.EVENT_TS),
+        quantity_text.alias(QUANTITY_TEXT),
+        quantity.cast("double").alias(c.QUANTITY),
+        amount_text.alias(AMOUNT_TEXT),
+        amount.cast("bigint").alias(c.AMOUNT_CENTS),
+        is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
+        *(IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW),
+    )
+
+
+def event_type(mapping: EventsMapping) -> Column:
+    """Ours for the log's; null where the mapping does not translate it."""
+    kind = mapping.event_type
+    if kind.column is None:
+        return F.lit(kind.constant)
+    found = values.text(kind.column)
+    translated = F.lit(None).cast("string")
+    for theirs, ours in kind.values.items():
+        translated = F.when(found == theirs, F.lit(ours)).otherwise(translated)
+    return translated
+
+
+def is_number_missing(mapping: EventsMapping, quantity_text: Column, amount_text: Column) -> Column:
+    """Only of a purchase, and only of numbers that every file must have."""
+    expected = {mapping.columns.get(c.QUANTITY): quantity_text}
+    if mapping.amount is not None:
+        expected[mapping.amount.column] = amount_text
+    missing = F.lit(False)
+    for column, found in expected.items():
+        if column is not None and column not in mapping.optional:
+            missing = missing | found.isNull()
+    return (event_type(mapping) == c.PURCHASE) & missing
+
+
+def with_known(events: DataFrame, known: DataFrame | None, key: str, name: str) -> DataFrame:
+    """Adds whether `known`, with one row a key, has the event's key."""
+    if known is None:
+        return events.withColumn(name, F.lit(True))
+    marked = known.select(key, F.lit(True).alias(name))
+    return events.join(marked, on=key, how="left").withColumn(name, F.coalesce(name, F.lit(False)))
+
+
+def clean_events(kept: DataFrame, local_time_zone: str) -> DataFrame:
+    local = F.from_utc_timestamp(c.EVENT_TS, local_time_zone)
+    return (
+        kept.withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
+        .withColumn(c.LOCAL_HOUR, F.hour(local))
+        .withColumn(c.LOCAL_WEEKDAY, F.weekday(local) + 1)
+        .select(*TABLE.column_names)
+    )

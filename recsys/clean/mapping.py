@@ -1,0 +1,306 @@
+"""Source mappings, conf/sources/<name>.yaml: how the files of one shop's log become tables. Typed and checked.
+
+conf/sources/online_retail.yaml and complete_journey.yaml show every key with a comment.
+"""
+
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from recsys import columns as c
+from recsys.config import build_section, load_yaml
+from recsys.errors import ConfigError, InputError
+
+FORMATS = ("csv", "json", "parquet")
+EVENT_TYPES = ("impression", "view", "cart", "purchase")
+UNITS = {"whole": 100, "hundredths": 1}
+UNIX_UNITS_PER_SECOND = {
+    "unix_seconds": 1,
+    "unix_milliseconds": 10**3,
+    "unix_microseconds": 10**6,
+    "unix_nanoseconds": 10**9,
+}
+ISO = "iso"
+PACKAGE_PREFIX = "package://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvOptions:
+    """`column_names`: for files without a header line; null: the first line of each file is its header."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "UTF-8"
+    column_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableMapping:
+    """What every table's mapping says. `optional` names source columns that a file may lack; they are null then."""
+
+    files: str
+    format: str
+    columns: dict[str, str]
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    optional: tuple[str, ...] = ()
+    integer_like: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_known("format", [self.format], FORMATS)
+        _require_known("columns", self.columns, (*self.needed(), *self.possible()))
+        _require_known("integer_like", self.integer_like, self.columns)
+        missing = [name for name in self.needed() if name not in self.columns]
+        if missing:
+            raise ConfigError(f"'columns' lacks {missing}; give each as our name: the source's column")
+
+    def needed(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def possible(self) -> tuple[str, ...]:
+        return ()
+
+    def source_columns(self) -> dict[str, str]:
+        """The line of the mapping that names it → source column."""
+        return {f"columns.{name}": source for name, source in self.columns.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeMapping:
+    """`format` is `iso`, a unix_… unit or a Spark pattern; `zone` is that of times written without an offset."""
+
+    column: str
+    format: str = ISO
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        _require_zone("time.zone", self.zone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventTypeMapping:
+    """Either one type for all rows, or a column whose values are translated."""
+
+    constant: str | None = None
+    column: str | None = None
+    values: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.constant is None) == (self.column is None):
+            raise ConfigError("event_type takes either 'constant', or 'column' with 'values'")
+        types = [self.constant] if self.constant is not None else list(self.values.values())
+        _require_known("event_type", types, EVENT_TYPES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmountMapping:
+    """`unit` whole: 2.5 is two and a half pounds; hundredths: 250 is. `multiply_by_quantity`: the price of one."""
+
+    column: str
+    unit: str
+    multiply_by_quantity: bool = False
+
+    def __post_init__(self) -> None:
+        _require_known("amount.unit", [self.unit], UNITS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagMapping:
+    """True unless the value is blank or one of `false_values`."""
+
+    column: str
+    false_values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeriodMapping:
+    """Either a week number, week 1 starting on `first_week_starts`, or two columns with ISO days."""
+
+    week: str | None = None
+    first_week_starts: str | None = None
+    starts_on: str | None = None
+    ends_before: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("week", "first_week_starts", "starts_on", "ends_before") if getattr(self, name)]
+        if given not in (["week", "first_week_starts"], ["starts_on", "ends_before"]):
+            raise ConfigError(
+                f"period takes either 'week' with 'first_week_starts', or 'starts_on' with 'ends_before'; found {given}"
+            )
+        if self.first_week_starts is not None:
+            _require_day("period.first_week_starts", self.first_week_starts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EligibleMapping:
+    """Items that may be recommended: none of the values in `exclude`, and each pattern of `matches` found."""
+
+    exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    matches: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsMapping(TableMapping):
+    """`key`: columns of ours that name one row; a second row with the same values is a key duplicate."""
+
+    time: TimeMapping
+    event_type: EventTypeMapping
+    amount: AmountMapping | None = None
+    key: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_known("key", self.key, (*self.columns, c.EVENT_TS, c.EVENT_TYPE))
+        if self.amount and self.amount.multiply_by_quantity and c.QUANTITY not in self.columns:
+            raise ConfigError("amount.multiply_by_quantity needs a column for 'quantity' under 'columns'")
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.USER_ID, c.ITEM_ID)
+
+    def possible(self) -> tuple[str, ...]:
+        return (c.BASKET_ID, c.STORE_ID, c.QUANTITY)
+
+    def source_columns(self) -> dict[str, str]:
+        more = {"time.column": self.time.column, "event_type.column": self.event_type.column}
+        amount = {"amount.column": self.amount.column} if self.amount else {}
+        return super().source_columns() | _given(more) | amount
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemsMapping(TableMapping):
+    """`is_repeated`: the files hold many rows an item, as event files do; the most frequent value of a column wins."""
+
+    eligible: EligibleMapping = field(default_factory=EligibleMapping)
+    is_repeated: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_known("eligible.exclude", self.eligible.exclude, self.columns)
+        _require_known("eligible.matches", self.eligible.matches, self.columns)
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.ITEM_ID,)
+
+    def possible(self) -> tuple[str, ...]:
+        return (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsersMapping(TableMapping):
+    """`is_complete`: whoever is not in these files is an unknown user; else the users of events are added."""
+
+    is_complete: bool
+    attributes: tuple[str, ...] = ()
+    is_opted_out: FlagMapping | None = None
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.USER_ID,)
+
+    def source_columns(self) -> dict[str, str]:
+        attributes = {f"attributes[{i}]": name for i, name in enumerate(self.attributes)}
+        opted_out = {"is_opted_out.column": self.is_opted_out.column} if self.is_opted_out else {}
+        return super().source_columns() | attributes | opted_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionsMapping(TableMapping):
+    """A flag that is not mapped is false."""
+
+    period: PeriodMapping
+    is_displayed: FlagMapping | None = None
+    is_mailed: FlagMapping | None = None
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.ITEM_ID, c.STORE_ID)
+
+    def source_columns(self) -> dict[str, str]:
+        days = {f"period.{name}": getattr(self.period, name) for name in ("week", "starts_on", "ends_before")}
+        flags = {
+            f"{name}.column": flag.column
+            for name, flag in ((c.IS_DISPLAYED, self.is_displayed), (c.IS_MAILED, self.is_mailed))
+            if flag
+        }
+        return super().source_columns() | _given(days) | flags
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceMapping:
+    """One shop's log. `note` is shown with its results; `input` is the folder when source.input gives none."""
+
+    note: str
+    local_time_zone: str
+    events: EventsMapping
+    items: ItemsMapping
+    users: UsersMapping | None = None
+    promotions: PromotionsMapping | None = None
+    input: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_zone("local_time_zone", self.local_time_zone)
+
+    @property
+    def tables(self) -> dict[str, TableMapping]:
+        """By source table, in the order in which they are read."""
+        found = {"items": self.items, "users": self.users, "promotions": self.promotions, "events": self.events}
+        return {name: table for name, table in found.items() if table is not None}
+
+
+def mapping_file(conf_folder: Path, name: str) -> Path:
+    """Raises ConfigError with the known names."""
+    file = conf_folder / "sources" / f"{name}.yaml"
+    if not file.is_file():
+        known = sorted(path.stem for path in (conf_folder / "sources").glob("*.yaml"))
+        raise ConfigError(f"source.name {name!r} is unknown: {file} does not exist; known sources: {known}")
+    return file
+
+
+def load_mapping(file: Path) -> SourceMapping:
+    """Raises ConfigError for an unknown key or a contradiction, naming the file."""
+    try:
+        return build_section(SourceMapping, load_yaml(file), where=file.name)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def input_folder(mapping: SourceMapping, given: str | None) -> str:
+    """`source.input`, or the mapping's own; `package://name/folder` is a folder inside an installed Python package."""
+    folder = given or mapping.input
+    if folder is None:
+        raise InputError("this source has no folder of its own; give one with --set source.input=<folder or URI>")
+    if not folder.startswith(PACKAGE_PREFIX):
+        return folder if "://" in folder else str(Path(folder).expanduser().resolve())
+    package, _, inner = folder.removeprefix(PACKAGE_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"the source lies inside the Python package {package!r}, which is not installed. "
+            f"Cure: pip install {package.replace('_', '-')}, or give another folder with --set source.input=<folder>"
+        )
+    return str(Path(spec.submodule_search_locations[0]) / inner)
+
+
+def _require_known(key: str, found: Iterable[str], known: Iterable[str]) -> None:
+    known = sorted(known)
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown names in {key!r}: {unknown}; known names: {known}")
+
+
+def _require_zone(key: str, name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"{key} must be a time zone such as Europe/London, got {name!r}") from error
+
+
+def _require_day(key: str, text: str) -> None:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f'{key} must be a day such as "2016-12-26", got {text!r}') from error
+
+
+def _given(columns: dict[str, str | None]) -> dict[str, str]:
+    return {key: column for key, column in columns.items() if column is not None}

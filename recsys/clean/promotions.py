@@ -1,0 +1,51 @@
+"""clean.promotions: one row an item that a store displayed or mailed, by first day."""
+
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.clean import values
+from recsys.clean.duplicates import Parted, part
+from recsys.clean.mapping import PeriodMapping, PromotionsMapping
+from recsys.clean.rules import PROMOTIONS, TIME_TEXT, with_reasons
+from recsys.clean.scans import CONTENT_HASH, IS_MALFORMED
+from recsys.config import CleanConfig
+from recsys.tables import PROMOTIONS as TABLE
+
+DAYS_A_WEEK = 7
+_LAST_WEEK = 5_200  # a hundred years
+
+
+def part_promotions(records: DataFrame, mapping: PromotionsMapping, limits: CleanConfig) -> Parted:
+    time_text, starts_on, ends_before = period(mapping.period)
+    typed = records.select(
+        *(values.mapped_text(mapping, name) for name in (c.STORE_ID, c.ITEM_ID)),
+        time_text.alias(TIME_TEXT),
+        starts_on.alias(c.STARTS_ON),
+        ends_before.alias(c.ENDS_BEFORE),
+        values.flag(mapping.is_displayed).alias(c.IS_DISPLAYED),
+        values.flag(mapping.is_mailed).alias(c.IS_MAILED),
+        *(IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW),
+    )
+    return part(with_reasons(typed, PROMOTIONS, limits), TABLE.key)
+
+
+def period(mapping: PeriodMapping) -> tuple[Column, Column, Column]:
+    """The text that says it, the first day and the day after the last."""
+    if mapping.week is None or mapping.first_week_starts is None:
+        starts_on, ends_before = values.text(str(mapping.starts_on)), values.text(str(mapping.ends_before))
+        return starts_on, values.day(starts_on), values.day(ends_before)
+    week_text = values.text(mapping.week)
+    number = week_text.try_cast("int")
+    week = F.when(number.between(1, _LAST_WEEK), number)
+    starts_on = F.date_add(F.lit(date.fromisoformat(mapping.first_week_starts)), (week - 1) * DAYS_A_WEEK)
+    return week_text, starts_on, F.date_add(starts_on, DAYS_A_WEEK)
+
+
+def clean_promotions(spark: SparkSession, kept: DataFrame | None) -> DataFrame:
+    """A table without rows where the source has no promotions."""
+    if kept is None:
+        return spark.createDataFrame([], ", ".join(f"{column.name} {column.type}" for column in TABLE.columns))
+    return kept.select(*TABLE.column_names)

@@ -1,0 +1,158 @@
+"""Rules that a raw row must keep to reach a clean table. A row that breaks some lies in quarantine with their names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.clean.scans import IS_MALFORMED
+from recsys.config import CleanConfig
+
+EVENTS = "events"
+ITEMS = "items"
+USERS = "users"
+PROMOTIONS = "promotions"
+
+# What rules look at besides the typed columns: the text that a value was read from, and what other tables know.
+TIME_TEXT = "time_text"
+QUANTITY_TEXT = "quantity_text"
+AMOUNT_TEXT = "amount_text"
+IS_NUMBER_MISSING = "is_number_missing"
+IS_KNOWN_ITEM = "is_known_item"
+IS_KNOWN_USER = "is_known_user"
+
+MALFORMED_ROW = "malformed_row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """`is_broken` is a column; where it is null the rule is kept."""
+
+    sentence: str
+    tables: tuple[str, ...]
+    is_broken: Callable[[CleanConfig], Column]
+
+
+def malformed_row(_: CleanConfig) -> Column:
+    return F.col(IS_MALFORMED)
+
+
+def missing_user(_: CleanConfig) -> Column:
+    return F.col(c.USER_ID).isNull()
+
+
+def missing_item(_: CleanConfig) -> Column:
+    return F.col(c.ITEM_ID).isNull()
+
+
+def missing_store(_: CleanConfig) -> Column:
+    return F.col(c.STORE_ID).isNull()
+
+
+def missing_time(_: CleanConfig) -> Column:
+    return F.col(TIME_TEXT).isNull()
+
+
+def bad_time(_: CleanConfig) -> Column:
+    return F.col(TIME_TEXT).isNotNull() & F.col(c.EVENT_TS).isNull()
+
+
+def bad_period(_: CleanConfig) -> Column:
+    is_unread = F.col(c.STARTS_ON).isNull() | F.col(c.ENDS_BEFORE).isNull()
+    return F.col(TIME_TEXT).isNotNull() & (is_unread | (F.col(c.ENDS_BEFORE) <= F.col(c.STARTS_ON)))
+
+
+def missing_number(_: CleanConfig) -> Column:
+    return F.col(IS_NUMBER_MISSING)
+
+
+def bad_number(_: CleanConfig) -> Column:
+    is_bad_quantity = F.col(QUANTITY_TEXT).isNotNull() & F.col(c.QUANTITY).isNull()
+    # An amount that is a unit price cannot be worked out without a quantity: that is the quantity's fault.
+    has_quantity = F.col(QUANTITY_TEXT).isNull() | F.col(c.QUANTITY).isNotNull()
+    is_bad_amount = F.col(AMOUNT_TEXT).isNotNull() & F.col(c.AMOUNT_CENTS).isNull() & has_quantity
+    return is_bad_quantity | is_bad_amount
+
+
+def quantity_out_of_range(limits: CleanConfig) -> Column:
+    return (F.col(c.QUANTITY) <= 0) | (F.col(c.QUANTITY) > limits.max_quantity)
+
+
+def amount_out_of_range(limits: CleanConfig) -> Column:
+    return (F.col(c.AMOUNT_CENTS) < 0) | (F.col(c.AMOUNT_CENTS) > limits.max_amount_cents)
+
+
+def time_out_of_range(limits: CleanConfig) -> Column:
+    after = date.fromisoformat(limits.last_event_date) + timedelta(days=1)
+    is_early = F.col(c.EVENT_TS) < F.lit(date.fromisoformat(limits.first_event_date))
+    return is_early | (F.col(c.EVENT_TS) >= F.lit(after))
+
+
+def unknown_event_type(_: CleanConfig) -> Column:
+    return F.col(c.EVENT_TYPE).isNull()
+
+
+def unknown_item(_: CleanConfig) -> Column:
+    return F.col(c.ITEM_ID).isNotNull() & ~F.col(IS_KNOWN_ITEM)
+
+
+def unknown_user(_: CleanConfig) -> Column:
+    return F.col(c.USER_ID).isNotNull() & ~F.col(IS_KNOWN_USER)
+
+
+RULES: dict[str, Rule] = {
+    rule.is_broken.__name__: rule
+    for rule in (
+        Rule(
+            sentence="The line has more or fewer values than its header, or is no JSON object; no other rule is asked",
+            tables=(EVENTS, ITEMS, USERS, PROMOTIONS),
+            is_broken=malformed_row,
+        ),
+        Rule(sentence="There is no user", tables=(EVENTS, USERS), is_broken=missing_user),
+        Rule(sentence="There is no item", tables=(EVENTS, ITEMS, PROMOTIONS), is_broken=missing_item),
+        Rule(sentence="There is no store", tables=(PROMOTIONS,), is_broken=missing_store),
+        Rule(sentence="There is no time", tables=(EVENTS, PROMOTIONS), is_broken=missing_time),
+        Rule(sentence="The time is not written as the mapping says", tables=(EVENTS,), is_broken=bad_time),
+        Rule(sentence="The days cannot be read, or end before they start", tables=(PROMOTIONS,), is_broken=bad_period),
+        Rule(sentence="A purchase has no quantity or amount", tables=(EVENTS,), is_broken=missing_number),
+        Rule(sentence="The quantity or the amount is no number", tables=(EVENTS,), is_broken=bad_number),
+        Rule(
+            sentence="The quantity is zero, negative or above clean.max_quantity",
+            tables=(EVENTS,),
+            is_broken=quantity_out_of_range,
+        ),
+        Rule(
+            sentence="The amount is negative or above clean.max_amount_cents",
+            tables=(EVENTS,),
+            is_broken=amount_out_of_range,
+        ),
+        Rule(
+            sentence="The time is before clean.first_event_date or after clean.last_event_date",
+            tables=(EVENTS,),
+            is_broken=time_out_of_range,
+        ),
+        Rule(
+            sentence="The event type is none that the mapping translates",
+            tables=(EVENTS,),
+            is_broken=unknown_event_type,
+        ),
+        Rule(sentence="The item is not in clean.items", tables=(EVENTS,), is_broken=unknown_item),
+        Rule(
+            sentence="The user is not in the user files, which hold all users", tables=(EVENTS,), is_broken=unknown_user
+        ),
+    )
+}
+
+
+def with_reasons(rows: DataFrame, table: str, limits: CleanConfig) -> DataFrame:
+    """Adds the sorted names of the rules that a row breaks: an empty array for a good row.
+
+    The values of a malformed row may stand in the wrong columns, so it has this one reason.
+    """
+    names = sorted(name for name, rule in RULES.items() if table in rule.tables and name != MALFORMED_ROW)
+    broken = F.array_compact(F.array(*(F.when(RULES[name].is_broken(limits), F.lit(name)) for name in names)))
+    is_malformed = RULES[MALFORMED_ROW].is_broken(limits)
+    return rows.withColumn(c.REASONS, F.when(is_malformed, F.array(F.lit(MALFORMED_ROW))).otherwise(broken))

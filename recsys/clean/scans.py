@@ -1,0 +1,120 @@
+"""One scan a file format: every record of the files, all columns as text, with the place where Spark found it.
+
+A scan has the columns record (a struct of all columns, as text), line (the raw text, where the record does not hold
+all of it), is_malformed, uri and a place: source_row for Parquet, else block and scan_id (see recsys/clean/sources.py).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as t
+
+from recsys import columns as c
+from recsys.clean.files import FileHead, InputFile
+from recsys.clean.mapping import TableMapping
+
+RECORD = "record"
+IS_MALFORMED = "is_malformed"
+CONTENT_HASH = "content_hash"
+LINE = "_line"
+URI = "_uri"
+BLOCK = "_block"
+SCAN_ID = "_scan_id"
+_GLOB_SIGN = re.compile(r"([\[\]{}*?\\])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileGroup:
+    """Files of one layout, which Spark may read together."""
+
+    head: FileHead
+    files: tuple[InputFile, ...]
+
+    @property
+    def locations(self) -> list[str]:
+        """Spark takes a path for a pattern."""
+        return [_GLOB_SIGN.sub(r"\\\1", file.location) for file in self.files]
+
+
+def scan_parquet(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:
+    """Spark numbers the rows of a Parquet file. None is malformed: a broken file breaks as a whole."""
+    rows = spark.read.parquet(*group.locations)
+    texts = {name: _parquet_text(name, group.head) for name in group.head.columns}
+    source_row = (F.col("_metadata.row_index") + 1).alias(c.SOURCE_ROW)
+    return rows.select(
+        _record(texts, columns),
+        F.lit(None).cast("string").alias(LINE),
+        F.lit(False).alias(IS_MALFORMED),
+        F.col("_metadata.file_path").alias(URI),
+        source_row,
+    )
+
+
+def scan_csv(spark: SparkSession, group: FileGroup, mapping: TableMapping, columns: Sequence[str]) -> DataFrame:
+    """Malformed: more or fewer values than the header has names. A record is a line: no line breaks within quotes."""
+    schema = t.StructType([t.StructField(name, t.StringType()) for name in (*group.head.columns, LINE)])
+    options = mapping.csv
+    rows = (
+        spark.read.schema(schema)
+        .options(header=options.column_names is None, sep=options.delimiter, encoding=options.encoding)
+        .options(quote=options.quote, escape=options.quote)
+        # With pruning, whether a line counts as malformed would depend on the columns that a query asks for.
+        .options(mode="PERMISSIVE", columnNameOfCorruptRecord=LINE, columnPruning=False)
+        .csv(group.locations)
+    )
+    texts = {name: F.col(quoted(name)) for name in group.head.columns}
+    return rows.select(_record(texts, columns), LINE, F.col(LINE).isNotNull().alias(IS_MALFORMED), *_place())
+
+
+def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:
+    """Malformed: a line that is not a JSON object. A name that no head shows is in the line only."""
+    schema = t.StructType([t.StructField(name, t.StringType()) for name in (*columns, LINE)])
+    lines = spark.read.text(group.locations).where(F.trim("value") != "")
+    parsed = F.from_json("value", schema, {"columnNameOfCorruptRecord": LINE})
+    records = lines.select(F.col("value").alias(LINE), parsed.alias("parsed"), *_place())
+    texts = {name: F.col("parsed").getField(name) for name in columns}
+    is_malformed = F.col("parsed").getField(LINE).isNotNull().alias(IS_MALFORMED)
+    return records.select(_record(texts, columns), LINE, is_malformed, URI, BLOCK, SCAN_ID)
+
+
+def with_content(records: DataFrame) -> DataFrame:
+    """Adds the raw record as JSON text and a hash of it: rows of one hash are nearly always equal."""
+    line = F.to_json(F.struct(F.col(LINE).alias("line")))
+    whole = F.to_json(RECORD, {"ignoreNullFields": "false"})
+    raw = F.when(F.col(IS_MALFORMED), line).otherwise(F.coalesce(F.col(LINE), whole))
+    content_hash = F.when(F.col(LINE).isNull(), F.xxhash64(RECORD)).otherwise(F.xxhash64(LINE))
+    return records.withColumn(c.RAW, raw).withColumn(CONTENT_HASH, content_hash)
+
+
+def quoted(name: str) -> str:
+    """For names with dots and the like."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _uri() -> Column:
+    """Spark writes a local file's address with one slash or three, by format and plan."""
+    return F.regexp_replace("_metadata.file_path", "^file:/+", "file:/")
+
+
+def _place() -> tuple[Column, ...]:
+    return (
+        _uri().alias(URI),
+        F.col("_metadata.file_block_start").alias(BLOCK),
+        F.monotonically_increasing_id().alias(SCAN_ID),
+    )
+
+
+def _record(texts: Mapping[str, Column], columns: Sequence[str]) -> Column:
+    """A column that the files of this layout lack is null."""
+    empty = F.lit(None).cast("string")
+    return F.struct(*(texts.get(name, empty).alias(name) for name in columns)).alias(RECORD)
+
+
+def _parquet_text(name: str, head: FileHead) -> Column:
+    """Spark has no nanoseconds and reads them as a number."""
+    if name in head.nanosecond_columns:
+        return F.timestamp_micros(F.expr(f"{quoted(name)} div 1000")).cast("string")
+    return F.col(quoted(name)).cast("string")

@@ -1,0 +1,161 @@
+"""Raw records of a table's files, as text, each with its file and record number, and the records counted by file."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from urllib.parse import unquote
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.clean.files import FileHead, InputFile, RawFolder, heads, unreadable
+from recsys.clean.mapping import TableMapping
+from recsys.clean.scans import (
+    BLOCK,
+    CONTENT_HASH,
+    IS_MALFORMED,
+    LINE,
+    RECORD,
+    SCAN_ID,
+    URI,
+    FileGroup,
+    scan_csv,
+    scan_json,
+    scan_parquet,
+    with_content,
+)
+from recsys.errors import InputError
+
+RAW_COLUMNS = (RECORD, IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW)
+_OFFSET = "_offset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTable:
+    """`records`: one row a raw record, of RAW_COLUMNS. `rows_read`: by file, counted apart from the records."""
+
+    mapping: TableMapping
+    records: DataFrame
+    rows_read: Mapping[str, int]
+
+
+def read_raw(spark: SparkSession, folder: RawFolder, mapping: TableMapping, *, allow_empty_files: bool) -> RawTable:
+    """Raises InputError for a file that cannot be read or has no record, SchemaError for one that lacks a column."""
+    files = folder.files(mapping.files)
+    file_heads = heads(folder, files, mapping)
+    with refusing_broken_files(mapping):
+        records, counted = _read(spark, files, file_heads, mapping)
+    rows_read = {file.path: counted.get(file.path, 0) for file in files}
+    if not allow_empty_files:
+        _require_records(rows_read)
+    return RawTable(mapping=mapping, records=with_content(records).select(*RAW_COLUMNS), rows_read=rows_read)
+
+
+@contextmanager
+def refusing_broken_files(mapping: TableMapping) -> Iterator[None]:
+    """Turns Spark's failure to read a file into InputError with the file's name."""
+    try:
+        yield
+    except Exception as error:
+        path = re.search(r"FAILED_READ_FILE.*?while reading file (\S+)\.\s", str(error))
+        if path is None:
+            raise
+        raise unreadable(unquote(path.group(1)), error, mapping) from error
+
+
+def _require_records(rows_read: Mapping[str, int]) -> None:
+    empty = [path for path, rows in rows_read.items() if rows == 0]
+    if empty:
+        raise InputError(
+            f"{empty[0]} has no record; of {len(rows_read)} files {len(empty)} are empty. Cure: fetch the file again, "
+            "take it out of the input folder, or set clean.allow_empty_files=true where empty days are usual"
+        )
+
+
+def _read(
+    spark: SparkSession, files: Sequence[InputFile], file_heads: Sequence[FileHead], mapping: TableMapping
+) -> tuple[DataFrame, dict[str, int]]:
+    """Records with their file and number, and the records of each file that has any."""
+    columns = _all_columns(file_heads, mapping)
+    groups = _by_layout(files, file_heads)
+    paths = {file.uri: file.path for file in files}
+    if not groups:
+        return _no_records(spark, columns), {}
+    if mapping.format == "parquet":
+        scanned = _union([scan_parquet(spark, group, columns) for group in groups])
+        footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
+        return _with_file(scanned, paths), footers
+    if mapping.format == "csv":
+        scanned = _union([scan_csv(spark, group, mapping, columns) for group in groups])
+    else:
+        scanned = _union([scan_json(spark, group, columns) for group in groups])
+    # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
+    scanned = scanned.persist(StorageLevel.MEMORY_AND_DISK)
+    blocks = _count_blocks(scanned)
+    return _with_file_and_row(scanned, blocks, paths), _rows_by_file(blocks, paths)
+
+
+def _all_columns(file_heads: Sequence[FileHead], mapping: TableMapping) -> tuple[str, ...]:
+    """Of all files; an optional column that no file has is there too, empty."""
+    names = [name for head in file_heads for name in head.columns]
+    return tuple(dict.fromkeys([*names, *mapping.source_columns().values()]))
+
+
+def _by_layout(files: Sequence[InputFile], file_heads: Sequence[FileHead]) -> list[FileGroup]:
+    """CSV columns are read by position, Parquet ones by one schema: files of other layouts are read apart."""
+    groups: dict[str, tuple[FileHead, list[InputFile]]] = {}
+    for file, head in zip(files, file_heads, strict=True):
+        if head.columns:
+            groups.setdefault(head.layout, (head, []))[1].append(file)
+    return [FileGroup(head=head, files=tuple(members)) for head, members in groups.values()]
+
+
+def _no_records(spark: SparkSession, columns: Sequence[str]) -> DataFrame:
+    fields = ", ".join(f"`{name}`: string" for name in columns)
+    schema = (
+        f"{RECORD} struct<{fields}>, {LINE} string, {IS_MALFORMED} boolean, "
+        f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint"
+    )
+    return spark.createDataFrame([], schema)
+
+
+def _union(frames: Sequence[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _with_file(scanned: DataFrame, paths: Mapping[str, str]) -> DataFrame:
+    files = scanned.sparkSession.createDataFrame(list(paths.items()), f"{URI} string, {c.SOURCE_FILE} string")
+    return scanned.join(F.broadcast(files), on=URI, how="inner")
+
+
+def _count_blocks(scanned: DataFrame) -> list[Row]:
+    """Spark numbers the records of a task, not those of a file, and may split a file into blocks. So one pass finds the
+    first number and the records of each block; the number within the file follows, however files were split."""
+    counted = scanned.groupBy(URI, BLOCK).agg(F.min(SCAN_ID).alias(SCAN_ID), F.count("*").alias(c.ROWS_READ)).collect()
+    return sorted(counted, key=attrgetter(URI, BLOCK))
+
+
+def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:
+    offsets = []
+    for uri, members in groupby(blocks, key=itemgetter(URI)):
+        rows_before = 0
+        for block in members:
+            offsets.append((uri, block[BLOCK], paths[uri], rows_before + 1 - block[SCAN_ID]))
+            rows_before += block[c.ROWS_READ]
+    schema = f"{URI} string, {BLOCK} bigint, {c.SOURCE_FILE} string, {_OFFSET} bigint"
+    places = scanned.sparkSession.createDataFrame(offsets, schema)
+    placed = scanned.join(F.broadcast(places), on=[URI, BLOCK], how="inner")
+    return placed.withColumn(c.SOURCE_ROW, F.col(SCAN_ID) + F.col(_OFFSET))
+
+
+def _rows_by_file(blocks: Sequence[Row], paths: Mapping[str, str]) -> dict[str, int]:
+    return {
+        paths[uri]: sum(block[c.ROWS_READ] for block in members)
+        for uri, members in groupby(blocks, key=itemgetter(URI))
+    }

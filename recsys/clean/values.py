@@ -1,0 +1,84 @@
+"""Typed values from the text of a record: null where it is blank or does not fit; the rules tell which."""
+
+import re
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from recsys.clean.mapping import (
+    ISO,
+    UNITS,
+    UNIX_UNITS_PER_SECOND,
+    AmountMapping,
+    FlagMapping,
+    TableMapping,
+    TimeMapping,
+)
+from recsys.clean.scans import RECORD
+
+_SPACE = " \t\r\n\u00a0"
+_DECIMAL = "decimal(18,4)"  # money and quantities; its products and hundredfolds stay below 38 digits
+_UNIX = "decimal(28,9)"
+_OFFSET_AT_END = r"\d:\d{2}.*(Z|[+-]\d{2}(:\d{2})?)$"
+_ISO_START = r"^\d{4}-\d{2}-\d{2}"
+_OFFSET_LETTERS = re.compile(r"[XxZzVO]")
+_QUOTED_TEXT = re.compile(r"'[^']*'")
+_FLOAT_OF_WHOLE_NUMBER = r"^-?\d+\.\d*([eE]\+?\d+)?$"
+
+
+def text(source_column: str) -> Column:
+    """Without spaces around; blank is null."""
+    trimmed = F.trim(F.col(RECORD).getField(source_column), F.lit(_SPACE))
+    return F.nullif(trimmed, F.lit(""))
+
+
+def mapped_text(mapping: TableMapping, name: str) -> Column:
+    """One of our columns; null where the mapping has none for it."""
+    if name not in mapping.columns:
+        return F.lit(None).cast("string").alias(name)
+    found = text(mapping.columns[name])
+    return (whole_number_text(found) if name in mapping.integer_like else found).alias(name)
+
+
+def whole_number_text(found: Column) -> Column:
+    """17850 for 17850.0 and for 1.785E4, as tools write numbers of a column with gaps; other text stays."""
+    number = found.try_cast("decimal(38,6)")
+    is_whole = found.rlike(_FLOAT_OF_WHOLE_NUMBER) & (number == F.floor(number))
+    return F.when(is_whole, number.cast("decimal(32,0)").cast("string")).otherwise(found)
+
+
+def quantity(found: Column) -> Column:
+    return found.try_cast(_DECIMAL)
+
+
+def amount_cents(found: Column, mapping: AmountMapping, quantity: Column) -> Column:
+    """Exact, half a cent rounded away from zero; `quantity` is used where the column is a unit price."""
+    price = found.try_cast(_DECIMAL)
+    amount = price * quantity if mapping.multiply_by_quantity else price
+    return F.round(amount * UNITS[mapping.unit], 0).try_cast("bigint")
+
+
+def instant(found: Column, mapping: TimeMapping) -> Column:
+    """UTC. Text with an offset says its instant itself; other text is read on the clock of the mapping's zone."""
+    if mapping.format in UNIX_UNITS_PER_SECOND:
+        micros_per_unit = F.lit(10**6 / UNIX_UNITS_PER_SECOND[mapping.format]).cast("decimal(10,3)")
+        return F.timestamp_micros((found.try_cast(_UNIX) * micros_per_unit).try_cast("bigint"))
+    if mapping.format == ISO:
+        # The guard keeps out what Spark also reads as a time: "2010", "12:30" (of today).
+        read = F.when(found.rlike(_ISO_START), found.try_cast("timestamp"))
+        return F.when(found.rlike(_OFFSET_AT_END), read).otherwise(F.to_utc_timestamp(read, mapping.zone))
+    read = F.try_to_timestamp(found, F.lit(mapping.format))
+    has_offset = _OFFSET_LETTERS.search(_QUOTED_TEXT.sub("", mapping.format))
+    return read if has_offset else F.to_utc_timestamp(read, mapping.zone)
+
+
+def day(found: Column) -> Column:
+    """An ISO day; a time behind it is left out."""
+    return F.when(found.rlike(_ISO_START), found.try_cast("date"))
+
+
+def flag(mapping: FlagMapping | None) -> Column:
+    if mapping is None:
+        return F.lit(False)
+    found = text(mapping.column)
+    return found.isNotNull() & ~found.isin(*mapping.false_values)

@@ -1,0 +1,114 @@
+import pytest
+from chispa import assert_df_equality
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys.clean.duplicates import Parted, part, part_merged
+
+KEPT = "source_file string, source_row long"
+LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
+
+
+def judged(spark: SparkSession, rows: list[tuple[str, int, str | None, str, list[str]]]) -> DataFrame:
+    """Rows of file, number, key, raw text and reasons; equal texts have equal hashes, as do two that differ."""
+    schema = "source_file string, source_row long, key string, raw string, reasons array<string>"
+    # The length as hash: different texts share it, as two of a billion records may.
+    return spark.createDataFrame(rows, schema).withColumn("content_hash", F.length("raw").cast("bigint"))
+
+
+def expect(spark: SparkSession, parted: Parted, kept: list[object], left_out: list[object]) -> None:
+    options = {"ignore_nullable": True, "ignore_row_order": True}
+    assert_df_equality(parted.kept.select("source_file", "source_row"), spark.createDataFrame(kept, KEPT), **options)
+    found = parted.left_out.select("source_file", "source_row", "reasons", "is_duplicate")
+    assert_df_equality(found, spark.createDataFrame(left_out, LEFT_OUT), **options)
+
+
+@pytest.fixture(params=[1, 5])
+def partitions(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def test_of_equal_records_the_first_by_file_and_number_is_kept(spark: SparkSession, partitions: int) -> None:
+    rows = judged(
+        spark,
+        [
+            ("b.csv", 1, "k", "same", []),
+            ("a.csv", 10, "k", "same", []),
+            ("a.csv", 9, "k", "same", []),  # 9 before 10: numbers, not text
+            ("a.csv", 1, "k", "else", []),  # the same hash, another record
+            ("a.csv", 2, "k", "alone", []),
+        ],
+    ).repartition(partitions)
+    expect(
+        spark,
+        part(rows, key=[]),
+        kept=[("a.csv", 1), ("a.csv", 2), ("a.csv", 9)],
+        left_out=[("a.csv", 10, ["exact_duplicate"], True), ("b.csv", 1, ["exact_duplicate"], True)],
+    )
+
+
+def test_of_one_key_the_first_is_kept_and_others_differ_or_not(spark: SparkSession, partitions: int) -> None:
+    rows = judged(
+        spark,
+        [
+            ("a.csv", 1, "k", "first", []),
+            ("a.csv", 2, "k", "other", []),
+            ("a.csv", 3, "k", "first", []),
+            ("a.csv", 4, "l", "first", []),
+        ],
+    ).repartition(partitions)
+    expect(
+        spark,
+        part(rows, key=["key"]),
+        kept=[("a.csv", 1), ("a.csv", 4)],
+        left_out=[("a.csv", 2, ["key_duplicate"], True), ("a.csv", 3, ["exact_duplicate"], True)],
+    )
+
+
+def test_a_row_that_breaks_a_rule_does_not_stand_in_a_good_rows_way(spark: SparkSession) -> None:
+    rows = judged(
+        spark,
+        [
+            ("a.csv", 1, "k", "bad", ["bad_time"]),
+            ("a.csv", 2, "k", "bad", ["bad_time"]),
+            ("a.csv", 3, "k", "good", []),
+        ],
+    )
+    expect(
+        spark,
+        part(rows, key=["key"]),
+        kept=[("a.csv", 3)],
+        left_out=[("a.csv", 1, ["bad_time"], False), ("a.csv", 2, ["bad_time"], False)],
+    )
+
+
+def test_nothing_in_nothing_out(spark: SparkSession) -> None:
+    expect(spark, part(judged(spark, []), key=["key"]), kept=[], left_out=[])
+
+
+def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spark: SparkSession) -> None:
+    schema = "source_file string, source_row long, item_id string, name string, raw string, reasons array<string>"
+    rows = spark.createDataFrame(
+        [
+            ("b.csv", 1, "i1", "lamp", "", []),
+            ("b.csv", 2, "i1", "lamp", "", []),
+            ("a.csv", 2, "i1", "bulb", "", []),
+            ("a.csv", 3, "i1", None, "", []),
+            ("a.csv", 4, "i1", None, "", []),
+            ("a.csv", 5, "i1", None, "", []),  # blank is no value, however frequent
+            ("a.csv", 6, "i2", "tea", "", []),
+            ("a.csv", 7, "i2", "cup", "", []),
+            ("a.csv", 8, "i3", None, "", []),
+            ("a.csv", 9, None, "pot", "", ["missing_item"]),
+        ],
+        schema,
+    )
+    parted = part_merged(rows, "item_id", ["name"])
+    expected = spark.createDataFrame(
+        [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
+        "item_id string, name string, source_file string, source_row long",
+    )
+    assert_df_equality(parted.kept, expected, ignore_nullable=True, ignore_row_order=True)
+    assert [row["source_row"] for row in parted.left_out.collect()] == [9]
+    assert parted.merged is not None
+    assert parted.merged.count() == 9

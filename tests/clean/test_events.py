@@ -1,0 +1,91 @@
+from collections.abc import Callable
+from datetime import date, datetime
+
+from chispa import assert_df_equality
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys import columns as c
+from recsys.clean.events import clean_events, part_events, typed_events, with_known
+from recsys.clean.mapping import EventsMapping
+from recsys.clean.rules import IS_NUMBER_MISSING
+from recsys.config import CleanConfig
+
+Records = Callable[..., DataFrame]
+Mapping = Callable[..., EventsMapping]
+NAMES = ("user", "item", "at", "n", "price")
+
+
+def test_an_event_is_typed_as_mapped(records: Records, mapping: Mapping) -> None:
+    rows = records(NAMES, ("7.0", " i1 ", "2024-05-03 09:00:00", "2", "1.25"), ("x", "", "noon", "two", "?"))
+    names = (c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.EVENT_TS, c.BASKET_ID, c.STORE_ID, c.QUANTITY, c.AMOUNT_CENTS)
+    typed = typed_events(rows, mapping(integer_like=["user_id"])).orderBy(c.SOURCE_ROW).select(*names)
+    assert [tuple(row) for row in typed.collect()] == [
+        ("7", "i1", "purchase", datetime(2024, 5, 3, 9), None, None, 2.0, 250),
+        ("x", None, "purchase", None, None, None, None, None),
+    ]
+
+
+def test_event_types_are_translated_and_only_purchases_need_numbers(records: Records, mapping: Mapping) -> None:
+    kinds = {"column": "kind", "values": {"buy": "purchase", "click": "view"}}
+    blank = ("u1", "i1", "2024-05-03", "", "")
+    rows = records((*NAMES, "kind"), *((*blank, kind) for kind in ("buy", "click", "stare", None)))
+    typed = typed_events(rows, mapping(event_type=kinds)).orderBy(c.SOURCE_ROW)
+    found = typed.select(c.EVENT_TYPE, IS_NUMBER_MISSING).collect()
+    assert [tuple(row) for row in found] == [("purchase", True), ("view", False), (None, None), (None, None)]
+
+
+def test_an_optional_number_may_be_missing_from_a_purchase(records: Records, mapping: Mapping) -> None:
+    rows = records(NAMES, ("u1", "i1", "2024-05-03", None, "1"))
+    for optional, expected in (([], True), (["n"], False)):
+        typed = typed_events(rows, mapping(optional=optional))
+        assert [row[0] for row in typed.select(IS_NUMBER_MISSING).collect()] == [expected]
+
+
+def test_with_known_marks_keys_that_the_other_table_has(spark: SparkSession) -> None:
+    events = spark.createDataFrame([("a",), ("b",), (None,)], "user_id string")
+    known = spark.createDataFrame([("a",), ("z",)], "user_id string")
+    marked = with_known(events, known, "user_id", "is_known_user")
+    assert {tuple(row) for row in marked.collect()} == {("a", True), ("b", False), (None, False)}
+    assert {row[1] for row in with_known(events, None, "user_id", "is_known_user").collect()} == {True}
+
+
+def test_events_of_unknown_items_and_users_are_left_out(
+    spark: SparkSession, records: Records, mapping: Mapping, limits: CleanConfig
+) -> None:
+    good = ("2024-05-03 09:00:00", "1", "1")
+    rows = records(NAMES, ("u1", "i1", *good), ("u1", "i9", *good), ("u9", "i1", *good))
+    items = spark.createDataFrame([("i1",)], "item_id string")
+    users = spark.createDataFrame([("u1",)], "user_id string")
+    parted = part_events(rows, mapping(), limits, known_items=items, known_users=users)
+    assert [row[c.SOURCE_ROW] for row in parted.kept.collect()] == [1]
+    left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
+    assert left_out == {2: ["unknown_item"], 3: ["unknown_user"]}
+
+
+def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: SparkSession) -> None:
+    instants = [
+        datetime(2017, 3, 12, 6, 59),  # Sunday 01:59 in New York, the last minute of winter time
+        datetime(2017, 3, 12, 7, 0),  # 03:00: two o'clock does not exist
+        datetime(2017, 11, 5, 5, 30),  # 01:30 in summer time
+        datetime(2017, 11, 5, 6, 30),  # 01:30 again, in winter time
+        datetime(2017, 12, 18, 3, 0),  # still Sunday in New York
+    ]
+    rows = [("u", "i", "purchase", ts, "b", "s", 1.0, 1, "a.csv", i) for i, ts in enumerate(instants)]
+    kept = spark.createDataFrame(
+        rows,
+        "user_id string, item_id string, event_type string, event_ts timestamp, basket_id string, store_id string, "
+        "quantity double, amount_cents long, source_file string, source_row long",
+    )
+    names = (c.EVENT_DATE, c.LOCAL_HOUR, c.LOCAL_WEEKDAY)
+    expected = spark.createDataFrame(
+        [
+            (date(2017, 3, 12), 1, 7),
+            (date(2017, 3, 12), 3, 7),
+            (date(2017, 11, 5), 1, 7),
+            (date(2017, 11, 5), 1, 7),
+            (date(2017, 12, 18), 22, 7),
+        ],
+        "event_date date, local_hour int, local_weekday int",
+    )
+    found = clean_events(kept, "America/New_York").orderBy(c.SOURCE_ROW).select(*names)
+    assert_df_equality(found, expected, ignore_nullable=True)

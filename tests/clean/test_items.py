@@ -1,0 +1,32 @@
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys import columns as c
+from recsys.clean.items import clean_items, part_items
+from recsys.clean.mapping import EligibleMapping, ItemsMapping
+from recsys.config import CleanConfig
+
+
+def test_eligible_items_match_every_pattern_and_are_not_excluded(spark: SparkSession) -> None:
+    rows = [("12345", "FOOD"), ("12345A", None), ("POST", "FOOD"), ("54321", "FUEL"), ("123456", "FOOD")]
+    kept = spark.createDataFrame(rows, "item_id string, department string")
+    for name in (c.NAME, c.CATEGORY, c.BRAND):
+        kept = kept.selectExpr("*", f"cast(null as string) as {name}")
+    eligible = EligibleMapping(exclude={"department": ("FUEL",)}, matches={"item_id": "^[0-9]{5}[A-Za-z]*$"})
+    found = {row[c.ITEM_ID]: row[c.IS_ELIGIBLE] for row in clean_items(kept, eligible).collect()}
+    assert found == {"12345": True, "12345A": True, "POST": False, "54321": False, "123456": False}
+
+
+def test_an_item_file_with_a_repeated_key_keeps_the_first(
+    records: Callable[..., DataFrame], limits: CleanConfig
+) -> None:
+    mapping = ItemsMapping(files="*", format="csv", columns={"item_id": "sku", "name": "title"})
+    rows = records(("sku", "title"), ("i1", "lamp"), ("i1", "bulb"), (None, "pot"), ("i2", None))
+    parted = part_items(rows, mapping, limits)
+    assert {(row[c.ITEM_ID], row[c.NAME], row[c.BRAND]) for row in parted.kept.collect()} == {
+        ("i1", "lamp", None),
+        ("i2", None, None),
+    }
+    left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
+    assert left_out == {2: ["key_duplicate"], 3: ["missing_item"]}

@@ -1,0 +1,54 @@
+from collections.abc import Callable
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys import columns as c
+from recsys.clean.mapping import FlagMapping, PeriodMapping, PromotionsMapping
+from recsys.clean.promotions import clean_promotions, part_promotions
+from recsys.config import CleanConfig
+
+COLUMNS = {"item_id": "sku", "store_id": "shop"}
+
+
+def test_week_numbers_become_days_and_codes_become_flags(
+    spark: SparkSession, records: Callable[..., DataFrame], limits: CleanConfig
+) -> None:
+    mapping = PromotionsMapping(
+        files="*",
+        format="csv",
+        columns=COLUMNS,
+        period=PeriodMapping(week="week", first_week_starts="2016-12-26"),
+        is_displayed=FlagMapping(column="shelf", false_values=("0",)),
+    )
+    rows = records(
+        ("sku", "shop", "week", "shelf"),
+        ("i1", "s1", "1", "A"),
+        ("i1", "s1", "53", "0"),
+        ("i1", "s1", "1", "B"),  # the same store, item and week
+        ("i1", "s1", "0", "A"),
+        ("i1", "s1", "2000000000", "A"),
+        ("i1", "s1", None, "A"),
+    )
+    parted = part_promotions(rows, mapping, limits)
+    assert {tuple(row) for row in clean_promotions(spark, parted.kept).collect()} == {
+        ("s1", "i1", date(2016, 12, 26), date(2017, 1, 2), True, False),
+        ("s1", "i1", date(2017, 12, 25), date(2018, 1, 1), False, False),
+    }
+    left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
+    assert left_out == {3: ["key_duplicate"], 4: ["bad_period"], 5: ["bad_period"], 6: ["missing_time"]}
+
+
+def test_days_may_be_given_themselves(
+    spark: SparkSession, records: Callable[..., DataFrame], limits: CleanConfig
+) -> None:
+    period = PeriodMapping(starts_on="from", ends_before="to")
+    mapping = PromotionsMapping(files="*", format="csv", columns=COLUMNS, period=period)
+    rows = records(("sku", "shop", "from", "to"), ("i1", "s1", "2024-02-29", "2024-03-01"))
+    kept = part_promotions(rows, mapping, limits).kept
+    expected = ("s1", "i1", date(2024, 2, 29), date(2024, 3, 1), False, False)
+    assert [tuple(row) for row in clean_promotions(spark, kept).collect()] == [expected]
+
+
+def test_a_source_without_promotions_has_an_empty_table(spark: SparkSession) -> None:
+    assert clean_promotions(spark, None).collect() == []
