@@ -1,6 +1,7 @@
 """Every feature, once: grain, window, type, meaning of null and how a model takes it in."""
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,7 +54,7 @@ class IdInput:
     input_type: str = "int"
 
 
-def _window_days(name: str) -> int | None:
+def _days_in(name: str) -> int | None:
     window = re.search(r"_(\d+)d$", name)
     return int(window.group(1)) if window else None
 
@@ -64,6 +65,7 @@ def _feature(  # noqa: PLR0913  # one line of the catalogue holds all of a featu
     type_: str,
     comment: str,
     *,
+    window_days: int | None = None,
     is_model_input: bool = True,
     default: float = 0.0,
     transform: Transform = "log1p",
@@ -73,7 +75,7 @@ def _feature(  # noqa: PLR0913  # one line of the catalogue holds all of a featu
         grain=grain.name,
         type=type_,
         comment=comment,
-        window_days=_window_days(name),
+        window_days=window_days or _days_in(name),
         is_model_input=is_model_input,
         default=default,
         transform=transform,
@@ -94,8 +96,8 @@ FEATURES: tuple[Feature, ...] = (
     _feature(USER, c.USER_MEAN_SPEND_CENTS_91D, "double", "Mean spent a basket in the last 91 days, in cents; null without a basket"),
     _feature(USER, c.USER_BASKET_ITEMS_91D, "double", "Mean lines a basket in the last 91 days; null without a basket"),
     _feature(USER, c.USER_RECENCY_DAYS, "int", "Days from the last purchase to the cut-off, 1 for the day before it", default=NEVER_DAYS),
-    _feature(USER, c.USER_HEAT_28D, "double", "Lines bought, each halved every 28 days of age"),
-    _feature(USER, c.USER_HEAT_91D, "double", "Lines bought, each halved every 91 days of age"),
+    _feature(USER, c.USER_HEAT_28D, "double", "Lines bought in the last 365 days, each halved every 28 days of age", window_days=365),
+    _feature(USER, c.USER_HEAT_91D, "double", "Lines bought in the last 365 days, each halved every 91 days of age", window_days=365),
     _feature(USER, c.USER_MAIN_STORE_ID, "string", "Store with most baskets in the last 365 days, the smallest id at a tie; null without a store", is_model_input=False),
     _feature(USER, c.USER_USUAL_WEEKDAY, "int", "Local weekday with most baskets in the last 365 days, the earliest at a tie; null without a purchase", is_model_input=False),
     _feature(USER, c.USER_USUAL_HOUR, "int", "Local hour with most baskets in the last 365 days, the earliest at a tie; null without a purchase", transform="none"),
@@ -132,3 +134,46 @@ MODEL_INPUTS: tuple[Feature | IdInput, ...] = (*ID_INPUTS, *NUMERIC_INPUTS)
 def features_of(grain: Grain) -> tuple[Feature, ...]:
     """In catalogue order, which is the column order of the grain's table."""
     return tuple(f for f in FEATURES if f.grain == grain.name)
+
+
+def as_markdown() -> str:
+    """The catalogue as docs/features.md: `python -m recsys.catalog > docs/features.md`."""
+    return "\n".join(
+        [
+            "# Features",
+            "",
+            "Every feature of the lake, written by `python -m recsys.catalog > docs/features.md` from recsys/catalog.py.",
+            "A row holds what was known at `as_of_date`: that day (UTC) and everything later is left out, and a window of",
+            "N days is the N days before it. Only events of type purchase count. Null means never seen in the window.",
+            "",
+            *(line for grain in GRAINS for line in _grain_as_markdown(grain)),
+        ]
+    )
+
+
+def _grain_as_markdown(grain: Grain) -> list[str]:
+    rows = (
+        f"| `{f.name}` | {f.type} | {f.window_days or ''} | {f.comment} | {_input_as_text(f)} |"
+        for f in features_of(grain)
+    )
+    return [
+        f"## features.{grain.name}",
+        "",
+        f"Key: {', '.join(f'`{name}`' for name in (*grain.key, c.AS_OF_DATE))}",
+        "",
+        "| feature | type | window, days | meaning | the model takes |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _input_as_text(feature: Feature) -> str:
+    if not feature.is_model_input:
+        return ""
+    value = "log(1 + value)" if feature.transform == "log1p" else "value"
+    return f"{value}; {feature.default:g} for null"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

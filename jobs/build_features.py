@@ -1,0 +1,60 @@
+"""Features of every grain, as of the run date and of each cut-off of its train, validation and test windows."""
+
+import sys
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import functions as F
+
+from recsys import app, tables
+from recsys import columns as c
+from recsys.examples.split import cutoffs
+from recsys.features.all_grains import features_as_of
+from recsys.features.coverage import HISTORY_DAYS, empty_spans, needed_spans, no_purchases
+from recsys.features.purchases import Purchases, item_days, visits
+from recsys.frames.as_of import events_before
+from recsys.frames.keys import require_unique
+from recsys.lake.read_features import FEATURE_TABLES
+
+
+def run(run: app.Run) -> app.Figures:
+    examples = run.config.examples
+    parts = cutoffs(run.day, label_days=examples.label_days, train_windows=examples.train_windows)
+    label_cutoffs = (*parts.train, parts.validation, parts.test)
+    needed_days = HISTORY_DAYS + (run.day - min(label_cutoffs)).days
+    events = events_before(run.lake.read(tables.EVENTS), run.day, needed_days)
+    # Grouping by user, and by user and anything, then needs no further shuffle.
+    by_item = item_days(events.repartition(c.USER_ID)).persist()
+    by_visit = visits(events).repartition(c.USER_ID).persist()
+    try:
+        days = [row[c.EVENT_DATE] for row in by_visit.select(c.EVENT_DATE).distinct().collect()]
+        if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
+            raise no_purchases(empty, *_covered_days(run))
+        return _write(run, Purchases(item_days=by_item, visits=by_visit), (*label_cutoffs, run.day))
+    finally:
+        by_item.unpersist()
+        by_visit.unpersist()
+
+
+def _covered_days(run: app.Run) -> Sequence[date | None]:
+    purchases = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE) == c.PURCHASE)
+    return purchases.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
+
+
+def _write(run: app.Run, purchases: Purchases, as_of_dates: Sequence[date]) -> app.Figures:
+    items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
+    features = features_as_of(purchases, items, run.lake.read(tables.PROMOTIONS), as_of_dates)
+    is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
+    rows = {}
+    for table in FEATURE_TABLES:
+        grain = table.name.removeprefix("features.")
+        run.lake.overwrite(table, getattr(features, grain).hint("rebalance", c.AS_OF_DATE), where=is_written)
+        rows[f"rows_{grain}"] = run.lake.read(table).where(is_written).count()
+    return {c.ROWS: rows["rows_user_item"], **rows, "cutoffs": ", ".join(map(str, as_of_dates))}
+
+
+READS = (tables.EVENTS, tables.ITEMS, tables.PROMOTIONS)
+STAGE = app.Stage(name="build_features", reads=READS, writes=FEATURE_TABLES, settings=("examples",), run=run)
+
+if __name__ == "__main__":
+    sys.exit(app.main(STAGE, __doc__))

@@ -1,0 +1,1 @@
+"""Feature tables: one file per grain, each a pure function of clean tables and cut-off days."""

@@ -1,0 +1,29 @@
+"""All feature tables of a run's cut-offs."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from recsys.features.context import context_features
+from recsys.features.item import item_features
+from recsys.features.purchases import Purchases
+from recsys.features.store_item import store_item_features
+from recsys.features.user import user_features
+from recsys.features.user_category import user_category_features
+from recsys.features.user_item import user_item_features
+from recsys.frames.feature_tables import FeatureTables
+
+
+def features_as_of(
+    purchases: Purchases, items: DataFrame, promotions: DataFrame, as_of_dates: Sequence[date]
+) -> FeatureTables:
+    """A cut-off sees nothing of its own day or later; `items` has one row per item."""
+    return FeatureTables(
+        user=user_features(purchases.visits, as_of_dates),
+        user_category=user_category_features(purchases.item_days, items, as_of_dates),
+        item=item_features(purchases.item_days, items, as_of_dates),
+        user_item=user_item_features(purchases.item_days, as_of_dates),
+        context=context_features(purchases.visits, as_of_dates),
+        store_item=store_item_features(promotions, as_of_dates),
+    )

@@ -1,0 +1,63 @@
+"""How an item sells: price, lines, buyers, repeats and its rank within its category."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys import tables
+from recsys.features.purchases import CENTS, LINES, UNITS
+from recsys.frames.as_of import known_before, sum_within
+from recsys.frames.sums import exact_sum
+
+HISTORY_DAYS = 365
+ITEM = (c.AS_OF_DATE, c.ITEM_ID)
+COUNTS = [
+    c.ITEM_PURCHASES_7D, c.ITEM_PURCHASES_28D, c.ITEM_PURCHASES_91D, c.ITEM_BUYERS_28D, c.ITEM_BUYERS_91D,
+]  # fmt: skip
+
+
+def item_features(item_days: DataFrame, items: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
+    """One row per cut-off and item with a purchase in the 365 days before it; `items` has one row per item."""
+    sold_once = known_before(item_days, as_of_dates, HISTORY_DAYS).select(*ITEM).distinct()
+    sales = _sales(_sales_to_users(known_before(item_days, as_of_dates, 91)))
+    features = sold_once.join(sales, on=[*ITEM], how="left").fillna(0, COUNTS)
+    with_category = features.join(items.select(c.ITEM_ID, c.CATEGORY), on=c.ITEM_ID, how="left")
+    ranked = with_category.withColumn(c.ITEM_CATEGORY_RANK_28D, _category_rank())
+    return ranked.select(*tables.ITEM_FEATURES.column_names)
+
+
+def _sales_to_users(item_days: DataFrame) -> DataFrame:
+    """One row per item and user, so that buyers are rows and need no distinct count."""
+    return item_days.groupBy(*ITEM, c.USER_ID).agg(
+        sum_within(LINES, 7).alias("lines_7d"),
+        sum_within(LINES, 28).alias("lines_28d"),
+        F.sum(LINES).alias("lines_91d"),
+        F.count("*").alias("days_91d"),
+        F.sum(CENTS).alias("cents_91d"),
+        exact_sum(F.col(UNITS)).alias("units_91d"),
+    )
+
+
+def _sales(to_users: DataFrame) -> DataFrame:
+    buyers_91d = F.count("*")
+    repeaters_91d = F.count_if(F.col("days_91d") > 1)
+    return to_users.groupBy(*ITEM).agg(
+        F.try_divide(F.sum("cents_91d"), exact_sum(F.col("units_91d"))).alias(c.ITEM_PRICE_CENTS_91D),
+        F.sum("lines_7d").alias(c.ITEM_PURCHASES_7D),
+        F.sum("lines_28d").alias(c.ITEM_PURCHASES_28D),
+        F.sum("lines_91d").alias(c.ITEM_PURCHASES_91D),
+        F.count_if(F.col("lines_28d") > 0).alias(c.ITEM_BUYERS_28D),
+        buyers_91d.alias(c.ITEM_BUYERS_91D),
+        (repeaters_91d / buyers_91d).alias(c.ITEM_REPEAT_RATE_91D),
+    )
+
+
+def _category_rank() -> Column:
+    """1 for the item with most buyers, the smallest id at a tie."""
+    category = Window.partitionBy(c.AS_OF_DATE, c.CATEGORY)
+    most_bought = category.orderBy(F.desc(c.ITEM_BUYERS_28D), c.ITEM_ID)
+    is_ranked = F.col(c.CATEGORY).isNotNull() & (F.col(c.ITEM_BUYERS_28D) > 0)
+    return F.when(is_ranked, F.row_number().over(most_bought))

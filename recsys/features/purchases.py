@@ -1,0 +1,56 @@
+"""Purchases in the two shapes that feature tables count from, small enough to be made once for many cut-offs."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.frames.sums import exact_sum
+
+LINES = "lines"
+CENTS = "cents"
+UNITS = "units"
+BASKET = "basket"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchases:
+    """Both keep `event_date`, so that any window of whole days can be cut from them."""
+
+    item_days: DataFrame
+    visits: DataFrame
+
+
+def item_days(events: DataFrame) -> DataFrame:
+    """One row per user, item and day: lines bought, and the cents and units of those lines that tell a price."""
+    has_price = (F.col(c.QUANTITY) > 0) & F.col(c.AMOUNT_CENTS).isNotNull()
+    return (
+        _purchases(events)
+        .groupBy(c.USER_ID, c.ITEM_ID, c.EVENT_DATE)
+        .agg(
+            F.count("*").alias(LINES),
+            F.sum(F.when(has_price, F.col(c.AMOUNT_CENTS))).alias(CENTS),
+            exact_sum(F.when(has_price, F.col(c.QUANTITY))).alias(UNITS),
+        )
+    )
+
+
+def visits(events: DataFrame) -> DataFrame:
+    """One row per user, basket, day, store and local hour; the basket is the day where the log has no baskets."""
+    basket = F.coalesce(F.col(c.BASKET_ID), F.col(c.EVENT_DATE).cast("string"))
+    place_and_time = (c.EVENT_DATE, c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
+    return (
+        _purchases(events)
+        .groupBy(c.USER_ID, basket.alias(BASKET), *place_and_time)
+        .agg(F.count("*").alias(LINES), F.coalesce(F.sum(c.AMOUNT_CENTS), F.lit(0)).alias(CENTS))
+    )
+
+
+def opened_baskets(visits: DataFrame, *place_or_time: str) -> DataFrame:
+    """One row per user and basket (in each store, hour … named), on the first day of the basket there."""
+    return visits.groupBy(c.USER_ID, BASKET, *place_or_time).agg(F.min(c.EVENT_DATE).alias(c.EVENT_DATE))
+
+
+def _purchases(events: DataFrame) -> DataFrame:
+    return events.where(F.col(c.EVENT_TYPE) == c.PURCHASE)

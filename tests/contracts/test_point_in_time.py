@@ -1,0 +1,158 @@
+"""No feature knows its cut-off day or anything later, whatever else is asked for and however rows lie."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys import catalog, tables
+from recsys import columns as c
+from recsys.features.all_grains import features_as_of
+from recsys.features.purchases import Purchases, item_days, visits
+from tests.feature_rows import rows_of
+from tests.purchase_rows import Row, purchase
+
+pytestmark = pytest.mark.spark
+
+EARLIER = date(2017, 12, 4)
+AS_OF = date(2017, 12, 18)
+ITEMS = [
+    {"item_id": "milk", "category": "dairy"},
+    {"item_id": "whey", "category": "dairy"},
+    {"item_id": "bread", "category": "bakery"},
+]
+
+
+def instant(day: date, **after_midnight: int) -> datetime:
+    return datetime(day.year, day.month, day.day) + timedelta(**after_midnight)
+
+
+def before(day: date) -> datetime:
+    """The last instant before the day."""
+    return instant(day) - timedelta(microseconds=1)
+
+
+def some_purchases(first: date, days: int) -> list[Row]:
+    """Of three users and three items in two stores, some on each day."""
+    return [
+        purchase(
+            "uvw"[number % 3],
+            ["milk", "whey", "bread"][number // 3 % 3],
+            instant(first + timedelta(days=number % days), hours=number % 24),
+            basket_id=f"b{number // 2}" if number % 5 else None,
+            store_id=f"s{number % 2}",
+            quantity=0.1 * (1 + number % 9),
+            amount_cents=7 * number,
+        )
+        for number in range(4 * days)
+    ]
+
+
+def promotion(store: str, item: str, starts_on: date) -> Row:
+    row = {c.STORE_ID: store, c.ITEM_ID: item, c.STARTS_ON: starts_on, c.ENDS_BEFORE: starts_on + timedelta(days=7)}
+    return {**row, c.IS_DISPLAYED: True, c.IS_MAILED: True}
+
+
+PAST = [*some_purchases(EARLIER - timedelta(days=20), 20), purchase("u", "milk", before(EARLIER))]
+BETWEEN = [purchase("u", "whey", instant(EARLIER)), *some_purchases(EARLIER, 14), purchase("x", "milk", before(AS_OF))]
+FUTURE = [
+    purchase("u", "milk", instant(AS_OF)),
+    purchase("new", "bread", instant(AS_OF), quantity=5.0, amount_cents=12_345),
+    *some_purchases(AS_OF, 20),
+]
+PAST_PROMOTIONS = [promotion("s0", "milk", EARLIER - timedelta(days=1))]
+BETWEEN_PROMOTIONS = [promotion("s0", "milk", EARLIER), promotion("s1", "whey", AS_OF - timedelta(days=1))]
+FUTURE_PROMOTIONS = [promotion("s0", "milk", AS_OF), promotion("s1", "bread", AS_OF + timedelta(days=3))]
+
+Found = dict[str, dict[date, list[Row]]]
+
+
+def features(
+    spark: SparkSession,
+    events: Sequence[Row],
+    promotions: Sequence[Row],
+    as_of_dates: Sequence[date],
+    partitions: int = 1,
+) -> Found:
+    """Rows by grain and cut-off, sorted by their key."""
+
+    def frame(table: tables.Table, rows: Sequence[Row]) -> DataFrame:
+        return rows_of(spark, table, rows).repartition(partitions)
+
+    log = frame(tables.EVENTS, events)
+    purchases = Purchases(item_days=item_days(log), visits=visits(log))
+    found = features_as_of(
+        purchases, frame(tables.ITEMS, ITEMS), frame(tables.PROMOTIONS, promotions), list(as_of_dates)
+    )
+    return {grain.name: _by_date(getattr(found, grain.name), grain.key) for grain in catalog.GRAINS}
+
+
+def _by_date(table: DataFrame, key: Sequence[str]) -> dict[date, list[Row]]:
+    by_date: dict[date, list[Row]] = {}
+    for row in table.collect():
+        by_date.setdefault(row[c.AS_OF_DATE], []).append(row.asDict())
+    return {day: sorted(rows, key=lambda row: [str(row[name]) for name in key]) for day, rows in by_date.items()}
+
+
+@pytest.fixture(scope="module")
+def known(spark: SparkSession) -> Found:
+    return features(spark, [*PAST, *BETWEEN], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS], [EARLIER, AS_OF])
+
+
+def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known: Found) -> None:
+    seen = {
+        name
+        for by_date in known.values()
+        for row in by_date[AS_OF]
+        for name, value in row.items()
+        if value not in (None, 0)
+    }
+    assert {feature.name for feature in catalog.FEATURES} <= seen
+    assert len(catalog.FEATURES) == 34
+    assert len(known) == 6
+
+
+def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> None:
+    events, promotions = [*PAST, *BETWEEN, *FUTURE], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS, *FUTURE_PROMOTIONS]
+    with_future = features(spark, events, promotions, [AS_OF])
+    for grain in catalog.GRAINS:
+        assert with_future[grain.name] == {AS_OF: known[grain.name][AS_OF]}, grain.name
+
+
+def test_a_cut_off_sees_no_more_because_a_later_one_is_asked_for_too(spark: SparkSession, known: Found) -> None:
+    alone = features(spark, PAST, PAST_PROMOTIONS, [EARLIER])
+    for grain in catalog.GRAINS:
+        assert alone[grain.name] == {EARLIER: known[grain.name][EARLIER]}, grain.name
+
+
+def test_values_do_not_depend_on_partitions_or_the_order_of_rows(spark: SparkSession, known: Found) -> None:
+    events, promotions = [*BETWEEN, *PAST][::-1], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS][::-1]
+    assert features(spark, events, promotions, [AS_OF, EARLIER], partitions=7) == known
+
+
+def test_windows_hold_their_first_instant_and_the_last_before_the_cut_off(spark: SparkSession) -> None:
+    windows = (7, 28, 91, 365)
+    at = {"last": before(AS_OF), "today": instant(AS_OF)}
+    for days in windows:
+        first = AS_OF - timedelta(days=days)
+        at |= {f"in{days}": instant(first), f"out{days}": before(first)}
+    log = [purchase(name, name, moment, store_id=name) for name, moment in at.items()]
+    found = features(spark, log, [], [AS_OF])
+
+    def counts(grain: str, key: str, feature: str) -> dict[str, Any]:
+        return {row[key]: row[feature] for row in found[grain][AS_OF]}
+
+    for days in windows:
+        inside = {"last", *(f"in{other}" for other in windows if other <= days)}
+        inside |= {f"out{other}" for other in windows if other < days}
+        known = {"last", *(f"in{other}" for other in windows), "out7", "out28", "out91"}
+        expected = {name: int(name in inside) for name in known}
+        if days < 365:
+            assert counts("user", c.USER_ID, f"user_purchases_{days}d") == expected
+            assert counts("item", c.ITEM_ID, f"item_purchases_{days}d") == expected
+        if days > 7:
+            assert counts("user_item", c.USER_ID, f"user_item_purchases_{days}d") == expected
+        if days == 91:
+            assert set(counts("context", c.STORE_ID, c.CONTEXT_PURCHASE_SHARE_91D)) == inside
