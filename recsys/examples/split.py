@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cutoffs:
@@ -24,3 +29,14 @@ def cutoffs(run_date: date, *, label_days: int, train_windows: int) -> Cutoffs:
     validation = test - window
     train = tuple(validation - number * window for number in range(train_windows, 0, -1))
     return Cutoffs(train=train, validation=validation, test=test, label_days=label_days)
+
+
+def with_split(pairs: DataFrame, days: Cutoffs) -> DataFrame:
+    """The split follows from the cut-off."""
+    is_validation = F.col(c.AS_OF_DATE) == F.lit(days.validation)
+    return pairs.withColumn(c.SPLIT, F.when(is_validation, c.VALIDATION).otherwise(c.TRAIN))
+
+
+def with_example_key(pairs: DataFrame) -> DataFrame:
+    """A number that looks random and is the same in every run: it mixes the example files."""
+    return pairs.withColumn(c.EXAMPLE_KEY, F.xxhash64(c.SPLIT, c.AS_OF_DATE, c.USER_ID, c.ITEM_ID))

@@ -54,6 +54,16 @@ def standing_run(
     return dict(json.loads(last[c.FIGURES])) if is_standing else None
 
 
+def origin(lake: Lake, table: Table, run_date: date | None) -> str:
+    """The id of the run that wrote what `run_date` reads of a table; its version number where no run is recorded."""
+    if lake.exists(RUNS):
+        dates = F.expr(f"{c.RUN_DATE} <=> {_sql_date(run_date)} OR {c.RUN_DATE} IS NULL")
+        last = _runs_of(lake, table.writer).where(dates).first()
+        if last is not None:
+            return str(last[c.RUN_ID])
+    return f"version {lake.version(table)}"
+
+
 def newest_figures(lake: Lake, stage: str, not_after: date) -> dict[str, Any] | None:
     """Figures of the newest run of a stage for `not_after` or an earlier day."""
     if not lake.exists(RUNS):

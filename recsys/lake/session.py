@@ -24,6 +24,8 @@ _FIXED = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.partitionOverwriteMode": "static",
+    # Spark refuses Parquet's nanoseconds, which pandas writes; recsys/clean/scans.py turns the numbers into times.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
 _DEFAULTS = {
     "spark.ui.enabled": "false",

@@ -37,8 +37,8 @@ class Lake:
         """The table, or one pinned version of it. Raises InputError where there is none yet."""
         if not self.exists(table):
             raise InputError(
-                f"table {table.name} does not exist in the lake {self.root}; run the job that writes it first "
-                "(jobs/README.md says which), or check lake.root"
+                f"table {table.name} does not exist in the lake {self.root}; run jobs/{table.writer}.py first, "
+                "or check lake.root"
             )
         reader = self.spark.read.format("delta")
         if version is not None:

@@ -43,7 +43,7 @@ def test_a_wrong_type_is_refused_before_anything_is_written(spark: SparkSession,
 
 
 def test_reading_a_table_that_is_not_there_names_the_cure(lake: Lake) -> None:
-    with pytest.raises(InputError, match=r"recs.top_n does not exist.*run the job that writes it first"):
+    with pytest.raises(InputError, match=r"recs.top_n does not exist.*run jobs/score.py first"):
         lake.read(tables.TOP_N)
 
 

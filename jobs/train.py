@@ -1,0 +1,137 @@
+"""Trains the configured network on the newest example files in Horovod processes, then registers it in MLflow."""
+
+import hashlib
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from recsys import columns as c
+from recsys import tables, tracking
+from recsys.app import Figures, Run, Stage, code_hash, main
+from recsys.config import CONF_FOLDER, load_yaml
+from recsys.lake.example_files import ExampleFiles, newest_example_files
+from recsys.models.registry import ModelSpec, model_spec, require_known
+from recsys.tracking import RegisteredVersion, TrainingRecord
+from recsys.training.export import save_model
+from recsys.training.run import Trained, TrainingTask, require_slots, train
+
+logger = logging.getLogger(__name__)
+
+
+def run(run: Run) -> Figures:
+    registry = tracking.registry_of(run.config.tracking, run.lake.root)
+    name = tracking.registered_name(run.config.train.model)
+    standing = tracking.version_of_fingerprint(registry, name, run.run_id)
+    if standing is not None:
+        logger.info("%s version %d was registered by this very run before; kept", name, standing.version)
+        return _figures_of(standing)
+    examples, spec = newest_example_files(run.lake, run.day), _spec(run)
+    task = TrainingTask(spec=spec, config=run.config.train, folder=examples.folder, manifest=examples.manifest)
+    trained = train(task, slots=_slots(run))
+    figures = _figures(task, trained)
+    with tempfile.TemporaryDirectory() as folder:
+        model_folder = Path(folder) / "exported"
+        save_model(model_folder, spec, examples.manifest.inputs, trained.state)
+        record = TrainingRecord(
+            name=name,
+            fingerprint=run.run_id,
+            params=_params(run, spec),
+            tags=_tags(run, examples, figures),
+            curve=_curve(trained),
+            model_folder=model_folder,
+        )
+        return _figures_of(tracking.log_and_register(registry, record))
+
+
+def check(run: Run) -> None:
+    """What can be refused before the stages that come first in a pipeline have run."""
+    _spec(run)
+    tracking.registry_of(run.config.tracking, run.lake.root)
+    require_slots(run.config.train, _slots(run))
+
+
+def inputs(run: Run) -> Sequence[str]:
+    examples = newest_example_files(run.lake, run.day)
+    settings = json.dumps(asdict(_spec(run).config), sort_keys=True)
+    return (examples.folder, examples.manifest.hash, hashlib.sha256(settings.encode()).hexdigest())
+
+
+def _slots(run: Run) -> int:
+    return run.spark.sparkContext.defaultParallelism
+
+
+def _spec(run: Run) -> ModelSpec:
+    name = run.config.train.model
+    require_known(name)
+    folder = run.conf_folder if (run.conf_folder / "models").is_dir() else CONF_FOLDER
+    return model_spec(name, load_yaml(folder / "models" / f"{name}.yaml"))
+
+
+def _figures(task: TrainingTask, trained: Trained) -> Figures:
+    last, best = trained.curve[-1], trained.best
+    seconds = sum(task.manifest.train.rows / epoch.rows_per_s for epoch in trained.curve)
+    return {
+        c.ROWS: task.manifest.train.rows,
+        "epochs": len(trained.curve),
+        "best_epoch": trained.best_epoch,
+        "train_loss": last.train_loss,
+        "validation_loss": best.validation_loss,
+        "validation_auc": best.validation_auc,
+        "rows_per_s": round(len(trained.curve) * task.manifest.train.rows / seconds),
+        "workers": task.config.workers,
+        "delta_versions": ", ".join(f"{name}={v}" for name, v in sorted(task.manifest.versions.items())),
+    }
+
+
+def _figures_of(version: RegisteredVersion) -> Figures:
+    """The figures travel with the registered version, so that a run that finds it reports the same."""
+    return {
+        **json.loads(version.tags[tracking.FIGURES]),
+        c.MODEL_NAME: version.name,
+        c.MODEL_VERSION: version.version,
+    }
+
+
+def _params(run: Run, spec: ModelSpec) -> dict[str, str]:
+    sections = {**run.config.settings_of(STAGE.settings), spec.name: asdict(spec.config)}
+    return {f"{section}.{key}": str(value) for section, values in sections.items() for key, value in values.items()}
+
+
+def _tags(run: Run, examples: ExampleFiles, figures: Figures) -> dict[str, str]:
+    return {
+        c.RUN_DATE: run.day.isoformat(),
+        "code": code_hash(),
+        "manifest": examples.manifest.hash,
+        "delta_versions": figures["delta_versions"],
+        tracking.FIGURES: json.dumps(figures),
+    }
+
+
+def _curve(trained: Trained) -> list[dict[str, float]]:
+    return [
+        {
+            "train/loss": epoch.train_loss,
+            "train/rows_per_s": epoch.rows_per_s,
+            "validation/loss": epoch.validation_loss,
+            "validation/auc": epoch.validation_auc,
+        }
+        for epoch in trained.curve
+    ]
+
+
+STAGE = Stage(
+    name="train",
+    reads=(tables.EXAMPLES,),
+    writes=(),
+    settings=("examples", "candidates", "train", "tracking"),
+    run=run,
+    check=check,
+    inputs=inputs,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE, __doc__))

@@ -1,0 +1,84 @@
+"""Model inputs for pairs of user and item: the same for training, evaluation and scoring."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.catalog import CONTEXT, ITEM, NUMERIC_INPUTS, STORE_ITEM, USER, USER_CATEGORY, USER_ITEM, Grain
+from recsys.frames.feature_tables import FeatureTables
+
+UNKNOWN_IDX = -1
+# Lookup keys beside the pairs' own columns, which may have any name.
+_CATEGORY = "lookup_category"
+_STORE = "lookup_store_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ids:
+    """The tables of the schema `ids`."""
+
+    users: DataFrame
+    items: DataFrame
+    categories: DataFrame
+
+
+def assemble(pairs: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids) -> DataFrame:
+    """Adds every column of catalog.MODEL_INPUTS to `pairs` (as_of_date, user_id, item_id and any others), row for row.
+
+    Values are raw; where a grain has no row or a null, the catalogue's default stands; unknown ids are -1.
+    Each lookup is unique by the key that its table promises.
+    """
+    user_item = _inputs(features.user_item, USER_ITEM)
+    user_category = _inputs(features.user_category, USER_CATEGORY).withColumnRenamed(c.CATEGORY, _CATEGORY)
+    store_item = _inputs(features.store_item, STORE_ITEM).withColumnRenamed(c.STORE_ID, _STORE)
+    with_user = pairs.join(ids.users, on=c.USER_ID, how="left").join(
+        _user_side(features), on=[c.AS_OF_DATE, c.USER_ID], how="left"
+    )
+    with_item = with_user.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left").join(
+        _inputs(features.item, ITEM), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
+    )
+    joined = (
+        with_item.join(user_item, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left")
+        .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, _CATEGORY], how="left")
+        .join(store_item, on=[c.AS_OF_DATE, _STORE, c.ITEM_ID], how="left")
+    )
+    return joined.select(*pairs.columns, *_model_inputs())
+
+
+def _user_side(features: FeatureTables) -> DataFrame:
+    """User features and, one row a user still, those of the context the user usually shops in."""
+    lookup = {c.STORE_ID: c.USER_MAIN_STORE_ID, c.LOCAL_WEEKDAY: c.USER_USUAL_WEEKDAY, c.LOCAL_HOUR: c.USER_USUAL_HOUR}
+    context = _inputs(features.context, CONTEXT).withColumnsRenamed(lookup)
+    users = features.user.select(
+        c.AS_OF_DATE, *USER.key, *_input_names(USER), c.USER_MAIN_STORE_ID, c.USER_USUAL_WEEKDAY
+    )
+    in_context = users.join(context, on=[c.AS_OF_DATE, *lookup.values()], how="left")
+    return in_context.drop(c.USER_USUAL_WEEKDAY).withColumnRenamed(c.USER_MAIN_STORE_ID, _STORE)
+
+
+def _item_attributes(items: DataFrame, ids: Ids) -> DataFrame:
+    """Every item of either table: one without attributes still has its index."""
+    categories = items.select(c.ITEM_ID, c.CATEGORY).join(ids.categories, on=c.CATEGORY, how="left")
+    return ids.items.join(categories, on=c.ITEM_ID, how="full").withColumnRenamed(c.CATEGORY, _CATEGORY)
+
+
+def _input_names(grain: Grain) -> list[str]:
+    return [feature.name for feature in NUMERIC_INPUTS if feature.grain == grain.name]
+
+
+def _inputs(rows: DataFrame, grain: Grain) -> DataFrame:
+    return rows.select(c.AS_OF_DATE, *grain.key, *_input_names(grain))
+
+
+def _model_inputs() -> list[Column]:
+    ids = [
+        F.coalesce(F.col(name), F.lit(UNKNOWN_IDX)).cast("int").alias(name)
+        for name in (c.USER_IDX, c.ITEM_IDX, c.CATEGORY_IDX)
+    ]
+    numeric = [
+        F.coalesce(F.col(feature.name).cast("float"), F.lit(feature.default).cast("float")).alias(feature.name)
+        for feature in NUMERIC_INPUTS
+    ]
+    return [*ids, *numeric]

@@ -1,0 +1,1 @@
+"""Networks only: tensors in, logits out."""

@@ -1,0 +1,59 @@
+"""How every network takes in ids and numbers. Shapes: B batch, I id inputs, F numeric inputs, D embedding."""
+
+import torch
+from torch import Tensor, nn
+
+from recsys.manifest import Inputs
+
+
+class IdEmbeddings(nn.Module):
+    """One embedding an id input; an index outside the vocabulary is unknown and embeds as zeros.
+
+    In training a share `hidden` of the ids is taken for unknown: the network then learns to do without them, and ids
+    are not learned by heart.
+    """
+
+    sizes_I: Tensor
+
+    def __init__(self, inputs: Inputs, dims: tuple[int, ...], *, hidden: float, initial_std: float = 0.01) -> None:
+        super().__init__()
+        self.hidden = hidden
+        # Row 0 is the unknown id.
+        tables = [
+            nn.Embedding(vocabulary.size + 1, dim, padding_idx=0)
+            for vocabulary, dim in zip(inputs.ids, dims, strict=True)
+        ]
+        self.tables = nn.ModuleList(tables)
+        self.register_buffer("sizes_I", torch.tensor([vocabulary.size for vocabulary in inputs.ids]))
+        for table in tables:
+            # Small, so that an id that training never saw says next to nothing.
+            nn.init.normal_(table.weight, std=initial_std)
+            table.weight.data[0] = 0
+
+    def forward(self, ids_BI: Tensor) -> list[Tensor]:
+        is_known_BI = (ids_BI >= 0) & (ids_BI < self.sizes_I)
+        if self.training and self.hidden > 0:
+            is_known_BI &= torch.rand(ids_BI.shape, device=ids_BI.device) >= self.hidden
+        row_BI = torch.where(is_known_BI, ids_BI + 1, torch.zeros_like(ids_BI))
+        return [table(row_BI[:, i]) for i, table in enumerate(self.tables)]
+
+
+class NormalizedNumbers(nn.Module):
+    """Transforms as the catalogue says, then centres and scales by the train rows' statistics."""
+
+    is_log1p_F: Tensor
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__()
+        numeric = inputs.numeric
+        self.register_buffer("is_log1p_F", torch.tensor([n.transform == "log1p" for n in numeric]))
+        self.register_buffer("mean_F", torch.tensor([n.mean for n in numeric], dtype=torch.float32))
+        # A constant input has no spread: it becomes 0.
+        spread = [1 / n.std if n.std > 1e-6 else 0.0 for n in numeric]
+        self.register_buffer("scale_F", torch.tensor(spread, dtype=torch.float32))
+
+    def forward(self, numeric_BF: Tensor) -> Tensor:
+        transformed_BF = torch.where(self.is_log1p_F, torch.log1p(numeric_BF.clamp_min(0)), numeric_BF)
+        return (transformed_BF - self.mean_F) * self.scale_F

@@ -1,0 +1,162 @@
+"""One pass over a worker's row groups as shuffled batches; the only module that knows Petastorm.
+
+Shapes: B batch, I id inputs, F numeric inputs.
+"""
+
+import time
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from petastorm import make_batch_reader
+from torch import Tensor
+
+from recsys import columns as c
+from recsys.catalog import ID_INPUTS, NUMERIC_INPUTS
+from recsys.errors import InputError
+from recsys.manifest import RowGroup
+
+_ID_NAMES = [i.name for i in ID_INPUTS]
+_NUMERIC_NAMES = [f.name for f in NUMERIC_INPUTS]
+# Row groups that wait decoded while the network works; Petastorm's own default of 50 costs memory.
+_QUEUE_ROW_GROUPS = 2
+END_IS_BELIEVED_AFTER_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Columns in catalogue order."""
+
+    ids_BI: Tensor
+    numeric_BF: Tensor
+    label_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.label_B)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Copies to a GPU overlap with its work; on the CPU nothing is copied."""
+        if device.type == "cpu":
+            return self
+        ids_BI, numeric_BF, label_B = (
+            tensor.pin_memory().to(device, non_blocking=True) for tensor in (self.ids_BI, self.numeric_BF, self.label_B)
+        )
+        return Batch(ids_BI=ids_BI, numeric_BF=numeric_BF, label_B=label_B)
+
+
+def shuffled_batches(
+    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+) -> Generator[Batch, None, None]:
+    """Every row once, all batches full but the last, in an order that follows from the arguments alone.
+
+    Memory: `buffer_rows`, one batch and a few row groups.
+    """
+    generator = np.random.default_rng(list(seed))
+    waiting: list[Batch] = []
+    with closing(_row_groups(folder, row_groups)) as reads:
+        for read in reads:
+            waiting.append(read)
+            if sum(map(len, waiting)) >= max(buffer_rows, batch_size):
+                mixed = _shuffled(waiting, generator)
+                full = len(mixed) // batch_size * batch_size
+                yield from _cut(mixed, 0, full, batch_size)
+                waiting = [_rows(mixed, slice(full, None))]
+    if waiting:
+        mixed = _shuffled(waiting, generator)
+        yield from _cut(mixed, 0, len(mixed), batch_size)
+
+
+def ordered_batches(folder: str, row_groups: Sequence[RowGroup], *, batch_size: int) -> Generator[Batch, None, None]:
+    """Every row once, in the files' order; a row group's last batch may be short."""
+    with closing(_row_groups(folder, row_groups)) as reads:
+        for read in reads:
+            yield from _cut(read, 0, len(read), batch_size)
+
+
+def file_urls(folder: str, row_groups: Sequence[RowGroup]) -> list[str]:
+    root = folder if "://" in folder else f"file://{folder.removeprefix('file:')}"
+    return [f"{root}/{group.file}" for group in row_groups]
+
+
+def _row_groups(folder: str, row_groups: Sequence[RowGroup]) -> Generator[Batch, None, None]:
+    """In the given order: one reading thread, nothing shuffled by Petastorm, one pass."""
+    if not row_groups:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Petastorm calls Parquet interfaces that pyarrow 14 deprecates
+        reader = make_batch_reader(
+            file_urls(folder, row_groups),
+            schema_fields=[f"^{name}$" for name in (*_ID_NAMES, *_NUMERIC_NAMES, c.LABEL)],
+            reader_pool_type="thread",
+            workers_count=1,
+            results_queue_size=_QUEUE_ROW_GROUPS,
+            shuffle_row_groups=False,
+            num_epochs=1,
+        )
+    # Not as a context manager: that prints a line a pass.
+    try:
+        yield from _planned_rows(reader, sum(group.rows for group in row_groups), folder)
+    finally:
+        reader.stop()
+        reader.join()
+
+
+def _planned_rows(reader: Iterator[Any], planned: int, folder: str) -> Iterator[Batch]:
+    """As many rows as the manifest promises. Raises InputError where the files hold fewer or more."""
+    rows = 0
+    while rows < planned and (columns := _next_columns(reader)) is not None:
+        read = _stacked(columns._asdict())
+        rows += len(read)
+        yield read
+    if rows != planned:
+        raise InputError(
+            f"the example files in {folder} gave {rows} rows where the manifest plans {planned}. Cure: run "
+            "build_examples again"
+        )
+
+
+def _next_columns(reader: Iterator[Any]) -> Any | None:
+    """None at the end.
+
+    Petastorm's pool looks first whether all it handed out is done, then whether all is handed out: where the last row
+    group is handed out between the two, it says "end" too early, and on a busy machine that happens. Asked again, it
+    goes on.
+    """
+    deadline = time.monotonic() + END_IS_BELIEVED_AFTER_S
+    while True:
+        try:
+            return next(reader)
+        except StopIteration:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.01)
+
+
+def _stacked(columns: dict[str, NDArray[Any]]) -> Batch:
+    ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.int64)
+    numeric = np.stack([columns[name] for name in _NUMERIC_NAMES], axis=1).astype(np.float32)
+    label = columns[c.LABEL].astype(np.float32)
+    return Batch(ids_BI=torch.from_numpy(ids), numeric_BF=torch.from_numpy(numeric), label_B=torch.from_numpy(label))
+
+
+def _shuffled(parts: Sequence[Batch], generator: np.random.Generator) -> Batch:
+    whole = Batch(
+        ids_BI=torch.cat([part.ids_BI for part in parts]),
+        numeric_BF=torch.cat([part.numeric_BF for part in parts]),
+        label_B=torch.cat([part.label_B for part in parts]),
+    )
+    return _rows(whole, torch.from_numpy(generator.permutation(len(whole))))
+
+
+def _rows(batch: Batch, which: slice | Tensor) -> Batch:
+    return Batch(ids_BI=batch.ids_BI[which], numeric_BF=batch.numeric_BF[which], label_B=batch.label_B[which])
+
+
+def _cut(batch: Batch, start: int, stop: int, batch_size: int) -> Iterator[Batch]:
+    for first in range(start, stop, batch_size):
+        yield _rows(batch, slice(first, min(first + batch_size, stop)))

@@ -1,0 +1,128 @@
+"""A trained network as a folder without pickled code: `weights.pt` (tensors only) and `model.json`; and its scorer.
+
+Shapes: B batch, I id inputs, F numeric inputs.
+"""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recsys.catalog import MODEL_INPUTS
+from recsys.errors import InputError, SchemaError
+from recsys.manifest import Inputs, inputs_from, require_catalog
+from recsys.models.registry import ModelSpec, model_spec
+
+WEIGHTS = "weights.pt"
+DESCRIPTION = "model.json"
+_FORMAT = 1
+# Every call scores batches of just this many rows, padded, so that a row's score never depends on its company.
+SCORE_BATCH_ROWS = 2048
+
+Scorer = Callable[[Mapping[str, "NDArray[Any]"]], "NDArray[np.float64]"]
+
+
+def state_bytes(network: torch.nn.Module) -> bytes:
+    """Parameters and buffers, wherever they lie, as torch.save writes them."""
+    buffer = io.BytesIO()
+    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, buffer)
+    return buffer.getvalue()
+
+
+def save_model(folder: Path, spec: ModelSpec, inputs: Inputs, state: bytes) -> None:
+    """`state` comes from state_bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(state)
+    description = {
+        "format": _FORMAT,
+        "model": spec.name,
+        "config": dataclasses.asdict(spec.config),
+        "inputs": dataclasses.asdict(inputs),
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_scorer(folder: str | Path) -> Scorer:
+    """A function from columns of catalog.MODEL_INPUTS to the probability of a purchase, row for row.
+
+    Uses one thread of the CPU. Raises SchemaError where the model was trained on other inputs than the catalogue's.
+    """
+    torch.set_num_threads(1)
+    network, inputs = load_network(Path(folder))
+    names_I = [vocabulary.name for vocabulary in inputs.ids]
+    names_F = [numeric.name for numeric in inputs.numeric]
+
+    def score(columns: Mapping[str, "NDArray[Any]"]) -> "NDArray[np.float64]":
+        _require_columns(columns)
+        ids = _stacked(columns, names_I, np.int64)
+        numeric = _stacked(columns, names_F, np.float32)
+        scores = [
+            _score_batch(network, ids[first : first + SCORE_BATCH_ROWS], numeric[first : first + SCORE_BATCH_ROWS])
+            for first in range(0, len(ids), SCORE_BATCH_ROWS)
+        ]
+        return np.concatenate(scores) if scores else np.empty(0, dtype=np.float64)
+
+    return score
+
+
+def load_network(folder: Path) -> tuple[torch.nn.Module, Inputs]:
+    """The network in evaluation mode, and its inputs."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise InputError(f"no exported model in {folder}: {DESCRIPTION} is missing. Cure: run the train job")
+    description = json.loads(path.read_text(encoding="utf-8"))
+    if description.get("format") != _FORMAT:
+        raise SchemaError(
+            f"{path} has format {description.get('format')}, expected {_FORMAT}. Cure: train the model again"
+        )
+    inputs = inputs_from(description["inputs"], str(path))
+    require_catalog(inputs, str(path), cure="Cure: train the model again, or use the code it was trained with")
+    network = model_spec(description["model"], description["config"]).build(inputs)
+    # weights_only: a file that holds anything but tensors is refused instead of run.
+    network.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+    return network.eval(), inputs
+
+
+def _require_columns(columns: Mapping[str, Any]) -> None:
+    missing = [model_input.name for model_input in MODEL_INPUTS if model_input.name not in columns]
+    if missing:
+        raise SchemaError(f"rows to score lack {missing}; they have {sorted(columns)}. Cure: pass every model input")
+
+
+def _stacked(columns: Mapping[str, "NDArray[Any]"], names: list[str], dtype: type) -> "NDArray[Any]":
+    return np.stack([np.asarray(columns[name], dtype=dtype) for name in names], axis=1)
+
+
+@torch.no_grad()
+def _score_batch(network: torch.nn.Module, ids: "NDArray[Any]", numeric: "NDArray[Any]") -> "NDArray[np.float64]":
+    rows = len(ids)
+    ids_BI = torch.from_numpy(_padded(ids))
+    numeric_BF = torch.from_numpy(_padded(numeric))
+    score_B = torch.sigmoid(network(ids_BI, numeric_BF).double())
+    return score_B[:rows].numpy()
+
+
+def _padded(rows: "NDArray[Any]") -> "NDArray[Any]":
+    full = np.zeros((SCORE_BATCH_ROWS, rows.shape[1]), dtype=rows.dtype)
+    full[: len(rows)] = rows
+    return full
+
+
+class PyfuncModel:
+    """What MLflow's generic loader expects: predict on a pandas DataFrame of model inputs."""
+
+    def __init__(self, score: Scorer) -> None:
+        self._score = score
+
+    def predict(self, model_input: Any, params: Any = None) -> "NDArray[np.float64]":  # noqa: ARG002  # MLflow's signature
+        return self._score({name: model_input[name].to_numpy() for name in model_input.columns})
+
+
+def _load_pyfunc(data_path: str) -> PyfuncModel:
+    return PyfuncModel(load_scorer(data_path))

@@ -1,0 +1,101 @@
+"""One training from end to end: what the driver hands to its workers, and what comes back."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+import torch
+
+from recsys.config import TrainConfig
+from recsys.errors import ConfigError, InputError
+from recsys.logs import configure_logging
+from recsys.manifest import Manifest
+from recsys.models.registry import ModelSpec
+from recsys.training.export import state_bytes
+from recsys.training.loop import EpochFigures, fit
+from recsys.training.workers import HorovodWorkers, Workers, run_on_spark
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTask:
+    """All a worker needs; `folder` must be reachable from every worker."""
+
+    spec: ModelSpec
+    config: TrainConfig
+    folder: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """`state`: the network's state dict through torch.save, from the leader only."""
+
+    state: bytes
+    best_epoch: int
+    curve: tuple[EpochFigures, ...]
+
+    @property
+    def best(self) -> EpochFigures:
+        return self.curve[self.best_epoch - 1]
+
+
+def train(task: TrainingTask, *, slots: int) -> Trained:
+    """Trains on `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
+    require_trainable(task.manifest, task.folder)
+    require_slots(task.config, slots)
+    require_row_groups(task.config, len(task.manifest.train.row_groups))
+    results = run_on_spark(work, [task], workers=task.config.workers, start_timeout_s=task.config.start_timeout_s)
+    return results[0]
+
+
+def require_trainable(manifest: Manifest, folder: str) -> None:
+    rows, positives = manifest.train.rows, manifest.train.positives
+    if rows == 0 or positives == 0:
+        raise InputError(
+            f"the examples in {folder} have {rows} train rows with {positives} positives; training needs some of both. "
+            "Cure: a run date with more events before it, more examples.train_windows or larger candidates quotas"
+        )
+
+
+def require_slots(config: TrainConfig, slots: int) -> None:
+    if config.workers > slots:
+        raise ConfigError(
+            f"train.workers is {config.workers}, but the Spark session has {slots} task slots. Cure: "
+            f"train.workers={slots} or fewer, or more slots (spark.master=local[{config.workers}], more executors)"
+        )
+
+
+def require_row_groups(config: TrainConfig, row_groups: int) -> None:
+    if config.workers > row_groups:
+        raise ConfigError(
+            f"train.workers is {config.workers}, but the train examples lie in {row_groups} row groups, and each "
+            f"worker needs one. Cure: fewer train.workers, or build_examples with more examples.row_groups"
+        )
+
+
+def work(task: TrainingTask) -> Trained:
+    """Runs in every worker process."""
+    configure_logging()
+    return train_with(task, HorovodWorkers())
+
+
+def train_with(task: TrainingTask, workers: Workers) -> Trained:
+    """The same seed gives the same weights; on CPUs to the bit."""
+    torch.set_num_threads(task.config.threads_per_worker)
+    _choose_determinism()
+    torch.manual_seed(task.config.seed)
+    model = task.spec.build(task.manifest.inputs)
+    # From here on each worker leaves out other units.
+    torch.manual_seed(task.config.seed + 1 + workers.index)
+    fitted = fit(model, task.folder, task.manifest, task.config, workers)
+    state = state_bytes(model) if workers.is_leader else b""
+    return Trained(state=state, best_epoch=fitted.best_epoch, curve=fitted.curve)
+
+
+def _choose_determinism() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    # Only a help to find reads of uninitialised memory; filling it costs a seventh of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch sets it late

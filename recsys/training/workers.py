@@ -1,0 +1,173 @@
+"""The processes that train together; the only module that knows Horovod."""
+
+import logging
+import re
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from recsys.errors import RecsysError, WorkerFailedError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Workers(Protocol):
+    """What the loop may ask of its fellow workers; every worker must make the same calls in the same order."""
+
+    index: int
+    local_index: int
+    count: int
+
+    @property
+    def is_leader(self) -> bool: ...
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replaces each tensor by its sum over all workers."""
+
+    def start_alike(self, model: nn.Module) -> None:
+        """Gives every worker the leader's parameters and buffers."""
+
+
+class OneWorker:
+    """Training in this process alone."""
+
+    index = local_index = 0
+    count = 1
+    is_leader = True
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """A sum over one."""
+
+    def start_alike(self, model: nn.Module) -> None:
+        """There is no other."""
+
+
+class HorovodWorkers:
+    """The processes that `run_on_spark` started."""
+
+    def __init__(self) -> None:
+        import horovod.torch as hvd
+
+        hvd.init()
+        self._hvd = hvd
+        self.index: int = hvd.rank()
+        self.local_index: int = hvd.local_rank()
+        self.count: int = hvd.size()
+
+    @property
+    def is_leader(self) -> bool:
+        return self.index == 0
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        handles = [
+            self._hvd.allreduce_async_(tensor, op=self._hvd.Sum, name=f"sum.{number}")
+            for number, tensor in enumerate(tensors)
+        ]
+        for handle in handles:
+            self._hvd.synchronize(handle)
+
+    def start_alike(self, model: nn.Module) -> None:
+        # Horovod takes no booleans; only floating-point tensors can have come to differ.
+        state = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+        self._hvd.broadcast_parameters(state, root_rank=0)
+
+
+def run_on_spark(
+    work: Callable[..., Result], arguments: Sequence[Any], *, workers: int, start_timeout_s: int
+) -> list[Result]:
+    """Calls `work(*arguments)` in so many processes, one a Spark task of the running session; results by worker.
+
+    What a worker logs goes to this process's standard error. An own error that all workers raise comes back as it
+    is; raises WorkerFailedError where a worker died.
+    """
+    import horovod.spark
+
+    last_lines = _LastLines()
+    try:
+        with _own_signal_handlers(), _quiet_spark_thread():
+            results: list[Result | RecsysError] = horovod.spark.run(
+                _caught, args=(work, tuple(arguments)), num_proc=workers, use_gloo=True,
+                start_timeout=start_timeout_s, stdout=last_lines, stderr=last_lines, verbose=0,
+            )  # fmt: skip
+    except Exception as error:
+        raise WorkerFailedError(_explanation(str(error), last_lines.text(), workers)) from error
+    return [_result_or_raise(result) for result in results]
+
+
+def _result_or_raise(result: Result | RecsysError) -> Result:
+    if isinstance(result, RecsysError):
+        raise result
+    return result
+
+
+def _caught(work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | RecsysError:
+    try:
+        return work(*arguments)
+    except RecsysError as error:
+        return error
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Horovod puts its own in their place and leaves them there."""
+    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet_spark_thread() -> Iterator[None]:
+    """The thread in which Horovod waits for its Spark tasks repeats the failure that `run` raises anyway."""
+    before = threading.excepthook
+
+    def all_but_that_thread(raised: threading.ExceptHookArgs) -> None:
+        if raised.thread is None or "run_spark" not in raised.thread.name:
+            before(raised)
+
+    threading.excepthook = all_but_that_thread
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+class _LastLines:
+    """Passes the workers' output on to standard error and remembers its end for the error message."""
+
+    def __init__(self, count: int = 12) -> None:
+        self._lines: deque[str] = deque(maxlen=count)
+
+    def write(self, text: str) -> int:
+        self._lines.extend(line for line in text.splitlines() if line.strip())
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+
+def _explanation(error: str, last_lines: str, workers: int) -> str:
+    failed = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", error)
+    if failed is None:
+        return f"training with {workers} workers did not start or broke off: {error}. {_ADVICE}"
+    worker, code = failed.group(1), int(failed.group(2))
+    how = "was killed (out of memory is the usual cause)" if code in _KILLED else f"ended with exit code {code}"
+    end = f"\nThe workers' last lines:\n{last_lines}" if last_lines else ""
+    return f"training worker {worker} of {workers} {how}; the others were stopped. {_ADVICE}{end}"
+
+
+_KILLED = (-9, 137, -15, 143)
+_ADVICE = "Nothing was registered: starting the job again is safe and trains from the start"

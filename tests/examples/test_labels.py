@@ -1,0 +1,65 @@
+from datetime import date
+
+from chispa import assert_df_equality
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys.examples.labels import purchases_in_windows, with_label
+
+AS_OF, LATER = date(2017, 11, 20), date(2017, 12, 4)
+PAIRS = "as_of_date date, user_id string, item_id string"
+
+
+def events_of(spark: SparkSession, *rows: tuple[str, str, str, date]) -> DataFrame:
+    return spark.createDataFrame(rows, "user_id string, item_id string, event_type string, event_date date")
+
+
+def test_the_window_begins_with_the_cut_off_and_ends_before_its_last_day_plus_one(spark: SparkSession) -> None:
+    events = events_of(
+        spark,
+        ("u", "day before", "purchase", date(2017, 11, 19)),
+        ("u", "first day", "purchase", date(2017, 11, 20)),
+        ("u", "last day", "purchase", date(2017, 12, 3)),
+        ("u", "day after", "purchase", date(2017, 12, 4)),
+    )
+    expected = spark.createDataFrame([(AS_OF, "u", "first day"), (AS_OF, "u", "last day")], PAIRS)
+    actual = purchases_in_windows(events, [AS_OF], label_days=14)
+    assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_only_purchases_count_and_each_once_a_window(spark: SparkSession) -> None:
+    events = events_of(
+        spark,
+        ("u", "viewed", "view", date(2017, 11, 21)),
+        ("u", "twice", "purchase", date(2017, 11, 21)),
+        ("u", "twice", "purchase", date(2017, 11, 22)),
+        ("u", "twice", "purchase", date(2017, 12, 5)),
+    )
+    expected = spark.createDataFrame([(AS_OF, "u", "twice"), (LATER, "u", "twice")], PAIRS)
+    actual = purchases_in_windows(events, [AS_OF, LATER], label_days=14)
+    assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_windows_that_overlap_both_count(spark: SparkSession) -> None:
+    events = events_of(spark, ("u", "i", "purchase", date(2017, 12, 4)))
+    expected = spark.createDataFrame([(AS_OF, "u", "i"), (LATER, "u", "i")], PAIRS)
+    actual = purchases_in_windows(events, [AS_OF, LATER], label_days=15)
+    assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_a_pair_is_labelled_for_its_own_cut_off_only(spark: SparkSession) -> None:
+    pairs = spark.createDataFrame(
+        [(AS_OF, "u", "bought", "own"), (LATER, "u", "bought", "own"), (AS_OF, "u", "not", "popular")],
+        f"{PAIRS}, source string",
+    )
+    purchases = spark.createDataFrame([(AS_OF, "u", "bought"), (AS_OF, "u", "no candidate")], PAIRS)
+    expected = spark.createDataFrame(
+        [(AS_OF, "u", "bought", "own", 1.0), (LATER, "u", "bought", "own", 0.0), (AS_OF, "u", "not", "popular", 0.0)],
+        f"{PAIRS}, source string, label float",
+    )
+    assert_df_equality(with_label(pairs, purchases), expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_no_purchases_label_everything_0(spark: SparkSession) -> None:
+    pairs = spark.createDataFrame([(AS_OF, "u", "i")], PAIRS)
+    labelled = with_label(pairs, spark.createDataFrame([], PAIRS))
+    assert [row["label"] for row in labelled.collect()] == [0.0]

@@ -1,0 +1,141 @@
+"""What every registered model keeps, on planted tastes: even users like even items, odd users odd ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from recsys import columns as c
+from recsys.config import CONF_FOLDER, load_config, load_yaml
+from recsys.models.registry import MODELS, ModelSpec, model_spec
+from recsys.training.batches import Batch, ordered_batches
+from recsys.training.export import load_network, load_scorer, save_model, state_bytes
+from recsys.training.loop import Fit, take_step
+from recsys.training.workers import OneWorker
+from tests.example_sets import columns_of, inputs_of, random_columns, write_split
+
+USERS = ITEMS = 20
+INPUTS = inputs_of(USERS, ITEMS, 1)
+# Small, so that planted tastes are learned in well under a second.
+TINY = {"mlp": {"id_dim": 4, "category_dim": 1, "hidden": [16], "dropout": 0.0, "hidden_ids": 0.0}}
+EVERY_MODEL = pytest.mark.parametrize("name", sorted(MODELS))
+
+
+def tiny(name: str) -> ModelSpec:
+    return model_spec(name, TINY[name])
+
+
+def likes(user: int, item: int) -> bool:
+    return user % 2 == item % 2
+
+
+def held_out(user: int) -> int:
+    """An item that the user likes and training does not show."""
+    return (user + 2) % ITEMS
+
+
+def planted_batch(folder: Path) -> Batch:
+    seen = [(user, item) for user in range(USERS) for item in range(ITEMS) if item != held_out(user)]
+    users, items = zip(*seen, strict=True)
+    columns = columns_of(len(seen), {c.USER_IDX: users, c.ITEM_IDX: items})
+    split = write_split(folder, c.TRAIN, columns, np.array([likes(*pair) for pair in seen]), [len(seen)])
+    (batch,) = ordered_batches(str(folder), split.row_groups, batch_size=len(seen))
+    return batch
+
+
+def trained_network(spec: ModelSpec, batch: Batch, steps: int, seed: int = 1) -> tuple[torch.nn.Module, float]:
+    torch.manual_seed(seed)
+    network = spec.build(INPUTS)
+    shared = Fit(
+        model=network,
+        optimizer=torch.optim.AdamW(network.parameters(), lr=0.02),
+        config=load_config([]).train,
+        workers=OneWorker(),
+        device=torch.device("cpu"),
+    )
+    network.train()
+    loss = float("nan")
+    for _ in range(steps):
+        loss = float(take_step(shared, batch, len(batch)))
+    return network.eval(), loss
+
+
+def exported(folder: Path, spec: ModelSpec, network: torch.nn.Module) -> Path:
+    save_model(folder, spec, INPUTS, state_bytes(network))
+    return folder
+
+
+def scores_of(folder: Path, columns: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    return load_scorer(folder)(columns)
+
+
+@EVERY_MODEL
+def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(name: str, tmp_path: Path) -> None:
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path), steps=200)
+    folder = exported(tmp_path / "model", tiny(name), network)
+    found = 0
+    for user in range(USERS):
+        unseen = [held_out(user), *(item for item in range(ITEMS) if not likes(user, item))]
+        scores = scores_of(folder, columns_of(len(unseen), {c.USER_IDX: [user] * len(unseen), c.ITEM_IDX: unseen}))
+        found += int(scores[0] > scores[1:].max())
+    assert found == USERS
+
+
+@EVERY_MODEL
+def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path) -> None:
+    batch = planted_batch(tmp_path)
+    first, again, other = (trained_network(tiny(name), batch, steps=5, seed=seed)[1] for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@EVERY_MODEL
+def test_one_row_scores_like_many_and_in_any_order(name: str, tmp_path: Path) -> None:
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path), steps=5)
+    score = load_scorer(exported(tmp_path / "model", tiny(name), network))
+    columns = random_columns(5000, users=USERS, items=ITEMS)
+    order = np.random.default_rng(1).permutation(5000)
+    scores = score(columns)
+    assert len(np.unique(scores)) > 4000
+    assert np.array_equal(score({key: column[order] for key, column in columns.items()}), scores[order])
+    for row in (0, 2047, 2048, 4999):
+        assert score({key: column[row : row + 1] for key, column in columns.items()})[0] == scores[row]
+
+
+@EVERY_MODEL
+def test_the_shipped_configuration_scores_alike_in_any_company(name: str, tmp_path: Path) -> None:
+    spec = model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml"))
+    torch.manual_seed(1)
+    score = load_scorer(exported(tmp_path, spec, spec.build(INPUTS)))
+    columns = random_columns(3000, users=USERS, items=ITEMS)
+    order = np.random.default_rng(1).permutation(3000)
+    assert np.array_equal(score({key: column[order] for key, column in columns.items()}), score(columns)[order])
+
+
+@EVERY_MODEL
+def test_saved_and_loaded_scores_equal_the_network(name: str, tmp_path: Path) -> None:
+    batch = planted_batch(tmp_path)
+    network, _ = trained_network(tiny(name), batch, steps=5)
+    loaded, inputs = load_network(exported(tmp_path / "model", tiny(name), network))
+    with torch.no_grad():
+        assert torch.equal(loaded(batch.ids_BI, batch.numeric_BF), network(batch.ids_BI, batch.numeric_BF))
+    assert inputs == INPUTS
+
+
+@EVERY_MODEL
+def test_logits_have_one_number_a_row_even_for_one_row(name: str) -> None:
+    network = tiny(name).build(INPUTS).eval()
+    numbers = len(INPUTS.numeric)
+    for rows in (1, 3):
+        logit_B = network(torch.zeros(rows, 3, dtype=torch.int64), torch.zeros(rows, numbers))
+        assert logit_B.shape == (rows,)
+
+
+@EVERY_MODEL
+def test_ids_that_came_after_training_score_like_unknown_ones(name: str, tmp_path: Path) -> None:
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path), steps=5)
+    folder = exported(tmp_path / "model", tiny(name), network)
+    scores = scores_of(folder, columns_of(3, {c.USER_IDX: [-1, USERS, 10**6], c.ITEM_IDX: [3, 3, 3]}))
+    assert scores[0] == scores[1] == scores[2]

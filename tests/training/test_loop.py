@@ -1,0 +1,178 @@
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recsys import columns as c
+from recsys.catalog import NUMERIC_INPUTS
+from recsys.config import TrainConfig, load_config
+from recsys.errors import ConfigError, InputError
+from recsys.manifest import Manifest, RowGroup, SplitFiles
+from recsys.models.registry import ModelSpec, model_spec
+from recsys.training import loop
+from recsys.training.batches import Batch, ordered_batches
+from recsys.training.run import (
+    Trained,
+    TrainingTask,
+    require_row_groups,
+    require_slots,
+    require_trainable,
+    train_with,
+)
+from recsys.training.workers import OneWorker
+from tests.example_sets import columns_of, inputs_of, write_random_set, write_split
+
+TINY = {"id_dim": 2, "category_dim": 2, "hidden": [8], "dropout": 0.0, "hidden_ids": 0.0}
+
+
+def train_config(**changes: Any) -> TrainConfig:
+    settings = {"batch_size": 16, "epochs": 2, "learning_rate": 0.01, "shuffle_buffer_rows": 64, "device": "cpu"}
+    return replace(load_config([]).train, **{**settings, **changes})
+
+
+def task_of(folder: Path, manifest: Manifest, spec: ModelSpec | None = None, **changes: Any) -> TrainingTask:
+    return TrainingTask(
+        spec=spec or model_spec("mlp", TINY), config=train_config(**changes), folder=str(folder), manifest=manifest
+    )
+
+
+def trained(folder: Path, manifest: Manifest, **changes: Any) -> Trained:
+    return train_with(task_of(folder, manifest, **changes), OneWorker())
+
+
+def test_loss_falls_on_eight_examples(tmp_path: Path) -> None:
+    columns = columns_of(8, {NUMERIC_INPUTS[0].name: [0, 9, 0, 9, 0, 9, 0, 9]})
+    label = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    split = write_split(tmp_path, c.TRAIN, columns, label, [8])
+    manifest = Manifest(
+        run_date="2017-12-18",
+        inputs=inputs_of(1, 1, 1),
+        train=split,
+        validation=SplitFiles(row_groups=(), positives=0),
+        versions={},
+    )
+    curve = trained(tmp_path, manifest, epochs=80, learning_rate=0.05).curve
+    assert curve[-1].train_loss < 0.1 < 0.5 < curve[0].train_loss
+
+
+def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    manifest = write_random_set(tmp_path, [30, 26], [20])
+    first, again, other = (trained(tmp_path, manifest, seed=seed) for seed in (1, 1, 2))
+    assert first.state == again.state
+    assert [e.train_loss for e in first.curve] == [e.train_loss for e in again.curve]
+    assert first.state != other.state
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_random_set(tmp_path, [32], [20])
+    losses = iter([0.5, 0.3, 0.4])
+    monkeypatch.setattr(loop, "validate", lambda *_: (next(losses), 0.5))
+    three = trained(tmp_path, manifest, epochs=3)
+    two = trained_for_two_epochs(tmp_path, manifest, monkeypatch)
+    assert three.best_epoch == 2
+    assert three.best.validation_loss == 0.3
+    assert three.state == two.state
+
+
+def trained_for_two_epochs(folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    monkeypatch.setattr(loop, "validate", lambda *_: (float("nan"), float("nan")))
+    return trained(folder, manifest, epochs=2)
+
+
+def test_without_validation_rows_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    manifest = write_random_set(tmp_path, [32])
+    assert trained(tmp_path, manifest, epochs=3).best_epoch == 3
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_cure(tmp_path: Path) -> None:
+    columns = columns_of(20, {NUMERIC_INPUTS[0].name: [1.0] * 19 + [float("inf")]})
+    split = write_split(tmp_path, c.TRAIN, columns, np.ones(20), [20])
+    manifest = replace(write_random_set(tmp_path / "other", [8]), train=split)
+    with pytest.raises(ConfigError, match=r"became nan in epoch 1, step \d of 2.*smaller train.learning_rate"):
+        trained(tmp_path, manifest)
+
+
+class RecordingWorker(OneWorker):
+    """Pretends that another worker's sums are these."""
+
+    def __init__(self, others: Sequence[Tensor]) -> None:
+        self.others = others
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        for tensor, other in zip(tensors, self.others, strict=True):
+            tensor += other
+
+
+def shared_fit(model: torch.nn.Module, workers: OneWorker) -> loop.Fit:
+    optimizer = torch.optim.AdamW(model.parameters())
+    return loop.Fit(
+        model=model, optimizer=optimizer, config=train_config(), workers=workers, device=torch.device("cpu")
+    )
+
+
+def gradients_of(model: torch.nn.Module, batch: Batch | None, rows: int, workers: OneWorker) -> list[Tensor]:
+    loss = torch.zeros(())
+    loop.compute_gradient(shared_fit(model, workers), batch, rows, loss)
+    return [*(p.grad.clone() for p in model.parameters() if p.grad is not None), loss]
+
+
+def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_rows(tmp_path: Path) -> None:
+    manifest = write_random_set(tmp_path, [20])
+    (whole,) = ordered_batches(str(tmp_path), manifest.train.row_groups, batch_size=20)
+    model = model_spec("mlp", TINY).build(manifest.inputs)
+    expected = gradients_of(model, whole, 20, OneWorker())
+    parts = [slice_of(whole, slice(0, 13)), slice_of(whole, slice(13, 20)), None]
+    summed = [torch.zeros_like(gradient) for gradient in expected]
+    for part in parts:
+        summed = gradients_of(model, part, 20, RecordingWorker(summed))
+    for actual, gradient in zip(summed, expected, strict=True):
+        assert torch.allclose(actual, gradient, atol=1e-7)
+
+
+def slice_of(batch: Batch, rows: slice) -> Batch:
+    return Batch(ids_BI=batch.ids_BI[rows], numeric_BF=batch.numeric_BF[rows], label_B=batch.label_B[rows])
+
+
+def test_progress_says_where_how_fast_and_how_long_still(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PROGRESS_EVERY_S", 0.0)
+    with caplog.at_level(logging.INFO):
+        trained(tmp_path, write_random_set(tmp_path, [20], [10]), epochs=1)
+    assert "epoch 1/1, step 2/2: " in caplog.text
+    assert "rows/s, loss 0." in caplog.text
+    assert "about 0 s left" in caplog.text
+    assert "validation AUC 0." in caplog.text
+
+
+def test_more_workers_than_task_slots_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"train.workers is 3, but the Spark session has 2 task slots.*local\[3\]"):
+        require_slots(train_config(workers=3), slots=2)
+    require_slots(train_config(workers=2), slots=2)
+
+
+def test_more_workers_than_row_groups_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"train.workers is 3, but .* lie in 2 row groups.*more examples.row_groups"):
+        require_row_groups(train_config(workers=3), row_groups=2)
+
+
+@pytest.mark.parametrize(("rows", "positives"), [((), 0), ((5,), 0)])
+def test_examples_without_rows_or_positives_are_refused(rows: tuple[int, ...], positives: int) -> None:
+    groups = tuple(RowGroup(file=f"train/{number}.parquet", rows=count) for number, count in enumerate(rows))
+    split = SplitFiles(row_groups=groups, positives=positives)
+    manifest = Manifest(run_date="2017-12-18", inputs=inputs_of(1, 1, 1), train=split, validation=split, versions={})
+    with pytest.raises(InputError, match=rf"have {sum(rows)} train rows with 0 positives.*Cure: a run date with more"):
+        require_trainable(manifest, "/lake/files")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_refused_and_auto_takes_the_cpu() -> None:
+    with pytest.raises(ConfigError, match=r"train.device is cuda, but torch finds no GPU.*auto or cpu"):
+        loop.device_for("cuda", 0)
+    assert loop.device_for("auto", 0).type == "cpu"
