@@ -139,9 +139,10 @@ def run_program(
     work: Callable[[Run], list[Outcome]],
     *,
     checks: Sequence[Callable[[Run], None]] = (),
+    report: Callable[[Run, Sequence[Outcome]], str] | None = None,
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parses, checks, locks the lake, works, sums up. 0: done; 2: the user can mend it; 1: the rest."""
+    """Parses, checks, locks the lake, works, reports. 0: done; 2: the user can mend it; 1: the rest."""
     configure_logging()
     _use_utc()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -152,7 +153,8 @@ def run_program(
             for check in checks:
                 check(run)
             outcomes = work(run)
-        _print_summary(name, run, outcomes)
+            text = (report or summary)(run, outcomes)
+        _print_result(name, parsed.config.lake.root, text, outcomes)
         return 0
     except Exception as error:
         return _report(name, error)
@@ -207,13 +209,17 @@ def run_stage(stage: Stage, run: Run, *, is_skippable: bool = False) -> Outcome:
 
 
 def fingerprint(stage: Stage, run: Run) -> str:
-    """16 hexadecimal digits of everything the stage's result depends on."""
+    """16 hexadecimal digits of everything the stage's result depends on.
+
+    What it reads enters through the fingerprints of the runs that wrote it, not through version numbers: a broken
+    run that was started again ends with the ids of an unbroken one.
+    """
     state = {
         "stage": stage.name,
         "run_date": str(run.run_date),
         "code": code_hash(),
         "settings": run.config.settings_of(stage.settings),
-        "tables": run.lake.versions(stage.reads),
+        "tables": {table.name: runs.origin(run.lake, table, run.run_date) for table in stage.reads},
         "inputs": list(stage.inputs(run)),
     }
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
@@ -231,11 +237,12 @@ def code_hash() -> str:
 
 
 def _settled(stage: Stage, run: Run) -> Run:
-    missing = [table.name for table in stage.reads if not run.lake.exists(table)]
+    missing = [table for table in stage.reads if not run.lake.exists(table)]
     if missing:
+        jobs = sorted({table.writer for table in missing})
         raise InputError(
-            f"{stage.name} reads {missing}, which the lake {run.lake.root} does not have. Cure: run the job "
-            "that writes them first (jobs/README.md says which), or jobs/run_pipeline.py; or check lake.root"
+            f"{stage.name} reads {[table.name for table in missing]}, which the lake {run.lake.root} does not have. "
+            f"Cure: run {jobs} first, or jobs/run_pipeline.py; or check lake.root"
         )
     if not stage.is_dated:
         return replace(run, run_date=None)
@@ -316,18 +323,22 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _print_summary(name: str, run: Run, outcomes: Sequence[Outcome]) -> None:
-    """For people first, then all figures as one JSON line, the last line of standard output."""
-    lines = [f"\n{name}: lake {run.lake.root}"]
+def summary(run: Run, outcomes: Sequence[Outcome]) -> str:
+    """For people: each stage with its figures."""
+    lines = [f"lake {run.lake.root}"]
     for outcome in outcomes:
         took = "skipped, nothing changed" if outcome.is_skipped else f"{outcome.seconds:.1f} s"
         lines.append(f"  {outcome.stage:<16} {took}")
         lines.extend(f"    {key}: {_readable(value)}" for key, value in outcome.figures.items())
+    return "\n".join(lines)
+
+
+def _print_result(name: str, root: str, text: str, outcomes: Sequence[Outcome]) -> None:
+    """The text for people, then all figures as one JSON line, the last line of standard output."""
     stages = [
         {"stage": o.stage, "seconds": round(o.seconds, 2), "skipped": o.is_skipped, **o.figures} for o in outcomes
     ]
-    lines.append(json.dumps({"job": name, "lake": run.lake.root, "stages": stages}))
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(f"{text}\n{json.dumps({'job': name, 'lake': root, 'stages': stages})}\n")
     sys.stdout.flush()
 
 

@@ -11,6 +11,7 @@ BASKET_ID = "basket_id"
 
 # Events
 EVENT_TYPE = "event_type"
+PURCHASE = "purchase"
 EVENT_TS = "event_ts"
 EVENT_DATE = "event_date"
 LOCAL_HOUR = "local_hour"

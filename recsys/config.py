@@ -4,10 +4,12 @@ Each key stands in two places: its field here and its commented line in conf/bas
 """
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,6 +29,15 @@ def _require_range(section: object, key: str, low: float, high: float = float("i
         name = _SECTION_NAMES[type(section)]
         expected = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
         raise ConfigError(f"{name}.{key} must be {expected}, got {value}")
+
+
+def _require_day(section: object, key: str) -> None:
+    value = getattr(section, key)
+    try:
+        date.fromisoformat(value)
+    except ValueError as error:
+        name = _SECTION_NAMES[type(section)]
+        raise ConfigError(f'{name}.{key} must be a day such as "2017-12-18", got {value!r}') from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +69,14 @@ class CleanConfig:
     max_quantity: float
     max_amount_cents: int
     first_event_date: str
+    last_event_date: str
+    allow_empty_files: bool
 
     def __post_init__(self) -> None:
         _require_range(self, "max_quantity", 1)
         _require_range(self, "max_amount_cents", 1)
+        for key in ("first_event_date", "last_event_date"):
+            _require_day(self, key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +159,8 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         _require_range(self, "top_n", 1, 1000)
         _require_range(self, "batch_rows", 1)
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.scene):
+            raise ConfigError(f"score.scene must be lower-case letters, digits and _, got {self.scene!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,15 +211,21 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"cannot read the configuration file {path}: {error.strerror}; give an existing YAML file"
         ) from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
+    data = _parse_yaml(text, where=str(path))
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold sections with keys, found {type(data).__name__}")
     return data
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not valid YAML: {error}") from error
 
 
 def build_section(cls: type[Section], values: Mapping[str, Any], where: str) -> Section:
@@ -231,7 +254,7 @@ def _parse_override(override: str) -> dict[str, dict[str, Any]]:
     section, dot, key = path.partition(".")
     if not (separator and dot and key):
         raise ConfigError(f"--set takes section.key=value, got {override!r}")
-    return {section: {key: yaml.safe_load(text)}}
+    return {section: {key: _parse_yaml(text, where=f"--set {override}")}}
 
 
 def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:

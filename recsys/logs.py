@@ -15,6 +15,9 @@ def configure_logging(level: int = logging.INFO) -> None:
     """Logs go to standard error: standard output is for the summary and its JSON line."""
     logging.basicConfig(level=level, format=_FORMAT, datefmt="%H:%M:%S", stream=sys.stderr, force=True)
     logging.captureWarnings(capture=True)
+    for handler in logging.getLogger().handlers:
+        # py4j tells the root logger, with a traceback, whenever it replaces a closed connection.
+        handler.addFilter(lambda record: record.module != "java_gateway" or record.levelno > logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)

@@ -17,9 +17,10 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row."""
+    """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row, `writer` the job."""
 
     name: str
+    writer: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ _MODEL_VERSION = (c.MODEL_VERSION, "int", "Version of the registered model; null
 
 EVENTS = Table(
     name="clean.events",
+    writer="clean_logs",
     key=(c.SOURCE_FILE, c.SOURCE_ROW),
     partition_by=(c.EVENT_DATE,),
     columns=_columns(
@@ -67,6 +69,7 @@ EVENTS = Table(
 
 ITEMS = Table(
     name="clean.items",
+    writer="clean_logs",
     key=(c.ITEM_ID,),
     columns=_columns(
         _ITEM,
@@ -80,6 +83,7 @@ ITEMS = Table(
 
 USERS = Table(
     name="clean.users",
+    writer="clean_logs",
     key=(c.USER_ID,),
     columns=_columns(
         _USER,
@@ -90,6 +94,7 @@ USERS = Table(
 
 PROMOTIONS = Table(
     name="clean.promotions",
+    writer="clean_logs",
     key=(c.STORE_ID, c.ITEM_ID, c.STARTS_ON),
     columns=_columns(
         _STORE,
@@ -103,6 +108,7 @@ PROMOTIONS = Table(
 
 QUARANTINE = Table(
     name="clean.quarantine",
+    writer="clean_logs",
     key=(c.SOURCE_TABLE, c.SOURCE_FILE, c.SOURCE_ROW),
     partition_by=(c.SOURCE_TABLE,),
     columns=_columns(
@@ -116,6 +122,7 @@ QUARANTINE = Table(
 
 QUALITY = Table(
     name="ops.quality",
+    writer="clean_logs",
     key=(c.SOURCE_TABLE, c.SOURCE_FILE),
     columns=_columns(
         (c.SOURCE_TABLE, "string", "events, items, users or promotions"),
@@ -129,18 +136,21 @@ QUALITY = Table(
 
 USER_IDS = Table(
     name="ids.users",
+    writer="clean_logs",
     key=(c.USER_ID,),
     columns=_columns(_USER, (c.USER_IDX, "int", "Dense index from 0; never changes")),
 )
 
 ITEM_IDS = Table(
     name="ids.items",
+    writer="clean_logs",
     key=(c.ITEM_ID,),
     columns=_columns(_ITEM, (c.ITEM_IDX, "int", "Dense index from 0; never changes")),
 )
 
 CATEGORY_IDS = Table(
     name="ids.categories",
+    writer="clean_logs",
     key=(c.CATEGORY,),
     columns=_columns(
         (c.CATEGORY, "string", "Category as clean.items names it"),
@@ -161,6 +171,7 @@ def _feature_table(grain: catalog.Grain) -> Table:
     features = [(f.name, f.type, f.comment) for f in catalog.FEATURES if f.grain == grain.name]
     return Table(
         name=f"features.{grain.name}",
+        writer="build_features",
         key=(*grain.key, c.AS_OF_DATE),
         partition_by=(c.AS_OF_DATE,),
         columns=_columns(*(key_columns[name] for name in grain.key), _AS_OF, *features),
@@ -176,6 +187,7 @@ STORE_ITEM_FEATURES = _feature_table(catalog.STORE_ITEM)
 
 EXAMPLES = Table(
     name="examples.pairs",
+    writer="build_examples",
     key=(c.SPLIT, c.AS_OF_DATE, c.USER_ID, c.ITEM_ID),
     partition_by=(c.RUN_DATE, c.SPLIT),
     columns=_columns(
@@ -192,6 +204,7 @@ EXAMPLES = Table(
 
 TOP_N = Table(
     name="recs.top_n",
+    writer="score",
     key=(c.RUN_DATE, c.SCENE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE, c.SCENE),
     columns=_columns(
@@ -211,6 +224,7 @@ TOP_N = Table(
 
 METRICS = Table(
     name="ops.metrics",
+    writer="evaluate",
     key=(c.RUN_DATE, c.SPLIT, c.LIST_KIND, c.RECOMMENDER, c.METRIC, c.K),
     partition_by=(c.RUN_DATE,),
     columns=_columns(
@@ -232,6 +246,7 @@ METRICS = Table(
 
 RUNS = Table(
     name="ops.runs",
+    writer="every job",
     key=(c.STAGE, c.RUN_DATE),
     partition_by=(c.STAGE,),
     columns=_columns(

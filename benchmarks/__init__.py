@@ -1,0 +1,1 @@
+"""Speed and accuracy beside a peer, both measured in the same run; see benchmarks/README.md."""

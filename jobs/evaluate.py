@@ -1,0 +1,100 @@
+"""Measures the newest model beside the baselines on the last label window, with paired intervals, into ops.metrics."""
+
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs._recommend import (
+    READS,
+    LabelWindow,
+    model_inputs,
+    newest_model,
+    quotas_text,
+    scored,
+    test_window,
+    with_inputs,
+)
+from recsys import columns as c
+from recsys import tables
+from recsys.app import Figures, Outcome, Run, Stage, newest_run_date, run_program, run_stage, summary
+from recsys.errors import InputError
+from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
+from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item
+from recsys.evaluation.ranking import candidate_recall, coverage, sums_by_replicate, user_hits
+from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
+from recsys.scoring.top_n import top_n
+
+RECOMMENDERS = (MODEL, *BASELINES)
+
+
+def run(run: Run) -> Figures:
+    settings, window = run.config.evaluation, test_window(run)
+    pairs = with_inputs(run, window.candidates, window.features).withColumn(IS_NEW, is_new_item())
+    scored_pairs = scored(run, newest_model(run), pairs).persist()
+    lists = _model_lists(scored_pairs, settings.k).unionByName(_baseline_lists(run, window)).persist()
+    hits = user_hits(lists, window.truth, RECOMMENDERS, settings.seed)
+    sums = sums_by_replicate(hits, RECOMMENDERS, k=settings.k, replicates=settings.bootstrap_samples)
+    rows = metric_rows(
+        _collected(sums),
+        _collected(coverage(lists, window.truth, run.lake.read(tables.ITEMS))),
+        _collected(candidate_recall(scored_pairs, window.truth)),
+        BASELINES,
+        settings.k,
+    )
+    if not rows:
+        raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
+    _write(run, rows)
+    for frame in (lists, scored_pairs, window.truth):
+        frame.unpersist()
+    return {c.ROWS: len(rows), **figures_of(rows), "candidates": quotas_text(run.config.candidates)}
+
+
+def _model_lists(pairs: DataFrame, k: int) -> DataFrame:
+    kinds = {REPEATS_ALLOWED: pairs, NEW_ITEMS_ONLY: pairs.where(IS_NEW)}
+    repeats, new = (top_n(of_kind, k).withColumn(c.LIST_KIND, F.lit(kind)) for kind, of_kind in kinds.items())
+    both = repeats.unionByName(new).withColumn(c.RECOMMENDER, F.lit(MODEL))
+    return both.select(c.LIST_KIND, c.RECOMMENDER, c.USER_ID, c.RANK, c.ITEM_ID)
+
+
+def _baseline_lists(run: Run, window: LabelWindow) -> DataFrame:
+    settings, items = run.config.evaluation, run.lake.read(tables.ITEMS)
+    ranks = popular_ranks(items, window.features.item, window_days=settings.popular_window_days)
+    users = window.truth.select(c.USER_ID).distinct()
+    return baseline_lists(users, window.features.user_item, ranks, settings.k)
+
+
+def _collected(rows: DataFrame) -> list[MetricRow]:
+    """A row for each list kind and recommender, or bootstrap replicate: never as many as users."""
+    return [row.asDict() for row in rows.collect()]
+
+
+def _write(run: Run, rows: Sequence[MetricRow]) -> None:
+    model = newest_model(run)
+    constant = {c.RUN_DATE: run.day, c.SPLIT: c.TEST, c.RUN_ID: run.run_id}
+    of_model = {c.MODEL_NAME: model.name, c.MODEL_VERSION: model.version}
+    whole = [{**constant, **row, **(of_model if row[c.RECOMMENDER].startswith(MODEL) else {})} for row in rows]
+    schema = ", ".join(f"{column.name} {column.type}" for column in tables.METRICS.columns)
+    values = [tuple(row.get(name) for name in tables.METRICS.column_names) for row in whole]
+    frame = run.spark.createDataFrame(values, schema).coalesce(1)
+    run.lake.overwrite(tables.METRICS, frame, where=f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'")
+
+
+def report(run: Run, outcomes: Sequence[Outcome]) -> str:
+    run_date = run.run_date or newest_run_date(run.lake)
+    rows = run.lake.read(tables.METRICS).where(F.col(c.RUN_DATE) == F.lit(run_date))
+    return f"{table_text(_collected(rows))}\n\n{summary(run, outcomes)}"
+
+
+STAGE = Stage(
+    name="evaluate",
+    reads=READS,
+    writes=(tables.METRICS,),
+    settings=("examples", "candidates", "train", "evaluation", "tracking"),
+    run=run,
+    inputs=model_inputs,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_program(STAGE.name, __doc__, lambda run: [run_stage(STAGE, run)], report=report))

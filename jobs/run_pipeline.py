@@ -1,0 +1,26 @@
+"""Chains all stages from raw logs to recommendations; a stage is skipped where its inputs, code and settings stand.
+
+Started again after it broke, it goes on with the stage that did not end.
+"""
+
+import sys
+
+from jobs import build_examples, build_features, clean_logs, evaluate, score, show, train
+from recsys import app
+
+STAGES: tuple[app.Stage, ...] = (
+    clean_logs.STAGE,
+    build_features.STAGE,
+    build_examples.STAGE,
+    train.STAGE,
+    evaluate.STAGE,
+    score.STAGE,
+)
+
+
+def run_all(run: app.Run) -> list[app.Outcome]:
+    return [app.run_stage(stage, run, is_skippable=True) for stage in STAGES]
+
+
+if __name__ == "__main__":
+    sys.exit(app.run_program("run_pipeline", __doc__, run_all, checks=(clean_logs.STAGE.check,), report=show.report))

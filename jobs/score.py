@@ -1,0 +1,80 @@
+"""Ranks the candidates of every user with the newest model, checks the lists and publishes them in recs.top_n."""
+
+import sys
+import time
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from jobs._recommend import READS, model_inputs, newest_model, quotas_text, scored, test_window, with_inputs
+from recsys import columns as c
+from recsys import tables
+from recsys.app import Figures, Run, Stage, main
+from recsys.evaluation.lists import REPEATS_ALLOWED
+from recsys.evaluation.ranking import candidate_recall
+from recsys.lake.read_features import read_features
+from recsys.lake.runs import newest_figures
+from recsys.scoring.candidates import candidates
+from recsys.scoring.checks import require_publishable
+from recsys.scoring.top_n import reason, top_n
+
+
+def run(run: Run) -> Figures:
+    started = time.monotonic()
+    items, scene, n = run.lake.read(tables.ITEMS), run.config.score.scene, run.config.score.top_n
+    served = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
+    counted = Observation("scored")
+    lists = _lists(run, counted).persist()
+    require_publishable(lists, items, served, n)
+    seconds = time.monotonic() - started
+    where = f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{scene}'"
+    run.lake.overwrite(tables.TOP_N, lists, where=where)
+    written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
+    assert written is not None, "an aggregate without groups has one row"
+    lists.unpersist()
+    pairs = int(counted.get["pairs"])
+    return {
+        **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
+        "candidate_recall": _candidate_recall(run),
+        "pairs": pairs,
+        "pairs_per_s": round(pairs / seconds),
+    }
+
+
+def _lists(run: Run, counted: Observation) -> DataFrame:
+    model, features = newest_model(run), read_features(run.lake, [run.day])
+    items, users = run.lake.read(tables.ITEMS), run.lake.read(tables.USERS)
+    pairs = with_inputs(run, candidates(features, items, users, run.config.candidates), features)
+    best = top_n(scored(run, model, pairs).observe(counted, F.count("*").alias("pairs")), run.config.score.top_n)
+    constants = {
+        c.RUN_DATE: F.lit(run.day),
+        c.SCENE: F.lit(run.config.score.scene),
+        c.MODEL_NAME: F.lit(model.name),
+        c.MODEL_VERSION: F.lit(model.version),
+        c.RUN_ID: F.lit(run.run_id),
+    }
+    return best.withColumn(c.REASON, reason()).withColumns(constants).select(*tables.TOP_N.column_names)
+
+
+def _candidate_recall(run: Run) -> float | None:
+    """Of the last evaluation where it had these quotas, else measured now; None where nobody bought anything."""
+    last = newest_figures(run.lake, "evaluate", run.day)
+    if last is not None and last["candidates"] == quotas_text(run.config.candidates):
+        return float(last["candidate_recall"])
+    window = test_window(run)
+    found = candidate_recall(window.candidates, window.truth).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
+    window.truth.unpersist()
+    return None if found is None else float(found[c.VALUE])
+
+
+STAGE = Stage(
+    name="score",
+    reads=READS,
+    writes=(tables.TOP_N,),
+    settings=("examples", "candidates", "train", "score", "tracking"),
+    run=run,
+    inputs=model_inputs,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE, __doc__))

@@ -1,0 +1,1 @@
+"""From recommendation lists and what was bought later to metrics, baselines and intervals; writes nothing."""

@@ -1,0 +1,46 @@
+"""The two kinds of list that are measured, and the truth of each, for one cut-off."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+
+REPEATS_ALLOWED = "repeats_allowed"
+NEW_ITEMS_ONLY = "new_items_only"
+LIST_KINDS = (REPEATS_ALLOWED, NEW_ITEMS_ONLY)
+
+IS_NEW = "is_new"
+
+
+def truth_of(purchases: DataFrame, items: DataFrame, users: DataFrame, user_items: DataFrame) -> DataFrame:
+    """One row for each list_kind, user_id and item_id: what a list of that kind could have foretold.
+
+    `purchases` (user_id, item_id; repeats are fine) are those of the label window, `user_items` is features.user_item
+    at its cut-off. Items that are not eligible and users who opted out or are unknown count for nothing.
+    """
+    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
+    served = users.where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
+    bought = (
+        purchases.select(c.USER_ID, c.ITEM_ID)
+        .distinct()
+        .join(eligible, on=c.ITEM_ID, how="left_semi")
+        .join(served, on=c.USER_ID, how="left_semi")
+    )
+    owned = user_items.select(c.USER_ID, c.ITEM_ID, F.lit(False).alias(IS_NEW))
+    marked = bought.join(owned, on=[c.USER_ID, c.ITEM_ID], how="left")
+    return by_list_kind(marked.withColumn(IS_NEW, F.coalesce(IS_NEW, F.lit(True))))
+
+
+def by_list_kind(pairs: DataFrame) -> DataFrame:
+    """Each pair in every kind of list it may stand in, as `list_kind`; takes the flag `is_new` away."""
+    kinds = F.when(F.col(IS_NEW), _kinds(*LIST_KINDS)).otherwise(_kinds(REPEATS_ALLOWED))
+    return pairs.withColumn(c.LIST_KIND, F.explode(kinds)).drop(IS_NEW)
+
+
+def is_new_item() -> Column:
+    """On pairs with model inputs: the user has no purchase day of the item in features.user_item."""
+    return (F.col(c.USER_ITEM_PURCHASES_365D) == 0).alias(IS_NEW)
+
+
+def _kinds(*names: str) -> Column:
+    return F.array(*(F.lit(name) for name in names))

@@ -1,0 +1,73 @@
+"""What must hold of top-N lists before analysts see them."""
+
+import math
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.errors import DataQualityError
+
+_NUM_ROWS = "num_rows"
+_NUM_RANKS = "num_ranks"
+_FIRST_RANK = "first_rank"
+_LAST_RANK = "last_rank"
+_NUM_ITEMS = "num_items"
+_NUM_ODD_SCORES = "num_odd_scores"
+_NUM_INELIGIBLE = "num_ineligible"
+
+
+def require_publishable(lists: DataFrame, items: DataFrame, users: DataFrame, n: int) -> None:
+    """Every user of `users` has one list: ranks 1 to its length without a gap, no item twice, finite scores,
+    eligible items only, at most `n` of them; nobody else has one.
+
+    Raises DataQualityError with the broken promises, how many users they touch and one of them. One pass.
+    """
+    checked = _per_user(lists, items).join(users.select(c.USER_ID, F.lit(True).alias("is_served")), c.USER_ID, "full")
+    broken = {name: F.coalesce(is_broken, F.lit(False)) for name, is_broken in _promises(n).items()}
+    counts = checked.agg(
+        *(F.count_if(is_broken).alias(name) for name, is_broken in broken.items()),
+        *(F.min(F.when(is_broken, F.col(c.USER_ID))).alias(f"{name} user") for name, is_broken in broken.items()),
+    ).first()
+    assert counts is not None, "an aggregate without groups has one row"
+    found = [f"{name}: {counts[name]} users, {counts[f'{name} user']!r} among them" for name in broken if counts[name]]
+    if found:
+        raise DataQualityError(
+            f"the lists are not fit to be published: {'; '.join(found)}. Nothing was written. Cure: run build_features "
+            "and train for this run date again; if it stays, the model or clean.items is at fault"
+        )
+
+
+def _per_user(lists: DataFrame, items: DataFrame) -> DataFrame:
+    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID, F.lit(True).alias("is_known"))
+    score = F.col(c.SCORE)
+    is_finite = score.isNotNull() & ~F.isnan(score) & (F.abs(score) < F.lit(math.inf))
+    return (
+        lists.join(eligible, on=c.ITEM_ID, how="left")
+        .groupBy(c.USER_ID)
+        .agg(
+            F.count("*").alias(_NUM_ROWS),
+            # Sets of a list's length; several count_distinct would multiply the rows.
+            F.size(F.collect_set(c.RANK)).alias(_NUM_RANKS),
+            F.min(c.RANK).alias(_FIRST_RANK),
+            F.max(c.RANK).alias(_LAST_RANK),
+            F.size(F.collect_set(c.ITEM_ID)).alias(_NUM_ITEMS),
+            F.count_if(~is_finite).alias(_NUM_ODD_SCORES),
+            F.count_if(F.col("is_known").isNull()).alias(_NUM_INELIGIBLE),
+        )
+    )
+
+
+def _promises(n: int) -> dict[str, Column]:
+    rows = F.col(_NUM_ROWS)
+    return {
+        "no list": rows.isNull(),
+        "a list though not served": F.col("is_served").isNull(),
+        f"more than {n} items": rows > n,
+        "ranks with a gap or twice": ~(
+            (F.col(_FIRST_RANK) == 1) & (F.col(_LAST_RANK) == rows) & (F.col(_NUM_RANKS) == rows)
+        ),
+        "an item twice": F.col(_NUM_ITEMS) != rows,
+        "scores that are not finite": F.col(_NUM_ODD_SCORES) > 0,
+        "items that are not eligible": F.col(_NUM_INELIGIBLE) > 0,
+    }

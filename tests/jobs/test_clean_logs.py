@@ -1,0 +1,155 @@
+"""The job on a made log of two days: CSV events and items, a JSON user file, CSV promotions, its own mapping."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from jobs.clean_logs import STAGE
+from recsys import app, tables
+from recsys.config import load_config
+from recsys.errors import DataQualityError, InputError
+from recsys.lake.store import Lake
+from tests.clean.conftest import write_lines
+
+MAPPING = """
+note: made up
+local_time_zone: America/New_York
+events:
+  files: "events-*.csv"
+  format: csv
+  columns: {user_id: user, item_id: item, basket_id: basket, store_id: shop, quantity: n}
+  time: {column: at, zone: America/New_York}
+  event_type: {constant: purchase}
+  amount: {column: price, unit: whole, multiply_by_quantity: true}
+items:
+  files: items.csv
+  format: csv
+  columns: {item_id: sku, name: title, category: group}
+  eligible: {exclude: {category: [fuel]}}
+users: {files: users.jsonl, format: json, columns: {user_id: id}, is_complete: false, attributes: [age]}
+promotions:
+  files: promotions.csv
+  format: csv
+  columns: {item_id: sku, store_id: shop}
+  period: {week: week, first_week_starts: "2024-04-29"}
+  is_mailed: {column: leaflet, false_values: ["0"]}
+"""
+HEADER = "user,item,at,basket,shop,n,price"
+WRITTEN = tuple(table for table in tables.ALL_TABLES if table.writer == "clean_logs")
+
+
+def write_log(folder: Path) -> None:
+    write_lines(
+        folder / "events-1.csv",
+        HEADER,
+        "u1,i1,2024-05-03 22:30:00,b1,s1,2,1.25",  # Saturday in UTC, Friday in New York
+        "u1,i1,2024-05-03 22:30:00,b1,s1,2,1.25",  # said twice
+        ",i1,2024-05-03 22:31:00,b2,s1,-1,1.25",
+        "u1,i9,2024-05-03 22:32:00,b3,s1,1,1.25",
+    )
+    write_lines(folder / "events-2.csv", HEADER, "u2,i2,2024-05-04 09:00:00,b4,s1,1,50", "u2,i2")
+    write_lines(folder / "items.csv", "sku,title,group", "i1,lamp,light", "i2,petrol,fuel", "i1,bulb,light", "i3,pot,")
+    write_lines(folder / "users.jsonl", json.dumps({"id": "u1", "age": 40}), json.dumps({"id": "u5", "age": None}))
+    write_lines(folder / "promotions.csv", "sku,shop,week,leaflet", "i1,s1,1,A", "i1,s1,2,0")
+
+
+@pytest.fixture
+def run(spark: SparkSession, tmp_path: Path) -> app.Run:
+    write_log(tmp_path / "log")
+    conf_folder = tmp_path / "conf"
+    write_lines(conf_folder / "sources" / "shop.yaml", MAPPING)
+    config = load_config([], ["source.name=shop", f"source.input={tmp_path / 'log'}"])
+    lake = Lake(spark, str(tmp_path / "lake"))
+    return app.Run(spark=spark, lake=lake, config=config, conf_folder=conf_folder, run_date=None)
+
+
+def contents(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
+    found = {table.name: lake.read(table).select(*table.column_names).collect() for table in WRITTEN}
+    return {name: sorted((tuple(row) for row in rows), key=str) for name, rows in found.items()}
+
+
+def test_tables_of_a_small_log_and_the_same_again(run: app.Run) -> None:
+    STAGE.check(run)
+    figures = STAGE.run(run)
+    first = contents(run.lake)
+    assert first["clean.events"] == [
+        ("u1", "i1", "purchase", datetime(2024, 5, 4, 2, 30), date(2024, 5, 4), 22, 5, "b1", "s1", 2.0, 250,
+         "events-1.csv", 1),
+        ("u2", "i2", "purchase", datetime(2024, 5, 4, 13, 0), date(2024, 5, 4), 9, 6, "b4", "s1", 1.0, 5000,
+         "events-2.csv", 1),
+    ]  # fmt: skip
+    assert first["clean.items"] == [
+        ("i1", "lamp", None, "light", None, True),
+        ("i2", "petrol", None, "fuel", None, False),
+        ("i3", "pot", None, None, None, True),
+    ]
+    assert first["clean.users"] == [("u1", False, {"age": "40"}), ("u2", False, {}), ("u5", False, {})]
+    assert first["clean.promotions"] == [
+        ("s1", "i1", date(2024, 4, 29), date(2024, 5, 6), False, True),
+        ("s1", "i1", date(2024, 5, 6), date(2024, 5, 13), False, False),
+    ]
+    assert [row[:4] for row in first["clean.quarantine"]] == [
+        ("events", "events-1.csv", 2, ["exact_duplicate"]),
+        ("events", "events-1.csv", 3, ["amount_out_of_range", "missing_user", "quantity_out_of_range"]),
+        ("events", "events-1.csv", 4, ["unknown_item"]),
+        ("events", "events-2.csv", 2, ["malformed_row"]),
+        ("items", "items.csv", 3, ["key_duplicate"]),
+    ]
+    assert first["ops.quality"] == [
+        ("events", "events-1.csv", 4, 1, 2, 1),
+        ("events", "events-2.csv", 2, 1, 1, 0),
+        ("items", "items.csv", 4, 3, 0, 1),
+        ("promotions", "promotions.csv", 2, 2, 0, 0),
+        ("users", "users.jsonl", 2, 2, 0, 0),
+    ]
+    assert first["ids.users"] == [("u1", 0), ("u2", 1), ("u5", 2)]
+    assert first["ids.items"] == [("i1", 0), ("i2", 1), ("i3", 2)]
+    assert first["ids.categories"] == [("fuel", 0), ("light", 1)]
+    reasons = (
+        "amount_out_of_range", "exact_duplicate", "malformed_row", "missing_user", "quantity_out_of_range",
+        "unknown_item",
+    )  # fmt: skip
+    assert figures == {
+        "rows": 2, "rows_read": 6, "rows_quarantined": 3, "rows_duplicate": 1, "items": 3,
+        "promotions": 2, "users": 3, "reasons": dict.fromkeys(reasons, 1),
+    }  # fmt: skip
+
+    before = run.lake.versions([tables.USER_IDS, tables.ITEM_IDS, tables.CATEGORY_IDS])
+    assert STAGE.run(run) == figures
+    assert contents(run.lake) == first
+    assert run.lake.versions([tables.USER_IDS, tables.ITEM_IDS, tables.CATEGORY_IDS]) == before
+
+
+def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: app.Run, tmp_path: Path) -> None:
+    states = [STAGE.inputs(run)]
+    assert STAGE.inputs(run) == states[0]
+    write_lines(tmp_path / "log" / "events-3.csv", HEADER, "u1,i1,2024-05-05 09:00:00,b5,s1,1,1")
+    states.append(STAGE.inputs(run))
+    write_lines(run.conf_folder / "sources" / "shop.yaml", MAPPING.replace("made up", "made up again"))
+    states.append(STAGE.inputs(run))
+    assert len(set(map(tuple, states))) == 3
+
+
+def test_an_empty_day_leaves_the_lake_alone(run: app.Run, tmp_path: Path) -> None:
+    write_lines(tmp_path / "log" / "events-2.csv", HEADER)
+    with pytest.raises(InputError, match=r"events-2.csv has no record; of 2 files 1 are empty"):
+        STAGE.run(run)
+    assert not any(run.lake.exists(table) for table in WRITTEN)
+
+
+def test_counts_that_do_not_add_up_leave_the_lake_alone(run: app.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.clean import sources
+
+    counted = sources._rows_by_file
+
+    def one_more(blocks: Sequence[Row], paths: Mapping[str, str]) -> dict[str, int]:
+        return {path: rows + 1 for path, rows in counted(blocks, paths).items()}
+
+    monkeypatch.setattr(sources, "_rows_by_file", one_more)
+    with pytest.raises(DataQualityError, match=r"items items.csv: read 5, kept 3, quarantined 0, duplicate 1"):
+        STAGE.run(run)
+    assert not any(run.lake.exists(table) for table in WRITTEN)

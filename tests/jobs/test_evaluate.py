@@ -1,0 +1,103 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from chispa import assert_df_equality
+from pyspark.sql import functions as F
+
+from jobs.evaluate import STAGE, report
+from recsys import columns as c
+from recsys import tables
+from recsys.app import Run, run_stage
+from recsys.config import CONF_FOLDER, load_config
+from recsys.errors import InputError
+from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
+from recsys.lake.store import Lake
+from recsys.metrics import METRICS
+from tests.small_lake import RUN_DATE
+from tests.trained_lake import MODEL_NAME, copied, tracking_uri
+
+
+@pytest.fixture(scope="module")
+def lake(trained_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return copied(trained_lake, tmp_path_factory.mktemp("evaluate") / "lake")
+
+
+def run_of(lake: Lake, *overrides: str) -> Run:
+    config = load_config([], ["evaluation.bootstrap_samples=100", f"tracking.uri={tracking_uri(lake)}", *overrides])
+    return Run(spark=lake.spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
+
+
+def values_of(lake: Lake, list_kind: str, recommender: str) -> dict[str, float]:
+    rows = lake.read(tables.METRICS).where((F.col(c.LIST_KIND) == list_kind) & (F.col(c.RECOMMENDER) == recommender))
+    return {row[c.METRIC]: row[c.VALUE] for row in rows.collect()}
+
+
+def test_two_runs_write_equal_figures(lake: Lake) -> None:
+    first = run_stage(STAGE, run_of(lake)).figures
+    rows = lake.read(tables.METRICS, lake.version(tables.METRICS))
+    again = run_stage(STAGE, run_of(lake)).figures
+    assert first == again
+    assert_df_equality(lake.read(tables.METRICS), rows, ignore_row_order=True)
+    # Of each kind of list, three recommenders and two differences; coverage of three; candidate recall.
+    assert first[c.ROWS] == rows.count() == 2 * (5 * len(METRICS) + 3 + 1)
+
+
+def test_baselines_have_the_values_worked_out_by_hand(lake: Lake) -> None:
+    """Each user buys one own item (i02 or i03) and one new item (i10 or i11); i00 is the most popular, i01 next."""
+    run_stage(STAGE, run_of(lake))
+    popular = values_of(lake, REPEATS_ALLOWED, "popular")
+    assert popular["recall"] == pytest.approx(1 / 2)
+    assert popular["mrr"] == pytest.approx((1 / 3 + 1 / 4) / 2, abs=1e-6)
+    assert popular["coverage"] == pytest.approx(10 / 16)
+    personal = values_of(lake, REPEATS_ALLOWED, "personal")
+    assert personal["mrr"] == pytest.approx(1 / 2)
+    # Without their own five items, the even users meet i10 at position 6, the odd ones i11 at 7.
+    of_new = values_of(lake, NEW_ITEMS_ONLY, "popular")
+    assert of_new["mrr"] == pytest.approx((1 / 6 + 1 / 7) / 2, abs=1e-6)
+    assert values_of(lake, NEW_ITEMS_ONLY, "personal") == of_new
+    assert values_of(lake, REPEATS_ALLOWED, "model")["candidate_recall"] == 1.0
+
+
+def test_rows_say_which_model_they_are_about(lake: Lake) -> None:
+    run_stage(STAGE, run_of(lake))
+    named = lake.read(tables.METRICS).groupBy(c.RECOMMENDER).agg(
+        F.max(c.MODEL_NAME).alias("name"), F.max(c.MODEL_VERSION).alias("version"), F.max(c.NUM_USERS).alias("users")
+    )  # fmt: skip
+    model, baseline = (MODEL_NAME, copied, 1, 12), (None, None, 12)
+    assert {row[c.RECOMMENDER]: tuple(row)[1:] for row in named.collect()} == {
+        "model": model,
+        "model-popular": model,
+        "model-personal": model,
+        "popular": baseline,
+        "personal": baseline,
+    }
+
+
+def test_the_model_beats_or_loses_by_the_difference_of_the_values(lake: Lake) -> None:
+    figures = run_stage(STAGE, run_of(lake)).figures
+    difference = figures["ndcg_at_10_model"] - figures["ndcg_at_10_popular"]
+    assert figures["ndcg_at_10_model_minus_popular"] == pytest.approx(difference, abs=2e-6)
+    assert figures["ndcg_at_10_model_minus_popular_low"] <= figures["ndcg_at_10_model_minus_popular_high"]
+
+
+def test_the_report_shows_both_kinds_of_list(lake: Lake) -> None:
+    run = run_of(lake)
+    text = report(run, [run_stage(STAGE, run)])
+    assert "repeats_allowed: 12 users; candidates hold 1.0000 of what they bought" in text
+    assert "new_items_only: 12 users" in text
+
+
+def test_without_a_training_the_cure_is_named(lake: Lake) -> None:
+    too_early = replace(run_of(lake), run_date=RUN_DATE - timedelta(days=1))
+    with pytest.raises(InputError, match=r"no training is recorded .* for 2017-12-17 or a day before. Cure: run the"):
+        run_stage(STAGE, too_early)
+
+
+def test_a_window_without_purchases_is_refused(lake: Lake) -> None:
+    version = lake.version(tables.USERS)
+    assert version is not None
+    lake.overwrite(tables.USERS, lake.read(tables.USERS).withColumn(c.IS_OPTED_OUT, F.lit(True)).localCheckpoint())
+    with pytest.raises(InputError, match=r"nothing eligible was bought .* before 2017-12-18; choose another"):
+        run_stage(STAGE, run_of(lake))
+    lake.restore(tables.USERS, version)

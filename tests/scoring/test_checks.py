@@ -1,0 +1,43 @@
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys.errors import DataQualityError
+from recsys.scoring.checks import require_publishable
+
+GOOD = [("u1", 1, "a", 0.9), ("u1", 2, "b", 0.1), ("u2", 1, "b", 0.4)]
+NOT_A_NUMBER = float("nan")
+INFINITE = float("inf")
+
+
+def check(spark: SparkSession, rows: list[tuple[str, int, str, float]]) -> None:
+    items = spark.createDataFrame([("a", True), ("b", True), ("fee", False)], "item_id string, is_eligible boolean")
+    users = spark.createDataFrame([("u1",), ("u2",)], "user_id string")
+    lists: DataFrame = spark.createDataFrame(rows, "user_id string, rank int, item_id string, score double")
+    require_publishable(lists, items, users, n=2)
+
+
+def test_good_lists_pass_also_where_one_is_short(spark):
+    check(spark, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (GOOD[:2], r"no list: 1 users, 'u2' among them"),
+        ([*GOOD, ("stranger", 1, "a", 0.1)], r"a list though not served: 1 users, 'stranger'"),
+        ([*GOOD, ("u1", 3, "c", 0.1)], r"more than 2 items: 1 users, 'u1'"),
+        ([GOOD[0], ("u1", 3, "b", 0.1), GOOD[2]], r"ranks with a gap or twice: 1 users, 'u1'"),
+        ([("u1", 0, "a", 0.9), ("u1", 2, "b", 0.9), GOOD[2]], r"ranks with a gap or twice: 1 users, 'u1'"),
+        ([GOOD[0], ("u1", 1, "b", 0.1), GOOD[2]], r"ranks with a gap or twice: 1 users, 'u1'"),
+        ([GOOD[0], ("u1", 2, "a", 0.1), GOOD[2]], r"an item twice: 1 users, 'u1'"),
+        ([*GOOD[:2], ("u2", 1, "b", NOT_A_NUMBER)], r"scores that are not finite: 1 users, 'u2'"),
+        ([*GOOD[:2], ("u2", 1, "b", INFINITE)], r"scores that are not finite: 1 users, 'u2'"),
+        ([*GOOD[:2], ("u2", 1, "b", None)], r"scores that are not finite: 1 users, 'u2'"),
+        ([*GOOD[:2], ("u2", 1, "fee", 0.4)], r"items that are not eligible: 1 users, 'u2'"),
+        ([*GOOD[:2], ("u2", 1, "unknown", 0.4)], r"items that are not eligible: 1 users, 'u2'"),
+        ([], r"no list: 2 users, 'u1' among them.*Nothing was written. Cure: run build_features"),
+    ],
+)
+def test_a_broken_promise_is_named_with_a_user(spark, rows, message):
+    with pytest.raises(DataQualityError, match=message):
+        check(spark, rows)

@@ -1,0 +1,291 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from recsys import app, tables
+from recsys import columns as c
+from recsys.app import Figures, Outcome, Run, Stage, explained, fingerprint, run_program, run_stage, summary
+from recsys.config import CONF_FOLDER, load_config
+from recsys.errors import ConfigError, EnvironmentProblem, InputError, WorkerFailedError
+from recsys.lake.session import require_java
+from recsys.lake.store import Lake
+from tests.feature_rows import rows_of
+
+ROOT = Path(__file__).parents[1]
+RUN_DATE = date(2017, 12, 18)
+
+
+def no_work(_: Run) -> list[Outcome]:
+    raise AssertionError("refused before any work")
+
+
+def refused(*arguments: str) -> int:
+    return run_program("job", None, no_work, arguments=arguments)
+
+
+@pytest.fixture
+def error_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """`configure_logging` would take pytest's handlers away, and a job's signal handler is not for tests."""
+    monkeypatch.setattr(app, "configure_logging", lambda: None)
+    monkeypatch.setattr(app.signal, "signal", lambda *_: None)
+    return caplog
+
+
+def test_an_unknown_config_key_is_code_2(error_log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    assert refused("--lake", str(tmp_path), "--set", "train.batchsize=5") == 2
+    assert "job stopped: unknown keys in 'train': ['batchsize']; known keys: ['batch_size'" in error_log.text
+
+
+def test_a_missing_config_file_is_code_2(error_log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    assert refused("--config", str(tmp_path / "none.yaml")) == 2
+    assert "cannot read the configuration file" in error_log.text
+    assert "none.yaml: No such file or directory; give an existing YAML file" in error_log.text
+
+
+def test_a_bad_run_date_is_code_2(error_log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    assert refused("--lake", str(tmp_path), "--run-date", "2017-13-01") == 2
+    assert "--run-date must be a day like 2017-12-18, got '2017-13-01'" in error_log.text
+
+
+def test_a_lake_root_below_a_file_is_code_2(error_log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert refused("--lake", str(tmp_path / "file" / "lake")) == 2
+    assert "cannot be made: Not a directory; give a folder you may write" in error_log.text
+
+
+def test_a_lake_root_that_may_not_be_written_is_code_2(
+    error_log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.os, "access", lambda *_: False)  # the superuser may write anywhere
+    assert refused("--lake", str(tmp_path)) == 2
+    assert f"lake.root {tmp_path} cannot be written by this user; give a folder you may write" in error_log.text
+
+
+def test_no_java_is_code_2(
+    error_log: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert refused("--lake", str(tmp_path / "lake")) == 2
+    assert "no Java: 'java' does not exist; Spark needs Java 17. Cure: `make setup`" in error_log.text
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(EnvironmentProblem, match=rf"no Java: '{tmp_path}/bin/java' does not exist"):
+        require_java()
+
+
+@pytest.mark.parametrize(
+    ("banner", "message"),
+    [('openjdk version "11.0.2" 2019-01-15', r'says \'openjdk version "11.0.2"'), ("", r"says 'no answer'")],
+)
+def test_an_old_java_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str, message: str) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(f"#!/bin/sh\nprintf '%s' '{banner}' >&2\n", encoding="utf-8")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(EnvironmentProblem, match=rf"Java 17 or newer is needed, .*{message}.*Cure: set JAVA_HOME"):
+        require_java()
+
+
+def test_a_full_disk_is_told_from_the_text_anywhere_in_the_chain() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for error in (full, _raised_from(RuntimeError("Job aborted"), full)):
+        known = explained(error)
+        assert isinstance(known, EnvironmentProblem)
+        assert "the disk is full" in str(known)
+        assert "Cure: free space" in str(known)
+
+
+def _raised_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def test_own_errors_keep_their_exit_code_and_others_are_unknown() -> None:
+    own = ConfigError("x")
+    assert explained(own) is own
+    assert (own.exit_code, WorkerFailedError("x").exit_code) == (2, 1)
+    assert explained(RuntimeError("Job aborted")) is None
+
+
+def test_relative_lake_roots_become_absolute_and_uris_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app.absolute_uri("lake") == str(tmp_path / "lake")
+    assert app.absolute_uri("s3a://bucket/lake") == "s3a://bucket/lake"
+    parsed = app.parse_arguments(None, ["--lake", "lake", "--set", "lake.root=other", "--run-date", "2017-12-18"])
+    assert parsed.config.lake.root == str(tmp_path / "lake")
+    assert parsed.run_date == RUN_DATE
+
+
+def test_the_summary_is_for_people(tmp_path: Path) -> None:
+    run = Run(spark=None, lake=Lake(None, str(tmp_path)), config=None, conf_folder=tmp_path, run_date=None)  # type: ignore[arg-type]  # it only names the lake
+    outcomes = [
+        Outcome("score", 1.25, is_skipped=False, figures={"rows": 12_345, "auc": 0.123456, "day": "x"}),
+        Outcome("train", 0.0, is_skipped=True),
+    ]
+    assert summary(run, outcomes).splitlines() == [
+        f"lake {tmp_path}",
+        "  score            1.2 s",
+        "    rows: 12,345",
+        "    auc: 0.1235",
+        "    day: x",
+        "  train            skipped, nothing changed",
+    ]
+
+
+# With Spark from here on: a stage that copies ids.users to ids.items, standing free of the real ones.
+
+
+def copy_ids(run: Run) -> Figures:
+    users = run.lake.read(tables.USER_IDS)
+    run.lake.overwrite(tables.ITEM_IDS, users.selectExpr("user_id AS item_id", "user_idx AS item_idx"))
+    return {"rows": users.count()}
+
+
+def fail_halfway(run: Run) -> Figures:
+    copy_ids(run)
+    raise InputError("half of it was written")
+
+
+COPY = Stage(name="copy", reads=(tables.USER_IDS,), writes=(tables.ITEM_IDS,), settings=("examples",), run=copy_ids)
+
+
+@pytest.fixture
+def run(spark: SparkSession, tmp_path: Path) -> Run:
+    lake = Lake(spark, str(tmp_path / "lake"))
+    write_users(lake, "a")
+    return Run(spark=spark, lake=lake, config=load_config([]), conf_folder=CONF_FOLDER, run_date=RUN_DATE)
+
+
+def write_users(lake: Lake, *users: str) -> None:
+    rows = [{c.USER_ID: user, c.USER_IDX: number} for number, user in enumerate(users)]
+    lake.overwrite(tables.USER_IDS, rows_of(lake.spark, tables.USER_IDS, rows))
+
+
+def item_ids(run: Run) -> list[str]:
+    return sorted(row[c.ITEM_ID] for row in run.lake.read(tables.ITEM_IDS).collect())
+
+
+@pytest.mark.spark
+def test_missing_tables_are_named_with_the_job_that_writes_them(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, str(tmp_path / "empty"))
+    run = Run(spark=spark, lake=lake, config=load_config([]), conf_folder=CONF_FOLDER, run_date=RUN_DATE)
+    message = r"copy reads \['ids.users'\], which the lake .*empty does not have. Cure: run \['clean_logs'\] first"
+    with pytest.raises(InputError, match=message):
+        run_stage(COPY, run)
+
+
+@pytest.mark.spark
+def test_a_run_is_recorded_and_skipped_while_it_stands(run: Run) -> None:
+    first = run_stage(COPY, run, is_skippable=True)
+    assert (first.is_skipped, first.figures) == (False, {"rows": 1})
+    recorded = run.lake.read(tables.RUNS).collect()
+    assert [(row[c.STAGE], row[c.RUN_DATE], row[c.ROWS]) for row in recorded] == [("copy", RUN_DATE, 1)]
+    assert dict(recorded[0][c.VERSIONS]) == {"ids.users": 0, "ids.items": 0}
+    again = run_stage(COPY, run, is_skippable=True)
+    assert (again.is_skipped, again.figures) == (True, {"rows": 1})
+    assert run.lake.version(tables.ITEM_IDS) == 0
+
+
+@pytest.mark.spark
+def test_a_run_does_not_stand_once_its_input_or_its_own_table_changed(run: Run) -> None:
+    run_stage(COPY, run)
+    write_users(run.lake, "a", "b")
+    assert run_stage(COPY, run, is_skippable=True).figures == {"rows": 2}
+    run.lake.restore(tables.ITEM_IDS, 0)
+    assert not run_stage(COPY, run, is_skippable=True).is_skipped
+    assert item_ids(run) == ["a", "b"]
+
+
+@pytest.mark.spark
+def test_the_fingerprint_follows_settings_date_tables_and_what_lies_outside(run: Run) -> None:
+    def changed(*settings: str) -> str:
+        return fingerprint(COPY, replace(run, config=load_config([], settings)))
+
+    first = fingerprint(COPY, run)
+    assert len(first) == 16
+    assert changed() == first
+    assert changed("train.epochs=9") == first  # not a section that the stage depends on
+    others = [
+        changed("examples.label_days=9"),
+        fingerprint(COPY, replace(run, run_date=date(2017, 12, 19))),
+        fingerprint(replace(COPY, name="copy_2"), run),
+        fingerprint(replace(COPY, inputs=lambda _: ["a file"]), run),
+    ]
+    write_users(run.lake, "a")
+    others.append(fingerprint(COPY, run))  # the same rows, but another version
+    assert len({first, *others}) == 6
+
+
+@pytest.mark.spark
+def test_a_stage_that_fails_leaves_its_tables_and_its_record_as_they_were(run: Run) -> None:
+    run_stage(COPY, run)
+    write_users(run.lake, "a", "b")
+    with pytest.raises(InputError, match="half of it was written"):
+        run_stage(replace(COPY, run=fail_halfway), run)
+    assert item_ids(run) == ["a"]
+    assert [row[c.ROWS] for row in run.lake.read(tables.RUNS).collect()] == [1]
+
+
+@pytest.mark.spark
+def test_a_stage_of_all_days_has_no_date_and_another_takes_the_day_after_the_last_event(run: Run) -> None:
+    seen: list[date | None] = []
+
+    def note_date(run: Run) -> Figures:
+        seen.append(run.run_date)
+        return {}
+
+    events = [{c.EVENT_DATE: date(2017, 11, 30), c.SOURCE_FILE: "log", c.SOURCE_ROW: 1}]
+    run.lake.overwrite(tables.EVENTS, rows_of(run.spark, tables.EVENTS, events))
+    stage = replace(COPY, run=note_date)
+    run_stage(replace(stage, is_dated=False), run)
+    run_stage(stage, replace(run, run_date=None))
+    assert seen == [None, date(2017, 12, 1)]
+
+
+PROGRAM = """
+import sys
+from recsys import app
+
+def work(run):
+    if "break" in sys.argv: raise KeyError("a bug")
+    return {"rows": 3, "note": "it went well"}
+
+stage = app.Stage(name="tiny", reads=(), writes=(), settings=(), run=work, is_dated=False)
+arguments = ["--lake", sys.argv[1], "--set", "spark.driver_memory=1g"]
+sys.exit(app.run_program("tiny", None, lambda run: [app.run_stage(stage, run)], arguments=arguments))
+"""
+
+
+def run_tiny(lake: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", PROGRAM, str(lake), *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.spark
+def test_a_job_ends_with_a_summary_one_json_line_and_code_0_and_gives_the_lock_back(tmp_path: Path) -> None:
+    done = run_tiny(tmp_path)
+    assert done.returncode == 0, done.stderr
+    *for_people, last = done.stdout.strip().splitlines()
+    assert "    note: it went well" in for_people
+    figures = json.loads(last)
+    assert (figures["job"], figures["lake"]) == ("tiny", str(tmp_path))
+    assert [(s["stage"], s["rows"], s["skipped"]) for s in figures["stages"]] == [("tiny", 3, False)]
+    assert not (tmp_path / "_writer.lock").exists()
+
+
+@pytest.mark.spark
+def test_a_job_ends_with_code_1_and_a_traceback_where_it_has_a_bug(tmp_path: Path) -> None:
+    done = run_tiny(tmp_path, "break")
+    assert done.returncode == 1
+    assert "tiny failed" in done.stderr
+    assert "KeyError: 'a bug'" in done.stderr
+    assert done.stdout.strip() == ""

@@ -1,0 +1,136 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recsys.clean.mapping import load_mapping
+from recsys.config import CONF_FOLDER, Config, load_config, load_yaml
+from recsys.errors import ConfigError
+from recsys.models.registry import model_spec
+
+MODEL_FILES = sorted((CONF_FOLDER / "models").glob("*.yaml"))
+SOURCE_FILES = sorted((CONF_FOLDER / "sources").glob("*.yaml"))
+CONFIG_FILES = sorted(CONF_FOLDER.glob("*.yaml"))
+
+
+def written(folder: Path, text: str, name: str = "my.yaml") -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_every_file_in_conf_loads() -> None:
+    for file in CONFIG_FILES:
+        load_config([file])
+    for file in MODEL_FILES:
+        model_spec(file.stem, load_yaml(file))
+    for file in SOURCE_FILES:
+        load_mapping(file)
+    assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (1, 2)
+    loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
+    assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
+
+
+def test_base_yaml_holds_every_key_and_each_has_a_comment() -> None:
+    base = yaml.safe_load((CONF_FOLDER / "base.yaml").read_text(encoding="utf-8"))
+    fields = {section.name: section.type for section in dataclasses.fields(Config)}
+    assert set(base) == set(fields)
+    for name, values in base.items():
+        assert set(values) == {key.name for key in dataclasses.fields(fields[name])}, name
+    lines = (CONF_FOLDER / "base.yaml").read_text(encoding="utf-8").splitlines()
+    keys = [line for line in lines if line.startswith("  ") and ":" in line and not line.strip().startswith("#")]
+    assert [line for line in keys if "#" not in line] == []
+    assert len(keys) == sum(len(values) for values in base.values())
+
+
+def test_later_files_win_and_set_wins_over_all_files(tmp_path: Path) -> None:
+    first = written(tmp_path, "train: {epochs: 11, workers: 5}", "first.yaml")
+    second = written(tmp_path, "train: {epochs: 12}", "second.yaml")
+    assert load_config([first, second]).train.epochs == 12
+    assert load_config([second, first]).train.epochs == 11
+    config = load_config([first, second], ["train.epochs=13", "lake.root=s3a://bucket/lake"])
+    assert (config.train.epochs, config.train.workers, config.lake.root) == (13, 5, "s3a://bucket/lake")
+    assert config.train.batch_size == load_config([]).train.batch_size
+
+
+def test_a_base_yaml_beside_the_first_file_is_the_base(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        (CONF_FOLDER / "base.yaml").read_text(encoding="utf-8").replace("top_n: 10 ", "top_n: 77 "),
+        "base.yaml",
+    )
+    assert load_config([written(tmp_path, "")]).score.top_n == 77
+    assert load_config([]).score.top_n == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trian: {epochs: 1}", r"my.yaml: unknown section 'trian'; known sections: \['lake', 'spark'"),
+        ("train: {batchsize: 5}", r"unknown keys in 'train': \['batchsize'\]; known keys: \['batch_size', 'device'"),
+        ("train: {epochs: many}", r"train.epochs must be of type int, got 'many' \(str\)"),
+        ("train: {epochs: 1.5}", r"train.epochs must be of type int, got 1.5 \(float\)"),
+        ("train: {epochs: true}", r"train.epochs must be of type int, got True \(bool\)"),
+        ("train: {epochs: null}", r"train.epochs must be of type int, got None"),
+        ("train: {learning_rate: fast}", r"train.learning_rate must be of type float, got 'fast'"),
+        ("train: {workers: 0}", r"train.workers must be between 1 and 4096, got 0"),
+        ("train: {epochs: 0}", r"train.epochs must be at least 1, got 0"),
+        ("train: {learning_rate: .nan}", r"train.learning_rate must be between .* got nan"),
+        ("train: {device: tpu}", r"train.device must be auto, cpu or cuda, got 'tpu'"),
+        ("evaluation: {popular_window_days: 30}", r"popular_window_days must be 28 or 91 .* got 30"),
+        ("clean: {first_event_date: yesterday}", r'must be a day such as "2017-12-18", got \'yesterday\''),
+        ("candidates: {own_items: 0, category_items: 0, popular_items: 0}", r"all three quotas are 0; give at least"),
+        ("spark: {settings: {spark.ui.port: 4040}}", r"spark.settings.spark.ui.port must be of type str, got 4040"),
+        ("train: 5", r"section 'train' must hold keys, found 5"),
+        ("[train]", r"my.yaml must hold sections with keys, found list"),
+        ("train: {epochs: 1", r"(?s)my.yaml is not valid YAML: .*line 1"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_was_found_and_expected(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config([written(tmp_path, text)])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs", r"--set takes section.key=value, got 'train.epochs'"),
+        ("epochs=5", r"--set takes section.key=value, got 'epochs=5'"),
+        ("train.=5", r"--set takes section.key=value, got 'train.=5'"),
+        ("trian.epochs=5", r"--set trian.epochs=5: unknown section 'trian'"),
+        ("train.batchsize=5", r"unknown keys in 'train': \['batchsize'\]"),
+        ("train.epochs=", r"train.epochs must be of type int, got None"),
+        ("train.epochs=[1", r"--set train.epochs=\[1 is not valid YAML"),
+    ],
+)
+def test_a_wrong_set_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config([], [override])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"cannot read the configuration file .*none.yaml: No such file.*existing YAML"
+    ):
+        load_config([tmp_path / "none.yaml"])
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_bytes(b"train: {model: \xff\xfe}")
+    with pytest.raises(ConfigError, match=r"my.yaml is not UTF-8 text"):
+        load_config([file])
+
+
+def test_a_number_without_a_point_and_a_small_one_in_yaml_1_1_are_floats() -> None:
+    config = load_config([], ["train.weight_decay=0", "train.learning_rate=1e-3"])
+    assert (config.train.weight_decay, config.train.learning_rate) == (0.0, 0.001)
+    assert isinstance(config.train.weight_decay, float)
+
+
+def test_settings_of_has_only_the_named_sections() -> None:
+    settings = load_config([], ["examples.label_days=21"]).settings_of(("examples",))
+    assert set(settings) == {"examples"}
+    assert settings["examples"]["label_days"] == 21

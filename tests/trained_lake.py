@@ -1,0 +1,70 @@
+"""The small lake with the features that evaluate and score read, and a tiny network in its model registry."""
+
+import shutil
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys import tables, tracking
+from recsys.lake import runs
+from recsys.lake.store import Lake
+from recsys.models.registry import model_spec
+from recsys.tracking import Registry, TrainingRecord
+from recsys.training.export import save_model, state_bytes
+from tests.example_sets import inputs_of
+from tests.feature_rows import rows_of
+from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS, write_small_lake
+
+COLD = "cold"  # without history and without an index
+OPTED_OUT = "gone"
+MODEL_NAME = tracking.registered_name("mlp")
+
+
+def write_trained_lake(spark: SparkSession, root: str) -> Lake:
+    lake = write_small_lake(spark, root)
+    more_users = [{c.USER_ID: COLD, c.IS_OPTED_OUT: False}, {c.USER_ID: OPTED_OUT, c.IS_OPTED_OUT: True}]
+    lake.append(tables.USERS, rows_of(spark, tables.USERS, more_users))
+    for table in (tables.USER_FEATURES, tables.ITEM_FEATURES, tables.USER_ITEM_FEATURES):
+        newest = lake.read(table).where(F.col(c.AS_OF_DATE) == F.lit(DAYS.validation))
+        lake.append(table, newest.withColumn(c.AS_OF_DATE, F.explode(F.array(F.lit(DAYS.test), F.lit(RUN_DATE)))))
+    register_model(lake, seed=1)
+    return lake
+
+
+def copied(lake: Lake, root: Path) -> Lake:
+    """A copy to write to; its registry reads the model files of the original."""
+    shutil.copytree(lake.root, root)
+    return Lake(lake.spark, str(root))
+
+
+def tracking_uri(lake: Lake) -> str:
+    """Given by name, so that no test depends on the variable that MLflow sets for the whole process."""
+    return f"sqlite:///{lake.root}/mlflow.db"
+
+
+def register_model(lake: Lake, seed: int) -> int:
+    """The next version, with random weights; recorded as the training of the run date."""
+    config = {"id_dim": 2, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_ids": 0.0}
+    spec, inputs = model_spec("mlp", config), inputs_of(len(USERS), len(ITEMS), 2)
+    torch.manual_seed(seed)
+    registry = Registry(uri=tracking_uri(lake), artifact_root=f"{lake.root}/mlflow", experiment="recsys")
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's remarks on type hints
+        save_model(Path(folder) / "exported", spec, inputs, state_bytes(spec.build(inputs)))
+        record = TrainingRecord(
+            name=MODEL_NAME,
+            fingerprint=f"seed {seed}",
+            params={},
+            tags={},
+            curve=[],
+            model_folder=Path(folder) / "exported",
+        )
+        version = tracking.log_and_register(registry, record).version
+    figures = {c.MODEL_NAME: MODEL_NAME, c.MODEL_VERSION: version}
+    runs.record(lake, "train", RUN_DATE, f"seed {seed}", 1.0, {}, figures)
+    return version
