@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -180,7 +180,9 @@ def _running(name: str, arguments: Arguments) -> Iterator[Run]:
                 run_date=arguments.run_date,
             )
     finally:
-        spark.stop()
+        # An interrupt reaches the JVM too: that it is gone already must not hide why the job ended.
+        with suppress(Exception):
+            spark.stop()
 
 
 def run_stage(stage: Stage, run: Run, *, is_skippable: bool = False) -> Outcome:

@@ -1,10 +1,11 @@
 """Runs, curves and registered models; the only module that knows MLflow."""
 
+import io
 import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,9 @@ def log_and_register(registry: Registry, record: TrainingRecord) -> RegisteredVe
                 signature=_signature(),
                 pip_requirements=list(_REQUIREMENTS),
             )
-        version = mlflow.register_model(
-            logged.model_uri, record.name, tags={**_shortened(record.tags), FINGERPRINT: record.fingerprint}
-        )
+        tags = {**_shortened(record.tags), FINGERPRINT: record.fingerprint}
+        with redirect_stderr(io.StringIO()):  # it announces each version there, whatever its loggers' level
+            version = mlflow.register_model(logged.model_uri, record.name, tags=tags)
     logger.info("registered %s version %s (MLflow run %s)", record.name, version.version, run.info.run_id)
     return RegisteredVersion(name=record.name, version=int(version.version), tags=version.tags)
 

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -38,7 +38,9 @@ def writer_lock(spark: SparkSession, root: str, what: str) -> Iterator[None]:
     finally:
         stop.set()
         heart.join()
-        file.delete()
+        # Where the JVM is gone, the next run finds that this process is too and takes the lock over.
+        with suppress(Exception):
+            file.delete()
 
 
 class _LockFile:
