@@ -102,7 +102,7 @@ def test_other_settings_make_the_next_version_with_parameters_curves_and_tags(ex
     version = client.get_model_version("recsys-mlp", str(second[c.MODEL_VERSION]))
     logged = client.get_run(version.run_id)
     assert logged.data.params["train.seed"] == "22"
-    assert logged.data.params["mlp.id_dim"] == "16"
+    assert logged.data.params["mlp.id_dim"] == "8"
     assert version.tags[c.RUN_DATE] == logged.data.tags[c.RUN_DATE] == "2017-12-18"
     assert {"code", "delta_versions", "fingerprint"} <= set(version.tags)
     curve = client.get_metric_history(version.run_id, "validation/auc")
