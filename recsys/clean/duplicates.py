@@ -8,13 +8,13 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.scans import CONTENT_HASH
+from recsys.clean.rules import IS_GOOD
+from recsys.clean.scans import CONTENT_HASH, LINE, RAW_COLUMNS, RECORD, with_raw
 
 EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
 IS_DUPLICATE = "is_duplicate"
 _IDENTITY = "_identity"
-_IS_REPEATED = "_is_repeated"
 _POSITION = "_position"
 _STORAGE = StorageLevel.MEMORY_AND_DISK
 _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
@@ -32,54 +32,72 @@ class Parted:
     merged: DataFrame | None = None
 
 
-def is_good() -> Column:
-    return F.size(c.REASONS) == 0
-
-
-def part(rows: DataFrame, key: Sequence[str]) -> Parted:
+def part(rows: DataFrame, key: Sequence[str], reasons: Column) -> Parted:
     """Of the good rows with one key, the first by file and record number is kept; without a key, of equal records.
 
     A row that breaks a rule is never a duplicate: whichever came first, it does not stand in a good row's way.
-    Cost: one shuffle of a number a row finds the few numbers that occur twice; only their rows are compared.
+    Cost: judging once, without the raw record; one shuffle of a number a row finds the few numbers that occur twice;
+    the raw records are read again for the few rows that are left out or compared.
     """
+    judged = _judged_once(rows)
     identity = F.xxhash64(*key) if key else F.col(CONTENT_HASH)
-    identified = rows.withColumn(_IDENTITY, identity)
-    good, bad = identified.where(is_good()), identified.where(~is_good())
+    good = judged.where(IS_GOOD).withColumn(_IDENTITY, identity)
     repeated = _repeated_identities(good)
-    if repeated.count() == 0:
-        return Parted(kept=good, left_out=_rejected(bad).persist(_STORAGE))
-    marked = identified.join(repeated, on=_IDENTITY, how="left")
+    rejected = _rejected(rows, judged, reasons)
+    if repeated.isEmpty():
+        return Parted(kept=good, left_out=rejected)
     # A key's own columns, under names that the others cannot have.
-    compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)] or [F.col(c.RAW).alias("_key_0")]
-    is_suspect = ~is_good() | F.col(_IS_REPEATED)
-    suspects = marked.where(is_suspect).select(*_PLACE, c.REASONS, c.RAW, *compared).persist(_STORAGE)
-    duplicates = _later_rows(suspects.where(is_good()), [f"_key_{i}" for i in range(len(compared))])
+    compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
+    suspects = _kept_small(good.join(repeated, on=_IDENTITY, how="left_semi").select(*_PLACE, *compared))
+    whole = _with_raw_records(rows, suspects)
+    duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
-    return Parted(kept=kept, left_out=_rejected(suspects).unionByName(duplicates))
+    return Parted(kept=kept, left_out=rejected.unionByName(duplicates))
 
 
-def part_merged(rows: DataFrame, key: str, values: Sequence[str]) -> Parted:
+def part_merged(rows: DataFrame, key: str, values: Sequence[str], reasons: Column) -> Parted:
     """For files with many rows a key: one row each, of the most frequent values, the smallest at a tie.
 
     The place is that of the key's first row. The further rows are not in `left_out`: they went into what is kept,
     and quarantine would hold nearly the whole log a second time.
     """
-    good = rows.where(is_good())
+    judged = _judged_once(rows)
+    good = judged.where(IS_GOOD)
     place = F.min(F.struct(*_PLACE)).alias("place")
     most_frequent = [F.mode(name, deterministic=True).alias(name) for name in values]
     merged = good.groupBy(key).agg(*most_frequent, place)
     kept = merged.select(key, *values, *(F.col("place").getField(name).alias(name) for name in _PLACE))
-    return Parted(kept=kept, left_out=_rejected(rows.where(~is_good())).persist(_STORAGE), merged=good.select(*_PLACE))
+    return Parted(kept=kept, left_out=_rejected(rows, judged, reasons), merged=good.select(*_PLACE))
+
+
+def _judged_once(rows: DataFrame) -> DataFrame:
+    """Cached: Spark would push each filter on `is_good` below the columns that it is made of, and work them out again
+    for every mention in every rule."""
+    return rows.drop(RECORD, LINE).persist(_STORAGE)
 
 
 def _repeated_identities(rows: DataFrame) -> DataFrame:
     # Spread first: nearly all numbers occur once, and counting them before the shuffle would be for nothing.
     counted = rows.select(_IDENTITY).repartition(_IDENTITY).groupBy(_IDENTITY).count()
-    return counted.where("count > 1").select(_IDENTITY, F.lit(True).alias(_IS_REPEATED)).persist(_STORAGE)
+    return _kept_small(counted.where("count > 1").select(_IDENTITY))
 
 
-def _rejected(rows: DataFrame) -> DataFrame:
-    return rows.where(~is_good()).select(*_PLACE, c.REASONS, c.RAW, F.lit(False).alias(IS_DUPLICATE))
+def _rejected(rows: DataFrame, judged: DataFrame, reasons: Column) -> DataFrame:
+    bad = _kept_small(judged.where(~F.col(IS_GOOD)).select(*_PLACE, reasons.alias(c.REASONS)))
+    whole = _with_raw_records(rows, bad)
+    return whole.select(*_PLACE, c.REASONS, c.RAW, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
+
+
+def _with_raw_records(rows: DataFrame, few: DataFrame) -> DataFrame:
+    raw_records = rows.select(*RAW_COLUMNS)
+    return with_raw(raw_records.join(few, on=list(_PLACE), how="inner"))
+
+
+def _kept_small(few: DataFrame) -> DataFrame:
+    """Counted, so that Spark knows how few they are and broadcasts them."""
+    kept = few.persist(_STORAGE)
+    kept.count()
+    return kept
 
 
 def _later_rows(rows: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -15,9 +15,10 @@ from recsys.clean.rules import (
     IS_NUMBER_MISSING,
     QUANTITY_TEXT,
     TIME_TEXT,
-    with_reasons,
+    judged,
+    reasons,
 )
-from recsys.clean.scans import CONTENT_HASH, IS_MALFORMED
+from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import EVENTS as TABLE
 
@@ -34,7 +35,7 @@ def part_events(
     typed = typed_events(records, mapping)
     linked = with_known(typed, known_items, c.ITEM_ID, IS_KNOWN_ITEM)
     linked = with_known(linked, known_users, c.USER_ID, IS_KNOWN_USER)
-    return part(with_reasons(linked, EVENTS, limits), mapping.key)
+    return part(judged(linked, EVENTS, limits), mapping.key, reasons(EVENTS, limits))
 
 
 def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
@@ -53,7 +54,7 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
         amount_text.alias(AMOUNT_TEXT),
         amount.cast("bigint").alias(c.AMOUNT_CENTS),
         is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
-        *(IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW),
+        *RAW_COLUMNS,
     )
 
 

@@ -10,8 +10,8 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part, part_merged
 from recsys.clean.mapping import EligibleMapping, ItemsMapping
-from recsys.clean.rules import ITEMS, with_reasons
-from recsys.clean.scans import CONTENT_HASH, IS_MALFORMED
+from recsys.clean.rules import ITEMS, judged, reasons
+from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import ITEMS as TABLE
 
@@ -21,10 +21,10 @@ _VALUES = (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND)
 def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> Parted:
     typed = records.select(
         *(values.mapped_text(mapping, name) for name in (c.ITEM_ID, *_VALUES)),
-        *(IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW),
+        *RAW_COLUMNS,
     )
-    judged = with_reasons(typed, ITEMS, limits)
-    return part_merged(judged, c.ITEM_ID, _VALUES) if mapping.is_repeated else part(judged, [c.ITEM_ID])
+    rows, why = judged(typed, ITEMS, limits), reasons(ITEMS, limits)
+    return part_merged(rows, c.ITEM_ID, _VALUES, why) if mapping.is_repeated else part(rows, [c.ITEM_ID], why)
 
 
 def clean_items(kept: DataFrame, eligible: EligibleMapping) -> DataFrame:

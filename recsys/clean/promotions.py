@@ -9,8 +9,8 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.mapping import PeriodMapping, PromotionsMapping
-from recsys.clean.rules import PROMOTIONS, TIME_TEXT, with_reasons
-from recsys.clean.scans import CONTENT_HASH, IS_MALFORMED
+from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judged, reasons
+from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import PROMOTIONS as TABLE
 
@@ -27,9 +27,9 @@ def part_promotions(records: DataFrame, mapping: PromotionsMapping, limits: Clea
         ends_before.alias(c.ENDS_BEFORE),
         values.flag(mapping.is_displayed).alias(c.IS_DISPLAYED),
         values.flag(mapping.is_mailed).alias(c.IS_MAILED),
-        *(IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW),
+        *RAW_COLUMNS,
     )
-    return part(with_reasons(typed, PROMOTIONS, limits), TABLE.key)
+    return part(judged(typed, PROMOTIONS, limits), TABLE.key, reasons(PROMOTIONS, limits))
 
 
 def period(mapping: PeriodMapping) -> tuple[Column, Column, Column]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -25,6 +27,7 @@ IS_KNOWN_ITEM = "is_known_item"
 IS_KNOWN_USER = "is_known_user"
 
 MALFORMED_ROW = "malformed_row"
+IS_GOOD = "is_good"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +150,21 @@ RULES: dict[str, Rule] = {
 }
 
 
-def with_reasons(rows: DataFrame, table: str, limits: CleanConfig) -> DataFrame:
-    """Adds the sorted names of the rules that a row breaks: an empty array for a good row.
+def judged(rows: DataFrame, table: str, limits: CleanConfig) -> DataFrame:
+    """Adds whether a row is good: it breaks no rule of the table."""
+    broken = (F.coalesce(RULES[name].is_broken(limits), F.lit(False)) for name in _names(table))
+    return rows.withColumn(IS_GOOD, ~reduce(or_, broken))
+
+
+def reasons(table: str, limits: CleanConfig) -> Column:
+    """The sorted names of the rules that a row breaks: an empty array for a good row. Costly: for rows that are bad.
 
     The values of a malformed row may stand in the wrong columns, so it has this one reason.
     """
-    names = sorted(name for name, rule in RULES.items() if table in rule.tables and name != MALFORMED_ROW)
+    names = [name for name in _names(table) if name != MALFORMED_ROW]
     broken = F.array_compact(F.array(*(F.when(RULES[name].is_broken(limits), F.lit(name)) for name in names)))
-    is_malformed = RULES[MALFORMED_ROW].is_broken(limits)
-    return rows.withColumn(c.REASONS, F.when(is_malformed, F.array(F.lit(MALFORMED_ROW))).otherwise(broken))
+    return F.when(RULES[MALFORMED_ROW].is_broken(limits), F.array(F.lit(MALFORMED_ROW))).otherwise(broken)
+
+
+def _names(table: str) -> list[str]:
+    return sorted(name for name, rule in RULES.items() if table in rule.tables)

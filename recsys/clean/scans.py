@@ -1,6 +1,6 @@
-"""One scan a file format: every record of the files, all columns as text, with the place where Spark found it.
+"""One scan a file format: every record of the files, with the place where Spark found it.
 
-A scan has the columns record (a struct of all columns, as text), line (the raw text, where the record does not hold
+A scan has the columns record (a struct of all columns), line (the raw text, where the record does not hold
 all of it), is_malformed, uri and a place: source_row for Parquet, else block and scan_id (see recsys/clean/sources.py).
 """
 
@@ -17,12 +17,17 @@ from recsys.clean.files import FileHead, InputFile
 from recsys.clean.mapping import TableMapping
 
 RECORD = "record"
+TEXT = "text"
 IS_MALFORMED = "is_malformed"
 CONTENT_HASH = "content_hash"
 LINE = "_line"
+# What a table's rows carry on from the raw record until the few that are left out have become JSON text.
+_SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW)
+RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
 URI = "_uri"
 BLOCK = "_block"
 SCAN_ID = "_scan_id"
+_SPACE = " \t\r\n\u00a0"
 _GLOB_SIGN = re.compile(r"([\[\]{}*?\\])")
 
 
@@ -39,10 +44,15 @@ class FileGroup:
         return [_GLOB_SIGN.sub(r"\\\1", file.location) for file in self.files]
 
 
-def scan_parquet(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:
-    """Spark numbers the rows of a Parquet file. None is malformed: a broken file breaks as a whole."""
+def scan_parquet(spark: SparkSession, group: FileGroup, columns: Sequence[str], *, as_text: bool) -> DataFrame:
+    """Spark numbers the rows of a Parquet file. None is malformed: a broken file breaks as a whole.
+
+    `as_text` makes groups of one schema; without it a record keeps the file's types, and only values that are looked
+    at are made into text.
+    """
     rows = spark.read.parquet(*group.locations)
-    texts = {name: _parquet_text(name, group.head) for name in group.head.columns}
+    found = {name: _parquet_value(name, group.head) for name in group.head.columns}
+    texts = {name: value.cast("string") for name, value in found.items()} if as_text else found
     source_row = (F.col("_metadata.row_index") + 1).alias(c.SOURCE_ROW)
     return rows.select(
         _record(texts, columns),
@@ -80,13 +90,35 @@ def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> 
     return records.select(_record(texts, columns), LINE, is_malformed, URI, BLOCK, SCAN_ID)
 
 
-def with_content(records: DataFrame) -> DataFrame:
-    """Adds the raw record as JSON text and a hash of it: rows of one hash are nearly always equal."""
-    line = F.to_json(F.struct(F.col(LINE).alias("line")))
-    whole = F.to_json(RECORD, {"ignoreNullFields": "false"})
-    raw = F.when(F.col(IS_MALFORMED), line).otherwise(F.coalesce(F.col(LINE), whole))
+def prepared(records: DataFrame) -> DataFrame:
+    """Adds `text`, the record's values as text, and a hash: records of one hash are nearly always equal.
+
+    Text has no spaces around it; blank is null. Only values that were text need to be looked at for that.
+    """
+    texts = [_text(field).alias(field.name) for field in _fields(records)]
     content_hash = F.when(F.col(LINE).isNull(), F.xxhash64(RECORD)).otherwise(F.xxhash64(LINE))
-    return records.withColumn(c.RAW, raw).withColumn(CONTENT_HASH, content_hash)
+    return records.select(*_SCANNED, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
+
+
+def _text(field: t.StructField) -> Column:
+    value = F.col(RECORD).getField(field.name)
+    if not isinstance(field.dataType, t.StringType):
+        return value.cast("string")
+    return F.nullif(F.trim(value, F.lit(_SPACE)), F.lit(""))
+
+
+def with_raw(rows: DataFrame) -> DataFrame:
+    """Adds the raw record as JSON text. Costly: for rows that are left out."""
+    line = F.to_json(F.struct(F.col(LINE).alias("line")))
+    texts = [F.col(RECORD).getField(field.name).cast("string").alias(field.name) for field in _fields(rows)]
+    whole = F.to_json(F.struct(*texts), {"ignoreNullFields": "false"})
+    return rows.withColumn(c.RAW, F.when(F.col(IS_MALFORMED), line).otherwise(F.coalesce(F.col(LINE), whole)))
+
+
+def _fields(rows: DataFrame) -> list[t.StructField]:
+    record = rows.schema[RECORD].dataType
+    assert isinstance(record, t.StructType), "every scan makes its record a struct"
+    return record.fields
 
 
 def quoted(name: str) -> str:
@@ -113,8 +145,8 @@ def _record(texts: Mapping[str, Column], columns: Sequence[str]) -> Column:
     return F.struct(*(texts.get(name, empty).alias(name) for name in columns)).alias(RECORD)
 
 
-def _parquet_text(name: str, head: FileHead) -> Column:
+def _parquet_value(name: str, head: FileHead) -> Column:
     """Spark has no nanoseconds and reads them as a number."""
     if name in head.nanosecond_columns:
-        return F.timestamp_micros(F.expr(f"{quoted(name)} div 1000")).cast("string")
-    return F.col(quoted(name)).cast("string")
+        return F.timestamp_micros(F.expr(f"{quoted(name)} div 1000"))
+    return F.col(quoted(name))

@@ -18,27 +18,25 @@ from recsys.clean.files import FileHead, InputFile, RawFolder, heads, unreadable
 from recsys.clean.mapping import TableMapping
 from recsys.clean.scans import (
     BLOCK,
-    CONTENT_HASH,
     IS_MALFORMED,
     LINE,
     RECORD,
     SCAN_ID,
     URI,
     FileGroup,
+    prepared,
     scan_csv,
     scan_json,
     scan_parquet,
-    with_content,
 )
 from recsys.errors import InputError
 
-RAW_COLUMNS = (RECORD, IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW)
 _OFFSET = "_offset"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawTable:
-    """`records`: one row a raw record, of RAW_COLUMNS. `rows_read`: by file, counted apart from the records."""
+    """`records`: one row a raw record, as `prepared` makes it. `rows_read`: by file, counted apart from the records."""
 
     mapping: TableMapping
     records: DataFrame
@@ -54,7 +52,7 @@ def read_raw(spark: SparkSession, folder: RawFolder, mapping: TableMapping, *, a
     rows_read = {file.path: counted.get(file.path, 0) for file in files}
     if not allow_empty_files:
         _require_records(rows_read)
-    return RawTable(mapping=mapping, records=with_content(records).select(*RAW_COLUMNS), rows_read=rows_read)
+    return RawTable(mapping=mapping, records=prepared(records), rows_read=rows_read)
 
 
 @contextmanager
@@ -88,7 +86,7 @@ def _read(
     if not groups:
         return _no_records(spark, columns), {}
     if mapping.format == "parquet":
-        scanned = _union([scan_parquet(spark, group, columns) for group in groups])
+        scanned = _union([scan_parquet(spark, group, columns, as_text=len(groups) > 1) for group in groups])
         footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
         return _with_file(scanned, paths), footers
     if mapping.format == "csv":
@@ -130,6 +128,8 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 
 
 def _with_file(scanned: DataFrame, paths: Mapping[str, str]) -> DataFrame:
+    if len(paths) == 1:
+        return scanned.withColumn(c.SOURCE_FILE, F.lit(*paths.values()))
     files = scanned.sparkSession.createDataFrame(list(paths.items()), f"{URI} string, {c.SOURCE_FILE} string")
     return scanned.join(F.broadcast(files), on=URI, how="inner")
 

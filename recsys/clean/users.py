@@ -7,8 +7,8 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.mapping import UsersMapping
-from recsys.clean.rules import USERS, with_reasons
-from recsys.clean.scans import CONTENT_HASH, IS_MALFORMED
+from recsys.clean.rules import USERS, judged, reasons
+from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import USERS as TABLE
 
@@ -18,9 +18,9 @@ def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -
         values.mapped_text(mapping, c.USER_ID),
         values.flag(mapping.is_opted_out).alias(c.IS_OPTED_OUT),
         attributes(mapping.attributes).alias(c.ATTRIBUTES),
-        *(IS_MALFORMED, CONTENT_HASH, c.RAW, c.SOURCE_FILE, c.SOURCE_ROW),
+        *RAW_COLUMNS,
     )
-    return part(with_reasons(typed, USERS, limits), [c.USER_ID])
+    return part(judged(typed, USERS, limits), [c.USER_ID], reasons(USERS, limits))
 
 
 def attributes(source_columns: tuple[str, ...]) -> Column:

@@ -14,9 +14,8 @@ from recsys.clean.mapping import (
     TableMapping,
     TimeMapping,
 )
-from recsys.clean.scans import RECORD
+from recsys.clean.scans import TEXT
 
-_SPACE = " \t\r\n\u00a0"
 _DECIMAL = "decimal(18,4)"  # money and quantities; its products and hundredfolds stay below 38 digits
 _UNIX = "decimal(28,9)"
 _OFFSET_AT_END = r"\d:\d{2}.*(Z|[+-]\d{2}(:\d{2})?)$"
@@ -27,9 +26,7 @@ _FLOAT_OF_WHOLE_NUMBER = r"^-?\d+\.\d*([eE]\+?\d+)?$"
 
 
 def text(source_column: str) -> Column:
-    """Without spaces around; blank is null."""
-    trimmed = F.trim(F.col(RECORD).getField(source_column), F.lit(_SPACE))
-    return F.nullif(trimmed, F.lit(""))
+    return F.col(TEXT).getField(source_column)
 
 
 def mapped_text(mapping: TableMapping, name: str) -> Column:

@@ -10,8 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.mapping import EventsMapping
-from recsys.clean.scans import IS_MALFORMED, LINE, RECORD, with_content
-from recsys.clean.sources import RAW_COLUMNS
+from recsys.clean.scans import IS_MALFORMED, LINE, RECORD, prepared
 from recsys.config import CleanConfig, build_section
 
 EVENT_LINES = ("user,item,at,n,price", "u1,i1,2024-05-03 09:00:00,1,2.50", "u2,i1,2024-05-03 10:00:00,2,2.50")
@@ -60,7 +59,7 @@ def records(spark: SparkSession) -> Callable[..., DataFrame]:
             F.lit("a.csv").alias(c.SOURCE_FILE),
             F.col(c.SOURCE_ROW).cast("bigint").alias(c.SOURCE_ROW),
         )
-        return with_content(placed).select(*RAW_COLUMNS)
+        return prepared(placed)
 
     return make
 

@@ -11,9 +11,16 @@ LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
 
 def judged(spark: SparkSession, rows: list[tuple[str, int, str | None, str, list[str]]]) -> DataFrame:
     """Rows of file, number, key, raw text and reasons; equal texts have equal hashes, as do two that differ."""
-    schema = "source_file string, source_row long, key string, raw string, reasons array<string>"
-    # The length as hash: different texts share it, as two of a billion records may.
-    return spark.createDataFrame(rows, schema).withColumn("content_hash", F.length("raw").cast("bigint"))
+    schema = "source_file string, source_row long, key string, _line string, reasons array<string>"
+    return spark.createDataFrame(rows, schema).withColumns(
+        {
+            # The length as hash: different texts share it, as two of a billion records may.
+            "content_hash": F.length("_line").cast("bigint"),
+            "is_good": F.size("reasons") == 0,
+            "is_malformed": F.lit(False),
+            "record": F.struct("key"),
+        }
+    )
 
 
 def expect(spark: SparkSession, parted: Parted, kept: list[object], left_out: list[object]) -> None:
@@ -41,7 +48,7 @@ def test_of_equal_records_the_first_by_file_and_number_is_kept(spark: SparkSessi
     ).repartition(partitions)
     expect(
         spark,
-        part(rows, key=[]),
+        part(rows, key=[], reasons=F.col("reasons")),
         kept=[("a.csv", 1), ("a.csv", 2), ("a.csv", 9)],
         left_out=[("a.csv", 10, ["exact_duplicate"], True), ("b.csv", 1, ["exact_duplicate"], True)],
     )
@@ -59,7 +66,7 @@ def test_of_one_key_the_first_is_kept_and_others_differ_or_not(spark: SparkSessi
     ).repartition(partitions)
     expect(
         spark,
-        part(rows, key=["key"]),
+        part(rows, key=["key"], reasons=F.col("reasons")),
         kept=[("a.csv", 1), ("a.csv", 4)],
         left_out=[("a.csv", 2, ["key_duplicate"], True), ("a.csv", 3, ["exact_duplicate"], True)],
     )
@@ -76,14 +83,14 @@ def test_a_row_that_breaks_a_rule_does_not_stand_in_a_good_rows_way(spark: Spark
     )
     expect(
         spark,
-        part(rows, key=["key"]),
+        part(rows, key=["key"], reasons=F.col("reasons")),
         kept=[("a.csv", 3)],
         left_out=[("a.csv", 1, ["bad_time"], False), ("a.csv", 2, ["bad_time"], False)],
     )
 
 
 def test_nothing_in_nothing_out(spark: SparkSession) -> None:
-    expect(spark, part(judged(spark, []), key=["key"]), kept=[], left_out=[])
+    expect(spark, part(judged(spark, []), key=["key"], reasons=F.col("reasons")), kept=[], left_out=[])
 
 
 def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spark: SparkSession) -> None:
@@ -103,7 +110,7 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         ],
         schema,
     )
-    parted = part_merged(rows, "item_id", ["name"])
+    parted = part_merged(rows, "item_id", ["name"], F.col("reasons"))
     expected = spark.createDataFrame(
         [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
         "item_id string, name string, source_file string, source_row long",

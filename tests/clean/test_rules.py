@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys.clean import rules
-from recsys.clean.rules import RULES, with_reasons
+from recsys.clean.rules import RULES, judged
 from recsys.config import CleanConfig
 
 GOOD_EVENT: dict[str, Any] = {
@@ -75,8 +75,10 @@ def reasons(
     limits: CleanConfig,
 ) -> list[list[str]]:
     rows = [(i, *{**good, **change}.values()) for i, change in enumerate(changes)]
-    judged = with_reasons(spark.createDataFrame(rows, f"i int, {types}"), table, limits)
-    return [row[c.REASONS] for row in judged.orderBy("i").collect()]
+    marked = judged(spark.createDataFrame(rows, f"i int, {types}"), table, limits)
+    found = marked.withColumn(c.REASONS, rules.reasons(table, limits)).orderBy("i").collect()
+    assert [row[rules.IS_GOOD] for row in found] == [not row[c.REASONS] for row in found]
+    return [row[c.REASONS] for row in found]
 
 
 def test_each_rule_of_events(spark: SparkSession, limits: CleanConfig) -> None:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean.files import RawFolder
 from recsys.clean.mapping import EventsMapping
-from recsys.clean.scans import IS_MALFORMED, RECORD
+from recsys.clean.scans import IS_MALFORMED, RECORD, with_raw
 from recsys.clean.sources import RawTable, read_raw
 from recsys.errors import InputError
 from tests.clean.conftest import EVENT_LINES, write_lines
@@ -77,7 +77,9 @@ def test_a_line_with_other_than_the_headers_values_is_malformed_and_kept_as_text
     spark: SparkSession, tmp_path: Path, mapping: Mapping
 ) -> None:
     write_lines(tmp_path / "a.csv", HEADER, FIRST, "u2,i1", f"{SECOND},more")
-    rows = read(spark, tmp_path, mapping()).records.orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
+    rows = (
+        with_raw(read(spark, tmp_path, mapping()).records).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
+    )
     assert [tuple(row) for row in rows] == [
         (False, '{"user":"u1","item":"i1","at":"2024-05-03 09:00:00","n":"1","price":"2.50"}'),
         (True, '{"line":"u2,i1"}'),
@@ -93,7 +95,7 @@ def test_json_lines(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> No
     raw = read(spark, tmp_path, mapping(files="*.jsonl.gz", format="json"))
     assert places(raw) == [("a.jsonl.gz", 1, "u1"), ("a.jsonl.gz", 2, None), ("a.jsonl.gz", 3, "u3")]
     assert [value for _, _, value in places(raw, "item")] == ["7", None, "7"]
-    rows = raw.records.orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
+    rows = with_raw(raw.records).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
     assert [row[IS_MALFORMED] for row in rows] == [False, True, False]
     assert [json.loads(row[c.RAW]) for row in rows] == [good, {"line": '{"user": "u2",'}, {**good, "user": "u3"}]
 
