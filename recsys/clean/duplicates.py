@@ -39,7 +39,7 @@ def part(rows: DataFrame, key: Sequence[str], reasons: Column) -> Parted:
     Cost: judging once, without the raw record; one shuffle of a number a row finds the few numbers that occur twice;
     the raw records are read again for the few rows that are left out or compared.
     """
-    judged = _judged_once(rows)
+    judged = _judged_once(rows.drop(CONTENT_HASH) if key else rows)
     identity = F.xxhash64(*key) if key else F.col(CONTENT_HASH)
     good = judged.where(IS_GOOD).withColumn(_IDENTITY, identity)
     repeated = _repeated_identities(good)

@@ -12,13 +12,17 @@ LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
 def judged(spark: SparkSession, rows: list[tuple[str, int, str | None, str, list[str]]]) -> DataFrame:
     """Rows of file, number, key, raw text and reasons; equal texts have equal hashes, as do two that differ."""
     schema = "source_file string, source_row long, key string, _line string, reasons array<string>"
-    return spark.createDataFrame(rows, schema).withColumns(
+    return as_judged(spark.createDataFrame(rows, schema))
+
+
+def as_judged(rows: DataFrame) -> DataFrame:
+    return rows.withColumns(
         {
             # The length as hash: different texts share it, as two of a billion records may.
             "content_hash": F.length("_line").cast("bigint"),
             "is_good": F.size("reasons") == 0,
             "is_malformed": F.lit(False),
-            "record": F.struct("key"),
+            "record": F.struct(F.col("_line").alias("value")),
         }
     )
 
@@ -94,7 +98,7 @@ def test_nothing_in_nothing_out(spark: SparkSession) -> None:
 
 
 def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spark: SparkSession) -> None:
-    schema = "source_file string, source_row long, item_id string, name string, raw string, reasons array<string>"
+    schema = "source_file string, source_row long, item_id string, name string, _line string, reasons array<string>"
     rows = spark.createDataFrame(
         [
             ("b.csv", 1, "i1", "lamp", "", []),
@@ -110,7 +114,7 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         ],
         schema,
     )
-    parted = part_merged(rows, "item_id", ["name"], F.col("reasons"))
+    parted = part_merged(as_judged(rows), "item_id", ["name"], F.col("reasons"))
     expected = spark.createDataFrame(
         [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
         "item_id string, name string, source_file string, source_row long",
