@@ -21,13 +21,15 @@ TEXT = "text"
 IS_MALFORMED = "is_malformed"
 CONTENT_HASH = "content_hash"
 LINE = "_line"
-# What a table's rows carry on from the raw record until the few that are left out have become JSON text.
 _SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW)
+# What a table's rows carry on from the raw record until the few that are left out have become JSON text.
 RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
 URI = "_uri"
 BLOCK = "_block"
 SCAN_ID = "_scan_id"
 _SPACE = " \t\r\n\u00a0"
+# Types whose text has no spaces around it and that Spark can hash; a record holds all others as text.
+_KEPT_TYPES = (t.NumericType, t.BooleanType, t.DateType, t.TimestampType)
 _GLOB_SIGN = re.compile(r"([\[\]{}*?\\])")
 
 
@@ -47,15 +49,18 @@ class FileGroup:
 def scan_parquet(spark: SparkSession, group: FileGroup, columns: Sequence[str], *, as_text: bool) -> DataFrame:
     """Spark numbers the rows of a Parquet file. None is malformed: a broken file breaks as a whole.
 
-    `as_text` makes groups of one schema; without it a record keeps the file's types, and only values that are looked
-    at are made into text.
+    `as_text` makes groups of one schema; without it a record keeps numbers, flags and times as they are, and only
+    those that are looked at are made into text.
     """
     rows = spark.read.parquet(*group.locations)
-    found = {name: _parquet_value(name, group.head) for name in group.head.columns}
-    texts = {name: value.cast("string") for name, value in found.items()} if as_text else found
+    kept_types = () if as_text else _KEPT_TYPES
+    values = {
+        name: value if isinstance(rows.schema[name].dataType, kept_types) else value.cast("string")
+        for name, value in ((name, _parquet_value(name, group.head)) for name in group.head.columns)
+    }
     source_row = (F.col("_metadata.row_index") + 1).alias(c.SOURCE_ROW)
     return rows.select(
-        _record(texts, columns),
+        _record(values, columns),
         F.lit(None).cast("string").alias(LINE),
         F.lit(False).alias(IS_MALFORMED),
         F.col("_metadata.file_path").alias(URI),
@@ -139,10 +144,10 @@ def _place() -> tuple[Column, ...]:
     )
 
 
-def _record(texts: Mapping[str, Column], columns: Sequence[str]) -> Column:
+def _record(values: Mapping[str, Column], columns: Sequence[str]) -> Column:
     """A column that the files of this layout lack is null."""
     empty = F.lit(None).cast("string")
-    return F.struct(*(texts.get(name, empty).alias(name) for name in columns)).alias(RECORD)
+    return F.struct(*(values.get(name, empty).alias(name) for name in columns)).alias(RECORD)
 
 
 def _parquet_value(name: str, head: FileHead) -> Column:

@@ -73,6 +73,16 @@ def test_csv_dialects(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> 
     assert places(raw, "price") == [("a.csv", 1, "é"), ("a.csv", 2, "2")]
 
 
+def test_parquet_columns_of_any_type_are_read(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:
+    """Maps have no hash in Spark and bytes no text: neither may stop a log that holds them."""
+    values = "'u1' AS user, 7L AS item, ' 1 ' AS at, binary(' 2 ') AS n, 2.5D AS price, map('a', 1) AS tags"
+    spark.sql(f"SELECT {values}").coalesce(1).write.parquet(str(tmp_path / "day"))
+    records = read(spark, tmp_path, mapping(files="day", format="parquet")).records
+    row = with_raw(records).select("text.*", c.RAW).collect()[0]
+    assert (row["item"], row["at"], row["n"], row["price"]) == ("7", "1", "2", "2.5")
+    assert json.loads(row[c.RAW])["at"] == " 1 "
+
+
 def test_a_line_with_other_than_the_headers_values_is_malformed_and_kept_as_text(
     spark: SparkSession, tmp_path: Path, mapping: Mapping
 ) -> None:
