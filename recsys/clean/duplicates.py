@@ -61,7 +61,7 @@ def part_merged(rows: DataFrame, key: str, values: Sequence[str], reasons: Colum
     The place is that of the key's first row. The further rows are not in `left_out`: they went into what is kept,
     and quarantine would hold nearly the whole log a second time.
     """
-    judged = _judged_once(rows)
+    judged = _judged_once(rows.drop(CONTENT_HASH))
     good = judged.where(IS_GOOD)
     place = F.min(F.struct(*_PLACE)).alias("place")
     most_frequent = [F.mode(name, deterministic=True).alias(name) for name in values]
