@@ -16,6 +16,8 @@ from recsys.frames.as_of import events_before
 from recsys.frames.keys import require_unique
 from recsys.lake.read_features import FEATURE_TABLES
 
+_GRAINS = {table.name.removeprefix("features."): table for table in FEATURE_TABLES}
+
 
 def run(run: app.Run) -> app.Figures:
     examples = run.config.examples
@@ -45,11 +47,10 @@ def _write(run: app.Run, purchases: Purchases, as_of_dates: Sequence[date]) -> a
     items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
     features = features_as_of(purchases, items, run.lake.read(tables.PROMOTIONS), as_of_dates)
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
-    rows = {}
-    for table in FEATURE_TABLES:
-        grain = table.name.removeprefix("features.")
-        run.lake.overwrite(table, getattr(features, grain).hint("rebalance", c.AS_OF_DATE), where=is_written)
-        rows[f"rows_{grain}"] = run.lake.read(table).where(is_written).count()
+    of_tables = {table: getattr(features, grain) for grain, table in _GRAINS.items()}
+    spread = {table: rows.hint("rebalance", c.AS_OF_DATE) for table, rows in of_tables.items()}
+    run.lake.overwrite_all(spread, where=is_written)
+    rows = {f"rows_{grain}": run.lake.read(table).where(is_written).count() for grain, table in _GRAINS.items()}
     return {c.ROWS: rows["rows_user_item"], **rows, "cutoffs": ", ".join(map(str, as_of_dates))}
 
 

@@ -1,6 +1,7 @@
 """Raw log files, as conf/sources/<source.name>.yaml maps them, to clean tables, quarantine, counts and dense ids."""
 
 import sys
+from functools import partial
 
 from pyspark.sql import DataFrame
 
@@ -10,6 +11,7 @@ from recsys.clean.log import CleanLog, Source, clean_log, open_source, require_r
 from recsys.clean.quality import figures, quality_rows
 from recsys.clean.users import clean_users
 from recsys.frames.keys import new_ids
+from recsys.lake.at_once import at_once
 from recsys.lake.store import Lake
 from recsys.tables import Table
 
@@ -26,15 +28,19 @@ def run(run: app.Run) -> app.Figures:
 
 
 def write(lake: Lake, log: CleanLog) -> app.Figures:
-    lake.overwrite(tables.EVENTS, log.events.hint("rebalance", c.EVENT_DATE))
-    lake.overwrite(tables.ITEMS, log.items)
+    lake.overwrite_all(
+        {
+            tables.EVENTS: log.events.hint("rebalance", c.EVENT_DATE),
+            tables.PROMOTIONS: log.promotions,
+            tables.ITEMS: log.items,
+            tables.QUARANTINE: log.quarantine,
+            tables.QUALITY: quality_rows(lake.spark, log.counts),
+        }
+    )
     lake.overwrite(tables.USERS, clean_users(log.named_users, lake.read(tables.EVENTS)))
-    lake.overwrite(tables.PROMOTIONS, log.promotions)
-    lake.overwrite(tables.QUARANTINE, log.quarantine)
-    lake.overwrite(tables.QUALITY, quality_rows(lake.spark, log.counts))
     items, users = lake.read(tables.ITEMS), lake.read(tables.USERS)
-    for table, rows in ((tables.USER_IDS, users), (tables.ITEM_IDS, items), (tables.CATEGORY_IDS, items)):
-        append_new_ids(lake, table, rows)
+    with_ids = ((tables.USER_IDS, users), (tables.ITEM_IDS, items), (tables.CATEGORY_IDS, items))
+    at_once(lake.spark, [partial(append_new_ids, lake, table, rows) for table, rows in with_ids])
     return figures(log.counts, log.reasons) | {"users": users.count()}
 
 

@@ -221,7 +221,7 @@ def fingerprint(stage: Stage, run: Run) -> str:
         "run_date": str(run.run_date),
         "code": code_hash(),
         "settings": run.config.settings_of(stage.settings),
-        "tables": {table.name: runs.origin(run.lake, table, run.run_date) for table in stage.reads},
+        "tables": runs.origins(run.lake, stage.reads, run.run_date),
         "inputs": list(stage.inputs(run)),
     }
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,14 +1,16 @@
 """Parts the rows of a table: those that are kept, and those left out because they break a rule or repeat a row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.rules import IS_GOOD
+from recsys.clean.rules import IS_GOOD, RULE_INPUTS, Judged
 from recsys.clean.scans import CONTENT_HASH, LINE, RAW_COLUMNS, RECORD, with_raw
 
 EXACT_DUPLICATE = "exact_duplicate"
@@ -32,65 +34,71 @@ class Parted:
     merged: DataFrame | None = None
 
 
-def part(rows: DataFrame, key: Sequence[str], reasons: Column) -> Parted:
+def part(judged: Judged, key: Sequence[str]) -> Parted:
     """Of the good rows with one key, the first by file and record number is kept; without a key, of equal records.
 
     A row that breaks a rule is never a duplicate: whichever came first, it does not stand in a good row's way.
     Cost: judging once, without the raw record; one shuffle of a number a row finds the few numbers that occur twice;
     the raw records are read again for the few rows that are left out or compared.
     """
-    judged = _judged_once(rows.drop(CONTENT_HASH) if key else rows)
+    once = _once(judged.rows.drop(CONTENT_HASH) if key else judged.rows)
     identity = F.xxhash64(*key) if key else F.col(CONTENT_HASH)
-    good = judged.where(IS_GOOD).withColumn(_IDENTITY, identity)
+    good = once.where(IS_GOOD).withColumn(_IDENTITY, identity)
     repeated = _repeated_identities(good)
-    rejected = _rejected(rows, judged, reasons)
+    rejected = _rejected(judged, once)
     if repeated.isEmpty():
         return Parted(kept=good, left_out=rejected)
     # A key's own columns, under names that the others cannot have.
     compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
     suspects = _kept_small(good.join(repeated, on=_IDENTITY, how="left_semi").select(*_PLACE, *compared))
-    whole = _with_raw_records(rows, suspects)
+    whole = with_raw(_of_places(judged.rows.select(*RAW_COLUMNS), suspects))
     duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
     return Parted(kept=kept, left_out=rejected.unionByName(duplicates))
 
 
-def part_merged(rows: DataFrame, key: str, values: Sequence[str], reasons: Column) -> Parted:
+def part_merged(judged: Judged, key: str, values: Sequence[str]) -> Parted:
     """For files with many rows a key: one row each, of the most frequent values, the smallest at a tie.
 
     The place is that of the key's first row. The further rows are not in `left_out`: they went into what is kept,
     and quarantine would hold nearly the whole log a second time.
     """
-    judged = _judged_once(rows.drop(CONTENT_HASH))
-    good = judged.where(IS_GOOD)
+    once = _once(judged.rows.drop(CONTENT_HASH))
+    good = once.where(IS_GOOD)
     place = F.min(F.struct(*_PLACE)).alias("place")
     most_frequent = [F.mode(name, deterministic=True).alias(name) for name in values]
     merged = good.groupBy(key).agg(*most_frequent, place)
     kept = merged.select(key, *values, *(F.col("place").getField(name).alias(name) for name in _PLACE))
-    return Parted(kept=kept, left_out=_rejected(rows, judged, reasons), merged=good.select(*_PLACE))
+    return Parted(kept=kept, left_out=_rejected(judged, once), merged=good.select(*_PLACE))
 
 
-def _judged_once(rows: DataFrame) -> DataFrame:
+def _once(rows: DataFrame) -> DataFrame:
     """Cached: Spark would push each filter on `is_good` below the columns that it is made of, and work them out again
     for every mention in every rule."""
-    return rows.drop(RECORD, LINE).persist(_STORAGE)
+    return rows.drop(RECORD, LINE, *RULE_INPUTS).persist(_STORAGE)
 
 
 def _repeated_identities(rows: DataFrame) -> DataFrame:
-    # Spread first: nearly all numbers occur once, and counting them before the shuffle would be for nothing.
-    counted = rows.select(_IDENTITY).repartition(_IDENTITY).groupBy(_IDENTITY).count()
-    return _kept_small(counted.where("count > 1").select(_IDENTITY))
+    """Equal numbers meet in one task, which sorts them: 8 bytes a row of its share."""
+    spread = rows.select(_IDENTITY).repartition(_IDENTITY)
+    return _kept_small(spread.mapInArrow(_repeated, f"{_IDENTITY} bigint"))
 
 
-def _rejected(rows: DataFrame, judged: DataFrame, reasons: Column) -> DataFrame:
-    bad = _kept_small(judged.where(~F.col(IS_GOOD)).select(*_PLACE, reasons.alias(c.REASONS)))
-    whole = _with_raw_records(rows, bad)
+def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    numbers = [batch.column(0).to_numpy() for batch in batches]
+    in_order = np.sort(np.concatenate(numbers)) if numbers else np.empty(0, dtype=np.int64)
+    repeated = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    yield pa.RecordBatch.from_arrays([pa.array(repeated)], names=[_IDENTITY])
+
+
+def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
+    bad = _kept_small(once.where(~F.col(IS_GOOD)).select(*_PLACE))
+    whole = with_raw(_of_places(judged.rows, bad).withColumn(c.REASONS, judged.reasons))
     return whole.select(*_PLACE, c.REASONS, c.RAW, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
 
 
-def _with_raw_records(rows: DataFrame, few: DataFrame) -> DataFrame:
-    raw_records = rows.select(*RAW_COLUMNS)
-    return with_raw(raw_records.join(few, on=list(_PLACE), how="inner"))
+def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
+    return rows.join(few, on=list(_PLACE), how="inner")
 
 
 def _kept_small(few: DataFrame) -> DataFrame:

@@ -15,8 +15,7 @@ from recsys.clean.rules import (
     IS_NUMBER_MISSING,
     QUANTITY_TEXT,
     TIME_TEXT,
-    judged,
-    reasons,
+    judge,
 )
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
@@ -35,7 +34,7 @@ def part_events(
     typed = typed_events(records, mapping)
     linked = with_known(typed, known_items, c.ITEM_ID, IS_KNOWN_ITEM)
     linked = with_known(linked, known_users, c.USER_ID, IS_KNOWN_USER)
-    return part(judged(linked, EVENTS, limits), mapping.key, reasons(EVENTS, limits))
+    return part(judge(linked, EVENTS, limits), mapping.key)
 
 
 def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:

@@ -32,11 +32,13 @@ class InputFile:
 
 @dataclass(frozen=True, kw_only=True)
 class FileHead:
-    """What a file says of itself. Spark may read files of one layout together; only Parquet knows its rows."""
+    """What a file says of itself. Spark may read files of one layout together; only Parquet knows its rows, and in how
+    many row groups they lie."""
 
     columns: tuple[str, ...]
     layout: str
     rows: int | None = None
+    row_groups: int = 0
     nanosecond_columns: frozenset[str] = frozenset()
 
 
@@ -99,6 +101,7 @@ class RawFolder:
                 columns=tuple(str(schema.getFieldName(i)) for i in range(schema.getFieldCount())),
                 layout=text,
                 rows=int(reader.getRecordCount()),
+                row_groups=int(reader.getRowGroups().size()),
                 nanosecond_columns=frozenset(_NANOSECOND_COLUMN.findall(text)),
             )
         finally:

@@ -10,7 +10,7 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part, part_merged
 from recsys.clean.mapping import EligibleMapping, ItemsMapping
-from recsys.clean.rules import ITEMS, judged, reasons
+from recsys.clean.rules import ITEMS, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import ITEMS as TABLE
@@ -23,8 +23,8 @@ def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -
         *(values.mapped_text(mapping, name) for name in (c.ITEM_ID, *_VALUES)),
         *RAW_COLUMNS,
     )
-    rows, why = judged(typed, ITEMS, limits), reasons(ITEMS, limits)
-    return part_merged(rows, c.ITEM_ID, _VALUES, why) if mapping.is_repeated else part(rows, [c.ITEM_ID], why)
+    judged = judge(typed, ITEMS, limits)
+    return part_merged(judged, c.ITEM_ID, _VALUES) if mapping.is_repeated else part(judged, [c.ITEM_ID])
 
 
 def clean_items(kept: DataFrame, eligible: EligibleMapping) -> DataFrame:

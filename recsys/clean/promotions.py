@@ -9,7 +9,7 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.mapping import PeriodMapping, PromotionsMapping
-from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judged, reasons
+from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import PROMOTIONS as TABLE
@@ -29,7 +29,7 @@ def part_promotions(records: DataFrame, mapping: PromotionsMapping, limits: Clea
         values.flag(mapping.is_mailed).alias(c.IS_MAILED),
         *RAW_COLUMNS,
     )
-    return part(judged(typed, PROMOTIONS, limits), TABLE.key, reasons(PROMOTIONS, limits))
+    return part(judge(typed, PROMOTIONS, limits), TABLE.key)
 
 
 def period(mapping: PeriodMapping) -> tuple[Column, Column, Column]:

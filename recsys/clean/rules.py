@@ -26,6 +26,11 @@ IS_NUMBER_MISSING = "is_number_missing"
 IS_KNOWN_ITEM = "is_known_item"
 IS_KNOWN_USER = "is_known_user"
 
+# Asked for once; a kept row does without them.
+RULE_INPUTS = (
+    IS_MALFORMED, TIME_TEXT, QUANTITY_TEXT, AMOUNT_TEXT, IS_NUMBER_MISSING, IS_KNOWN_ITEM, IS_KNOWN_USER,
+)  # fmt: skip
+
 MALFORMED_ROW = "malformed_row"
 IS_GOOD = "is_good"
 
@@ -150,21 +155,20 @@ RULES: dict[str, Rule] = {
 }
 
 
-def judged(rows: DataFrame, table: str, limits: CleanConfig) -> DataFrame:
-    """Adds whether a row is good: it breaks no rule of the table."""
-    broken = (F.coalesce(RULES[name].is_broken(limits), F.lit(False)) for name in _names(table))
-    return rows.withColumn(IS_GOOD, ~reduce(or_, broken))
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """`rows` have `is_good`: the row breaks no rule. `reasons`, a column on them: the sorted names of the rules that it
+    breaks, empty for a good row; costly, so for bad rows only."""
+
+    rows: DataFrame
+    reasons: Column
 
 
-def reasons(table: str, limits: CleanConfig) -> Column:
-    """The sorted names of the rules that a row breaks: an empty array for a good row. Costly: for rows that are bad.
-
-    The values of a malformed row may stand in the wrong columns, so it has this one reason.
-    """
-    names = [name for name in _names(table) if name != MALFORMED_ROW]
-    broken = F.array_compact(F.array(*(F.when(RULES[name].is_broken(limits), F.lit(name)) for name in names)))
-    return F.when(RULES[MALFORMED_ROW].is_broken(limits), F.array(F.lit(MALFORMED_ROW))).otherwise(broken)
-
-
-def _names(table: str) -> list[str]:
-    return sorted(name for name, rule in RULES.items() if table in rule.tables)
+def judge(rows: DataFrame, table: str, limits: CleanConfig) -> Judged:
+    """By the rules of `table`. The values of a malformed row may stand in wrong columns: it has this one reason."""
+    broken = {name: rule.is_broken(limits) for name, rule in sorted(RULES.items()) if table in rule.tables}
+    is_bad = reduce(or_, (F.coalesce(is_broken, F.lit(False)) for is_broken in broken.values()))
+    is_malformed = broken.pop(MALFORMED_ROW)
+    others = F.array_compact(F.array(*(F.when(is_broken, F.lit(name)) for name, is_broken in broken.items())))
+    reasons = F.when(is_malformed, F.array(F.lit(MALFORMED_ROW))).otherwise(others)
+    return Judged(rows=rows.withColumn(IS_GOOD, ~is_bad), reasons=reasons)

@@ -4,9 +4,11 @@ A scan has the columns record (a struct of all columns), line (the raw text, whe
 all of it), is_malformed, uri and a place: source_row for Parquet, else block and scan_id (see recsys/clean/sources.py).
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -30,6 +32,7 @@ SCAN_ID = "_scan_id"
 _SPACE = " \t\r\n\u00a0"
 # Types whose text has no spaces around it and that Spark can hash; a record holds all others as text.
 _KEPT_TYPES = (t.NumericType, t.BooleanType, t.DateType, t.TimestampType)
+_LARGE_ROW_GROUP = 1_000_000  # rows
 _GLOB_SIGN = re.compile(r"([\[\]{}*?\\])")
 
 
@@ -39,6 +42,8 @@ class FileGroup:
 
     head: FileHead
     files: tuple[InputFile, ...]
+    rows: int = 0
+    row_groups: int = 0
 
     @property
     def locations(self) -> list[str]:
@@ -59,13 +64,26 @@ def scan_parquet(spark: SparkSession, group: FileGroup, columns: Sequence[str], 
         for name, value in ((name, _parquet_value(name, group.head)) for name in group.head.columns)
     }
     source_row = (F.col("_metadata.row_index") + 1).alias(c.SOURCE_ROW)
-    return rows.select(
+    scanned = rows.select(
         _record(values, columns),
         F.lit(None).cast("string").alias(LINE),
         F.lit(False).alias(IS_MALFORMED),
         F.col("_metadata.file_path").alias(URI),
         source_row,
     )
+    return _spread(scanned, _parts(group, spark.sparkContext.defaultParallelism))
+
+
+def _parts(group: FileGroup, parallelism: int) -> int:
+    """Spark reads a row group in one task: of few and large ones each is read by several."""
+    is_large = group.rows >= _LARGE_ROW_GROUP * max(group.row_groups, 1)
+    return math.ceil(parallelism / group.row_groups) if is_large and group.row_groups else 1
+
+
+def _spread(scanned: DataFrame, parts: int) -> DataFrame:
+    """Each part decodes all rows and takes its share: cheaper than a shuffle, for judging a row costs far more."""
+    shares = [scanned.where(F.pmod(c.SOURCE_ROW, F.lit(parts)) == part) for part in range(parts)]
+    return reduce(DataFrame.unionByName, shares) if parts > 1 else scanned
 
 
 def scan_csv(spark: SparkSession, group: FileGroup, mapping: TableMapping, columns: Sequence[str]) -> DataFrame:

@@ -107,11 +107,19 @@ def _all_columns(file_heads: Sequence[FileHead], mapping: TableMapping) -> tuple
 
 def _by_layout(files: Sequence[InputFile], file_heads: Sequence[FileHead]) -> list[FileGroup]:
     """CSV columns are read by position, Parquet ones by one schema: files of other layouts are read apart."""
-    groups: dict[str, tuple[FileHead, list[InputFile]]] = {}
+    groups: dict[str, list[tuple[InputFile, FileHead]]] = {}
     for file, head in zip(files, file_heads, strict=True):
         if head.columns:
-            groups.setdefault(head.layout, (head, []))[1].append(file)
-    return [FileGroup(head=head, files=tuple(members)) for head, members in groups.values()]
+            groups.setdefault(head.layout, []).append((file, head))
+    return [
+        FileGroup(
+            head=members[0][1],
+            files=tuple(file for file, _ in members),
+            rows=sum(head.rows or 0 for _, head in members),
+            row_groups=sum(head.row_groups for _, head in members),
+        )
+        for members in groups.values()
+    ]
 
 
 def _no_records(spark: SparkSession, columns: Sequence[str]) -> DataFrame:

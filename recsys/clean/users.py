@@ -7,7 +7,7 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.mapping import UsersMapping
-from recsys.clean.rules import USERS, judged, reasons
+from recsys.clean.rules import USERS, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import USERS as TABLE
@@ -20,7 +20,7 @@ def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -
         attributes(mapping.attributes).alias(c.ATTRIBUTES),
         *RAW_COLUMNS,
     )
-    return part(judged(typed, USERS, limits), [c.USER_ID], reasons(USERS, limits))
+    return part(judge(typed, USERS, limits), [c.USER_ID])
 
 
 def attributes(source_columns: tuple[str, ...]) -> Column:

@@ -54,14 +54,13 @@ def standing_run(
     return dict(json.loads(last[c.FIGURES])) if is_standing else None
 
 
-def origin(lake: Lake, table: Table, run_date: date | None) -> str:
-    """The id of the run that wrote what `run_date` reads of a table; its version number where no run is recorded."""
+def origins(lake: Lake, tables: Sequence[Table], run_date: date | None) -> dict[str, str]:
+    """By table, the id of the run that wrote what `run_date` reads of it; its version where no run is recorded."""
+    found: dict[str, str] = {}
     if lake.exists(RUNS):
         dates = F.expr(f"{c.RUN_DATE} <=> {_sql_date(run_date)} OR {c.RUN_DATE} IS NULL")
-        last = _runs_of(lake, table.writer).where(dates).first()
-        if last is not None:
-            return str(last[c.RUN_ID])
-    return f"version {lake.version(table)}"
+        found = {row[c.STAGE]: row[c.RUN_ID] for row in lake.read(RUNS).where(dates).collect()}
+    return {table.name: found.get(table.writer) or f"version {lake.version(table)}" for table in tables}
 
 
 def newest_figures(lake: Lake, stage: str, not_after: date) -> dict[str, Any] | None:

@@ -1,16 +1,22 @@
 """Reads and writes the tables of a lake: one atomic Delta commit a write, versions that can be pinned."""
 
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys.errors import InputError, SchemaError
+from recsys.lake.at_once import at_once
+from recsys.lake.files import Files
 from recsys.tables import Table
 
 logger = logging.getLogger(__name__)
+
+_COMMIT = re.compile(r"(\d{20})\.json")
 
 
 class Lake:
@@ -19,19 +25,18 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
+        self._files = Files(spark)
 
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.name.replace('.', '/')}"
 
     def exists(self, table: Table) -> bool:
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        return self.version(table) is not None
 
     def version(self, table: Table) -> int | None:
-        """The newest version, or None where the table does not exist."""
-        if not self.exists(table):
-            return None
-        newest = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
-        return None if newest is None else int(newest["version"])
+        """The newest version, or None where the table does not exist: the name of its last commit, no Spark job."""
+        names = self._files.names(f"{self.path(table)}/_delta_log")
+        return max((int(commit[1]) for commit in map(_COMMIT.fullmatch, names) if commit), default=None)
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table, or one pinned version of it. Raises InputError where there is none yet."""
@@ -60,6 +65,10 @@ class Lake:
             writer = writer.partitionBy(*table.partition_by)
         writer.save(self.path(table))
         return self._written_version(table)
+
+    def overwrite_all(self, rows: Mapping[Table, DataFrame], where: str | None = None) -> None:
+        """`overwrite` for several tables at once; each is a commit of its own."""
+        at_once(self.spark, [partial(self.overwrite, table, of_table, where) for table, of_table in rows.items()])
 
     def append(self, table: Table, rows: DataFrame) -> int:
         conformed(rows, table).write.format("delta").mode("append").save(self.path(table))

@@ -4,19 +4,20 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys.clean.duplicates import Parted, part, part_merged
+from recsys.clean.rules import Judged
 
 KEPT = "source_file string, source_row long"
 LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
 
 
-def judged(spark: SparkSession, rows: list[tuple[str, int, str | None, str, list[str]]]) -> DataFrame:
+def judged(spark: SparkSession, rows: list[tuple[str, int, str | None, str, list[str]]], partitions: int = 1) -> Judged:
     """Rows of file, number, key, raw text and reasons; equal texts have equal hashes, as do two that differ."""
     schema = "source_file string, source_row long, key string, _line string, reasons array<string>"
-    return as_judged(spark.createDataFrame(rows, schema))
+    return as_judged(spark.createDataFrame(rows, schema).repartition(partitions))
 
 
-def as_judged(rows: DataFrame) -> DataFrame:
-    return rows.withColumns(
+def as_judged(rows: DataFrame) -> Judged:
+    with_flags = rows.withColumns(
         {
             # The length as hash: different texts share it, as two of a billion records may.
             "content_hash": F.length("_line").cast("bigint"),
@@ -25,6 +26,7 @@ def as_judged(rows: DataFrame) -> DataFrame:
             "record": F.struct(F.col("_line").alias("value")),
         }
     )
+    return Judged(rows=with_flags)
 
 
 def expect(spark: SparkSession, parted: Parted, kept: list[object], left_out: list[object]) -> None:
@@ -49,10 +51,11 @@ def test_of_equal_records_the_first_by_file_and_number_is_kept(spark: SparkSessi
             ("a.csv", 1, "k", "else", []),  # the same hash, another record
             ("a.csv", 2, "k", "alone", []),
         ],
-    ).repartition(partitions)
+        partitions,
+    )
     expect(
         spark,
-        part(rows, key=[], reasons=F.col("reasons")),
+        part(rows, key=[]),
         kept=[("a.csv", 1), ("a.csv", 2), ("a.csv", 9)],
         left_out=[("a.csv", 10, ["exact_duplicate"], True), ("b.csv", 1, ["exact_duplicate"], True)],
     )
@@ -67,10 +70,11 @@ def test_of_one_key_the_first_is_kept_and_others_differ_or_not(spark: SparkSessi
             ("a.csv", 3, "k", "first", []),
             ("a.csv", 4, "l", "first", []),
         ],
-    ).repartition(partitions)
+        partitions,
+    )
     expect(
         spark,
-        part(rows, key=["key"], reasons=F.col("reasons")),
+        part(rows, key=["key"]),
         kept=[("a.csv", 1), ("a.csv", 4)],
         left_out=[("a.csv", 2, ["key_duplicate"], True), ("a.csv", 3, ["exact_duplicate"], True)],
     )
@@ -87,14 +91,14 @@ def test_a_row_that_breaks_a_rule_does_not_stand_in_a_good_rows_way(spark: Spark
     )
     expect(
         spark,
-        part(rows, key=["key"], reasons=F.col("reasons")),
+        part(rows, key=["key"]),
         kept=[("a.csv", 3)],
         left_out=[("a.csv", 1, ["bad_time"], False), ("a.csv", 2, ["bad_time"], False)],
     )
 
 
 def test_nothing_in_nothing_out(spark: SparkSession) -> None:
-    expect(spark, part(judged(spark, []), key=["key"], reasons=F.col("reasons")), kept=[], left_out=[])
+    expect(spark, part(judged(spark, []), key=["key"]), kept=[], left_out=[])
 
 
 def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spark: SparkSession) -> None:
@@ -114,7 +118,7 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         ],
         schema,
     )
-    parted = part_merged(as_judged(rows), "item_id", ["name"], F.col("reasons"))
+    parted = part_merged(as_judged(rows), "item_id", ["name"])
     expected = spark.createDataFrame(
         [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
         "item_id string, name string, source_file string, source_row long",

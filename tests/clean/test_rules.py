@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys.clean import rules
-from recsys.clean.rules import RULES, judged
+from recsys.clean.rules import RULES, judge
 from recsys.config import CleanConfig
 
 GOOD_EVENT: dict[str, Any] = {
@@ -75,8 +75,8 @@ def reasons(
     limits: CleanConfig,
 ) -> list[list[str]]:
     rows = [(i, *{**good, **change}.values()) for i, change in enumerate(changes)]
-    marked = judged(spark.createDataFrame(rows, f"i int, {types}"), table, limits)
-    found = marked.withColumn(c.REASONS, rules.reasons(table, limits)).orderBy("i").collect()
+    judged = judge(spark.createDataFrame(rows, f"i int, {types}"), table, limits)
+    found = judged.rows.withColumn(c.REASONS, judged.reasons).orderBy("i").collect()
     assert [row[rules.IS_GOOD] for row in found] == [not row[c.REASONS] for row in found]
     return [row[c.REASONS] for row in found]
 
