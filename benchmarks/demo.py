@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,9 @@ def _pss(process: psutil.Process) -> int:
         return 0
 
 
-def run_pipeline(arguments: list[str]) -> tuple[dict[str, Any], float]:
-    """Figures of the run and its peak memory in GiB."""
+def run_pipeline(arguments: list[str]) -> tuple[dict[str, Any], float, float]:
+    """Figures of the run, its seconds from start to end, and its peak memory in GiB."""
+    started = time.monotonic()
     command = [sys.executable, "jobs/run_pipeline.py", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         memory = PeakMemory(process.pid)
@@ -66,7 +68,7 @@ def run_pipeline(arguments: list[str]) -> tuple[dict[str, Any], float]:
         peak_gib = memory.stop()
     if process.returncode != 0:
         raise SystemExit(f"run_pipeline ended with exit code {process.returncode}; its messages are above")
-    return json.loads(out.strip().splitlines()[-1]), peak_gib
+    return json.loads(out.strip().splitlines()[-1]), time.monotonic() - started, peak_gib
 
 
 def main() -> int:
@@ -83,12 +85,11 @@ def main() -> int:
             cut_slice(["--output", str(source), "--every", str(QUICK_SLICE)])
         arguments = ["--lake", str(given.lake or Path(folder) / "lake"), "--set", f"source.name={given.source}"]
         arguments += ["--set", f"source.input={source}"] if source else []
-        figures, peak_gib = run_pipeline(arguments)
+        figures, seconds, peak_gib = run_pipeline(arguments)
     case = f"{given.source}{' quick' if given.quick else ''}"
     for stage in figures["stages"]:
         emit("demo", f"{case} {stage['stage']}", stage["seconds"], "s")
-    total_s = sum(stage["seconds"] for stage in figures["stages"])
-    emit("demo", f"{case} all stages", total_s, "s", peer="limit", peer_value=LIMIT_S, is_higher_better=False)
+    emit("demo", f"{case} start to end", seconds, "s", peer="limit", peer_value=LIMIT_S, is_higher_better=False)
     emit("demo", f"{case} peak memory", peak_gib, "GiB", peer="limit", peer_value=LIMIT_GIB, is_higher_better=False)
     return 0
 

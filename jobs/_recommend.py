@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
 from recsys import tables, tracking
-from recsys.app import Run
 from recsys.config import CandidatesConfig
 from recsys.errors import InputError
 from recsys.evaluation.lists import truth_of
@@ -25,6 +24,7 @@ from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.runs import newest_figures
 from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import Scorer, score_pairs
+from recsys.stages import Run
 from recsys.tracking import Registry
 
 READS = (

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.app import Figures, Run, Stage, main
+from recsys.app import main
 from recsys.examples.assemble import Ids, assemble
 from recsys.examples.labels import purchases_in_windows, with_label
 from recsys.examples.negatives import keep_sampled
@@ -15,6 +15,7 @@ from recsys.examples.split import Cutoffs, cutoffs, with_example_key, with_split
 from recsys.lake.example_files import write_example_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.scoring.candidates import candidates
+from recsys.stages import Figures, Run, Stage
 
 _READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.USER_IDS, tables.ITEM_IDS, tables.CATEGORY_IDS)
 

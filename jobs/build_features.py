@@ -15,11 +15,12 @@ from recsys.features.purchases import Purchases, item_days, visits
 from recsys.frames.as_of import events_before
 from recsys.frames.keys import require_unique
 from recsys.lake.read_features import FEATURE_TABLES
+from recsys.stages import Figures, Run, Stage
 
 _GRAINS = {table.name.removeprefix("features."): table for table in FEATURE_TABLES}
 
 
-def run(run: app.Run) -> app.Figures:
+def run(run: Run) -> Figures:
     examples = run.config.examples
     parts = cutoffs(run.day, label_days=examples.label_days, train_windows=examples.train_windows)
     label_cutoffs = (*parts.train, parts.validation, parts.test)
@@ -38,12 +39,12 @@ def run(run: app.Run) -> app.Figures:
         by_visit.unpersist()
 
 
-def _covered_days(run: app.Run) -> Sequence[date | None]:
+def _covered_days(run: Run) -> Sequence[date | None]:
     purchases = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE) == c.PURCHASE)
     return purchases.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
 
 
-def _write(run: app.Run, purchases: Purchases, as_of_dates: Sequence[date]) -> app.Figures:
+def _write(run: Run, purchases: Purchases, as_of_dates: Sequence[date]) -> Figures:
     items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
     features = features_as_of(purchases, items, run.lake.read(tables.PROMOTIONS), as_of_dates)
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
@@ -55,7 +56,7 @@ def _write(run: app.Run, purchases: Purchases, as_of_dates: Sequence[date]) -> a
 
 
 READS = (tables.EVENTS, tables.ITEMS, tables.PROMOTIONS)
-STAGE = app.Stage(name="build_features", reads=READS, writes=FEATURE_TABLES, settings=("examples",), run=run)
+STAGE = Stage(name="build_features", reads=READS, writes=FEATURE_TABLES, settings=("examples",), run=run)
 
 if __name__ == "__main__":
     sys.exit(app.main(STAGE, __doc__))

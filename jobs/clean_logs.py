@@ -13,21 +13,22 @@ from recsys.clean.users import clean_users
 from recsys.frames.keys import new_ids
 from recsys.lake.at_once import at_once
 from recsys.lake.store import Lake
+from recsys.stages import Figures, Run, Stage
 from recsys.tables import Table
 
 
-def source(run: app.Run) -> Source:
+def source(run: Run) -> Source:
     return open_source(run.spark, run.conf_folder, run.config.source)
 
 
-def run(run: app.Run) -> app.Figures:
+def run(run: Run) -> Figures:
     try:
         return write(run.lake, clean_log(run.spark, source(run), run.config.clean))
     finally:
         run.spark.catalog.clearCache()
 
 
-def write(lake: Lake, log: CleanLog) -> app.Figures:
+def write(lake: Lake, log: CleanLog) -> Figures:
     lake.overwrite_all(
         {
             tables.EVENTS: log.events.hint("rebalance", c.EVENT_DATE),
@@ -52,7 +53,7 @@ def append_new_ids(lake: Lake, table: Table, rows: DataFrame) -> None:
         lake.append(table, added)
 
 
-STAGE = app.Stage(
+STAGE = Stage(
     name="clean_logs",
     reads=(),
     writes=tuple(table for table in tables.ALL_TABLES if table.writer == "clean_logs"),

@@ -18,13 +18,14 @@ from jobs._recommend import (
 )
 from recsys import columns as c
 from recsys import tables
-from recsys.app import Figures, Outcome, Run, Stage, newest_run_date, run_program, run_stage, summary
+from recsys.app import run_program, summary
 from recsys.errors import InputError
 from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
 from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item
 from recsys.evaluation.ranking import candidate_recall, coverage, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.scoring.top_n import top_n
+from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date, run_stage
 
 RECOMMENDERS = (MODEL, *BASELINES)
 

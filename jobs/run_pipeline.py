@@ -7,8 +7,9 @@ import sys
 
 from jobs import build_examples, build_features, clean_logs, evaluate, score, show, train
 from recsys import app
+from recsys.stages import Outcome, Run, Stage, run_stage
 
-STAGES: tuple[app.Stage, ...] = (
+STAGES: tuple[Stage, ...] = (
     clean_logs.STAGE,
     build_features.STAGE,
     build_examples.STAGE,
@@ -18,8 +19,8 @@ STAGES: tuple[app.Stage, ...] = (
 )
 
 
-def run_all(run: app.Run) -> list[app.Outcome]:
-    return [app.run_stage(stage, run, is_skippable=True) for stage in STAGES]
+def run_all(run: Run) -> list[Outcome]:
+    return [run_stage(stage, run, is_skippable=True) for stage in STAGES]
 
 
 if __name__ == "__main__":

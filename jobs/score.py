@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from jobs._recommend import READS, model_inputs, newest_model, quotas_text, scored, test_window, with_inputs
 from recsys import columns as c
 from recsys import tables
-from recsys.app import Figures, Run, Stage, main
+from recsys.app import main
 from recsys.evaluation.lists import REPEATS_ALLOWED
 from recsys.evaluation.ranking import candidate_recall
 from recsys.lake.read_features import read_features
@@ -17,6 +17,7 @@ from recsys.lake.runs import newest_figures
 from recsys.scoring.candidates import candidates
 from recsys.scoring.checks import require_publishable
 from recsys.scoring.top_n import reason, top_n
+from recsys.stages import Figures, Run, Stage
 
 
 def run(run: Run) -> Figures:

@@ -12,16 +12,18 @@ from pyspark.sql import functions as F
 from recsys import app, tables
 from recsys import columns as c
 from recsys.config import load_yaml
+from recsys.evaluation.report import table_text
+from recsys.lake.at_once import at_once
+from recsys.stages import Outcome, Run, newest_run_date
 from recsys.tables import TOP_N
 
 NUM_USERS_SHOWN = 3
 NUM_PURCHASES_SHOWN = 5
-_METRIC_ORDER = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate", "coverage")
 
 
-def report(run: app.Run, outcomes: Sequence[app.Outcome]) -> str:
+def report(run: Run, outcomes: Sequence[Outcome]) -> str:
     """The last screen of the pipeline. Reads small slices only."""
-    run_date = run.run_date or app.newest_run_date(run.lake)
+    run_date = run.run_date or newest_run_date(run.lake)
     parts = [
         _section("Stages", _stage_lines(outcomes)),
         _section("Test window, model beside the baselines", [*_note(run), *_metric_lines(run, run_date)]),
@@ -36,7 +38,7 @@ def _section(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"\n== {title} ==", *lines])
 
 
-def _stage_lines(outcomes: Sequence[app.Outcome]) -> list[str]:
+def _stage_lines(outcomes: Sequence[Outcome]) -> list[str]:
     header = f"{'stage':<16} {'seconds':>8} {'rows':>12}"
     rows = [
         f"{o.stage:<16} {'skipped' if o.is_skipped else format(o.seconds, '8.1f'):>8} {o.figures.get(c.ROWS, 0):>12,}"
@@ -45,42 +47,18 @@ def _stage_lines(outcomes: Sequence[app.Outcome]) -> list[str]:
     return [header, *rows, f"{'all':<16} {sum(o.seconds for o in outcomes):>8.1f}"]
 
 
-def _note(run: app.Run) -> list[str]:
+def _note(run: Run) -> list[str]:
     mapping = load_yaml(run.conf_folder / "sources" / f"{run.config.source.name}.yaml")
     note = mapping.get("note")
     return [f"Note: {' '.join(str(note).split())}"] if note else []
 
 
-def _metric_lines(run: app.Run, run_date: date) -> list[str]:
+def _metric_lines(run: Run, run_date: date) -> list[str]:
     rows = run.lake.read(tables.METRICS).where(F.col(c.RUN_DATE) == F.lit(run_date)).collect()
-    lines: list[str] = []
-    for kind in sorted({row[c.LIST_KIND] for row in rows}, reverse=True):
-        lines.extend(["", *_metric_table([row for row in rows if row[c.LIST_KIND] == kind], kind)])
-    return lines
+    return ["", table_text(rows)]
 
 
-def _metric_table(rows: Sequence[Any], kind: str) -> list[str]:
-    values = {(row[c.METRIC], row[c.RECOMMENDER]): row for row in rows}
-    recommenders = [name for name in ("model", "personal", "popular") if any(key[1] == name for key in values)]
-    differences = sorted({row[c.RECOMMENDER] for row in rows if row[c.LOW] is not None})
-    lines = [f"{kind:<20}" + "".join(f"{name:>10}" for name in recommenders) + "".join(f"{d:>34}" for d in differences)]
-    for metric in _METRIC_ORDER:
-        found = [values.get((metric, name)) for name in recommenders]
-        k = next((row[c.K] for row in found if row is not None), None)
-        cells = "".join("         -" if row is None else f"{row[c.VALUE]:>10.4f}" for row in found)
-        cells += "".join(_interval(values.get((metric, name))) for name in differences)
-        lines.append(f"{f'{metric}@{k}':<20}{cells}")
-    users = next((row[c.NUM_USERS] for row in rows if row[c.METRIC] == "ndcg"), 0)
-    recall = values.get(("candidate_recall", "model"))
-    tail = "" if recall is None else f"; the candidate set holds {recall[c.VALUE]:.1%} of what they bought"
-    return [*lines, f"{users:,} users with a purchase in the window{tail}"]
-
-
-def _interval(row: Any) -> str:
-    return " " * 34 if row is None else f"{row[c.VALUE]:>+13.4f} [{row[c.LOW]:+.4f}, {row[c.HIGH]:+.4f}]".rjust(34)
-
-
-def _user_lines(run: app.Run, run_date: date) -> list[str]:
+def _user_lines(run: Run, run_date: date) -> list[str]:
     lists = run.lake.read(TOP_N).where(F.col(c.RUN_DATE) == F.lit(run_date))
     names = run.lake.read(tables.ITEMS).select(c.ITEM_ID, F.coalesce(c.NAME, c.ITEM_ID).alias(c.NAME), c.BRAND)
     events = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_DATE) < F.lit(run_date))
@@ -122,12 +100,13 @@ def _label(row: Any) -> str:
     return f"{row[c.NAME]}{brand} #{row[c.ITEM_ID]}"
 
 
-def _table_lines(run: app.Run) -> list[str]:
+def _table_lines(run: Run) -> list[str]:
     found = [table for table in tables.ALL_TABLES if run.lake.exists(table)]
-    return [f"{t.name:<26} {run.lake.read(t).count():>12,}  {run.lake.path(t)}" for t in found]
+    counts = at_once(run.spark, [run.lake.read(table).count for table in found])
+    return [f"{t.name:<26} {rows:>12,}  {run.lake.path(t)}" for t, rows in zip(found, counts, strict=True)]
 
 
-def _next_lines(run: app.Run, run_date: date) -> list[str]:
+def _next_lines(run: Run, run_date: date) -> list[str]:
     path = run.lake.path(TOP_N)
     binaries = Path(sys.executable).parent
     sql = f"SELECT * FROM delta.`{path}` WHERE run_date = DATE'{run_date}' ORDER BY user_id, rank LIMIT 20"
@@ -153,7 +132,7 @@ def _next_lines(run: app.Run, run_date: date) -> list[str]:
     ]
 
 
-def _show(run: app.Run) -> list[app.Outcome]:
+def _show(run: Run) -> list[Outcome]:
     _ = run
     return []
 

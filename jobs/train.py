@@ -11,10 +11,11 @@ from pathlib import Path
 
 from recsys import columns as c
 from recsys import tables, tracking
-from recsys.app import Figures, Run, Stage, code_hash, main
+from recsys.app import main
 from recsys.config import CONF_FOLDER, load_yaml
 from recsys.lake.example_files import ExampleFiles, newest_example_files
 from recsys.models.registry import ModelSpec, model_spec, require_known
+from recsys.stages import Figures, Run, Stage, code_hash
 from recsys.tracking import RegisteredVersion, TrainingRecord
 from recsys.training.export import save_model
 from recsys.training.run import Trained, TrainingTask, require_slots, train

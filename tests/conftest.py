@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 TIERS = {
-    "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs"),
+    "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs", "contracts"),
     "torch": ("models", "training"),
     "horovod": ("horovod",),
     "slow": ("e2e",),
@@ -20,7 +20,7 @@ TIERS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tier is the folder, so that no test is without one."""
+    """The tier is the folder; what lies outside of any says its own, or needs nothing but Python."""
     for item in items:
         folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
         for tier, folders in TIERS.items():

@@ -62,8 +62,11 @@ def figures_of(rows: Sequence[MetricRow]) -> dict[str, float | int]:
     return figures
 
 
-def table_text(rows: Sequence[MetricRow]) -> str:
-    """One aligned table a list kind: a line a metric, a column a recommender, then differences with their interval."""
+def table_text(rows: Sequence[Any]) -> str:
+    """One aligned table a list kind: a line a metric, a column a recommender, then differences with their interval.
+
+    `rows` are those of `metric_rows`, or of ops.metrics.
+    """
     of_kinds = (_of_kind(rows, kind) for kind in LIST_KINDS)
     return "\n\n".join("\n".join(_table_lines(of_kind)) for of_kind in of_kinds if of_kind)
 
@@ -112,13 +115,14 @@ def _of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
     return [row for row in rows if row[c.LIST_KIND] == kind]
 
 
-def _table_lines(rows: Sequence[MetricRow]) -> Iterator[str]:
+def _table_lines(rows: Sequence[Any]) -> Iterator[str]:
     found = {(row[c.METRIC], row[c.RECOMMENDER]): row for row in rows}
     recommenders = sorted({recommender for _, recommender in found})
     plain = [name for name in recommenders if "-" not in name]
     differences = [name for name in recommenders if "-" in name]
-    recall = _value(found.get((CANDIDATE_RECALL, MODEL)))
-    yield f"{rows[0][c.LIST_KIND]}: {rows[0][c.NUM_USERS]:,} users; candidates hold {recall} of what they bought"
+    recall = found[(CANDIDATE_RECALL, MODEL)][c.VALUE]
+    users = f"{rows[0][c.NUM_USERS]:,} users with a purchase in the window"
+    yield f"{rows[0][c.LIST_KIND]}: {users}; the candidate set holds {recall:.1%} of what they bought"
     yield f"  {'':<14}" + "".join(f"{name:>10}" for name in plain) + "".join(f"{name:>30}" for name in differences)
     for metric in (*METRICS, COVERAGE):
         k = next((row[c.K] for row in rows if row[c.METRIC] == metric), None)
@@ -127,9 +131,9 @@ def _table_lines(rows: Sequence[MetricRow]) -> Iterator[str]:
         yield f"  {f'{metric}@{k}':<14}{''.join(cells)}".rstrip()
 
 
-def _value(row: MetricRow | None) -> str:
+def _value(row: Any) -> str:
     return "" if row is None else f"{row[c.VALUE]:.4f}"
 
 
-def _with_interval(row: MetricRow | None) -> str:
+def _with_interval(row: Any) -> str:
     return "" if row is None else f"{row[c.VALUE]:+.4f} [{row[c.LOW]:+.4f}, {row[c.HIGH]:+.4f}]"

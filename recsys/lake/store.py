@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -25,7 +25,10 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
-        self._files = Files(spark)
+
+    @cached_property
+    def _files(self) -> Files:
+        return Files(self.spark)
 
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.name.replace('.', '/')}"
@@ -77,6 +80,10 @@ class Lake:
     def restore(self, table: Table, version: int) -> None:
         """Takes a table back to an earlier version, as a new commit."""
         DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(version)
+
+    def drop(self, table: Table) -> None:
+        """Deletes the table with all its versions; nothing where there is none."""
+        self._files.delete(self.path(table))
 
     def versions(self, tables: Iterable[Table]) -> dict[str, int]:
         """Newest version by table name, of those that exist."""

@@ -77,7 +77,10 @@ def test_figures_name_metric_k_and_recommender():
 
 def test_the_table_is_aligned():
     lines = table_text(ROWS).splitlines()
-    assert lines[0] == "repeats_allowed: 4 users; candidates hold 0.4400 of what they bought"
+    assert (
+        lines[0]
+        == "repeats_allowed: 4 users with a purchase in the window; the candidate set holds 44.0% of what they bought"
+    )
     assert lines[1] == "                     model   popular                 model-popular"
     assert lines[4] == "  ndcg@10           0.2500    0.1250    +0.1250 [+0.2562, +0.4938]"
     assert lines[-1] == "  coverage@10       0.6000"

@@ -8,11 +8,11 @@ from pyspark.sql import functions as F
 from jobs.build_examples import STAGE
 from recsys import columns as c
 from recsys import tables
-from recsys.app import Run, run_stage
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
 from recsys.lake.example_files import newest_example_files
 from recsys.lake.store import Lake
+from recsys.stages import Run, run_stage
 from tests.small_lake import DAYS, RUN_DATE, write_small_lake
 
 

@@ -6,12 +6,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import build_features
-from recsys import app, tables
 from recsys import columns as c
+from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError, InputError
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.store import Lake
+from recsys.stages import Run, run_stage
 from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
@@ -22,7 +23,7 @@ SETTINGS = ["examples.label_days=14", "examples.train_windows=1"]
 
 
 @pytest.fixture
-def run(spark: SparkSession, tmp_path: Path) -> app.Run:
+def run(spark: SparkSession, tmp_path: Path) -> Run:
     lake = Lake(spark, str(tmp_path / "lake"))
     log = [purchase(f"u{day % 2}", f"i{day % 3}", FIRST_DAY + timedelta(days=day)) for day in range(49)]
     items = [{c.ITEM_ID: f"i{number}", c.CATEGORY: "dairy"} for number in range(3)]
@@ -30,13 +31,13 @@ def run(spark: SparkSession, tmp_path: Path) -> app.Run:
     lake.overwrite(tables.ITEMS, rows_of(spark, tables.ITEMS, items))
     lake.overwrite(tables.PROMOTIONS, rows_of(spark, tables.PROMOTIONS, []))
     config = load_config([], SETTINGS)
-    return app.Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
+    return Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
 
 
-def test_every_cut_off_gets_its_rows_in_one_commit_a_table_and_a_second_run_replaces_just_them(run: app.Run) -> None:
+def test_every_cut_off_gets_its_rows_in_one_commit_a_table_and_a_second_run_replaces_just_them(run: Run) -> None:
     older = {c.USER_ID: "u", c.ITEM_ID: "i", c.AS_OF_DATE: date(2016, 3, 5)}
     run.lake.overwrite(tables.USER_ITEM_FEATURES, rows_of(run.spark, tables.USER_ITEM_FEATURES, [older]))
-    outcome = app.run_stage(build_features.STAGE, run)
+    outcome = run_stage(build_features.STAGE, run)
     assert outcome.figures == {
         "rows": 24,  # two users, three items, four cut-offs
         "rows_user": 8,
@@ -55,39 +56,39 @@ def test_every_cut_off_gets_its_rows_in_one_commit_a_table_and_a_second_run_repl
     assert purchases[CUTOFFS[0], "u0"] == 4  # 30 October to 5 November: days 0, 2, 4, 6
     assert purchases[RUN_DATE, "u1"] == 14
     first = _user_items(run)
-    app.run_stage(build_features.STAGE, run)
+    run_stage(build_features.STAGE, run)
     assert _user_items(run) == first
     assert {day for _, _, day, *_ in first} == {*CUTOFFS, date(2016, 3, 5)}
 
 
-def _user_items(run: app.Run) -> set[tuple[object, ...]]:
+def _user_items(run: Run) -> set[tuple[object, ...]]:
     rows = run.lake.read(tables.USER_ITEM_FEATURES).collect()
     assert len(rows) == len(set(rows))
     return set(rows)
 
 
-def test_an_empty_day_is_refused_before_anything_is_written(run: app.Run) -> None:
+def test_an_empty_day_is_refused_before_anything_is_written(run: Run) -> None:
     with pytest.raises(
         InputError,
         match=r"no purchase from 2018-04-22 to 2019-04-21 \(history .*; 2019-05-06 to 2019-05-19 \(labels of .*"
         r"clean.events covers 2017-10-30 to 2017-12-17. "
         r"Cure: give a --run-date up to 2017-12-18",
     ):
-        app.run_stage(build_features.STAGE, replace(run, run_date=date(2019, 6, 3)))
+        run_stage(build_features.STAGE, replace(run, run_date=date(2019, 6, 3)))
     with pytest.raises(InputError, match=r"2015-12-10 to 2016-12-08 \(history before cut-off 2016-12-09\)"):
-        app.run_stage(build_features.STAGE, replace(run, run_date=date(2017, 1, 20)))
+        run_stage(build_features.STAGE, replace(run, run_date=date(2017, 1, 20)))
     assert run.lake.versions(FEATURE_TABLES) == {}
 
 
-def test_a_log_without_purchases_is_refused(run: app.Run, spark: SparkSession) -> None:
+def test_a_log_without_purchases_is_refused(run: Run, spark: SparkSession) -> None:
     views = rows_of(spark, tables.EVENTS, [purchase("u", "i0", FIRST_DAY, event_type="view")])
     run.lake.overwrite(tables.EVENTS, views)
     with pytest.raises(InputError, match=r"clean.events has no purchase. Cure: run clean_logs"):
-        app.run_stage(build_features.STAGE, run)
+        run_stage(build_features.STAGE, run)
 
 
-def test_an_item_that_is_listed_twice_is_refused(run: app.Run, spark: SparkSession) -> None:
+def test_an_item_that_is_listed_twice_is_refused(run: Run, spark: SparkSession) -> None:
     twice = rows_of(spark, tables.ITEMS, [{c.ITEM_ID: "i0"}, {c.ITEM_ID: "i0"}])
     run.lake.overwrite(tables.ITEMS, twice)
     with pytest.raises(DataQualityError, match=r"found 2 for {'item_id': 'i0'}"):
-        app.run_stage(build_features.STAGE, run)
+        run_stage(build_features.STAGE, run)

@@ -9,10 +9,11 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from jobs.clean_logs import STAGE
-from recsys import app, tables
+from recsys import tables
 from recsys.config import load_config
 from recsys.errors import DataQualityError, InputError
 from recsys.lake.store import Lake
+from recsys.stages import Run
 from tests.clean.conftest import write_lines
 
 MAPPING = """
@@ -58,13 +59,13 @@ def write_log(folder: Path) -> None:
 
 
 @pytest.fixture
-def run(spark: SparkSession, tmp_path: Path) -> app.Run:
+def run(spark: SparkSession, tmp_path: Path) -> Run:
     write_log(tmp_path / "log")
     conf_folder = tmp_path / "conf"
     write_lines(conf_folder / "sources" / "shop.yaml", MAPPING)
     config = load_config([], ["source.name=shop", f"source.input={tmp_path / 'log'}"])
     lake = Lake(spark, str(tmp_path / "lake"))
-    return app.Run(spark=spark, lake=lake, config=config, conf_folder=conf_folder, run_date=None)
+    return Run(spark=spark, lake=lake, config=config, conf_folder=conf_folder, run_date=None)
 
 
 def contents(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
@@ -72,7 +73,7 @@ def contents(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
     return {name: sorted((tuple(row) for row in rows), key=str) for name, rows in found.items()}
 
 
-def test_tables_of_a_small_log_and_the_same_again(run: app.Run) -> None:
+def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     STAGE.check(run)
     figures = STAGE.run(run)
     first = contents(run.lake)
@@ -124,7 +125,7 @@ def test_tables_of_a_small_log_and_the_same_again(run: app.Run) -> None:
     assert run.lake.versions([tables.USER_IDS, tables.ITEM_IDS, tables.CATEGORY_IDS]) == before
 
 
-def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: app.Run, tmp_path: Path) -> None:
+def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: Run, tmp_path: Path) -> None:
     states = [STAGE.inputs(run)]
     assert STAGE.inputs(run) == states[0]
     write_lines(tmp_path / "log" / "events-3.csv", HEADER, "u1,i1,2024-05-05 09:00:00,b5,s1,1,1")
@@ -134,14 +135,14 @@ def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: app.Run, t
     assert len(set(map(tuple, states))) == 3
 
 
-def test_an_empty_day_leaves_the_lake_alone(run: app.Run, tmp_path: Path) -> None:
+def test_an_empty_day_leaves_the_lake_alone(run: Run, tmp_path: Path) -> None:
     write_lines(tmp_path / "log" / "events-2.csv", HEADER)
     with pytest.raises(InputError, match=r"events-2.csv has no record; of 2 files 1 are empty"):
         STAGE.run(run)
     assert not any(run.lake.exists(table) for table in WRITTEN)
 
 
-def test_counts_that_do_not_add_up_leave_the_lake_alone(run: app.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_do_not_add_up_leave_the_lake_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from recsys.clean import sources
 
     counted = sources._rows_by_file

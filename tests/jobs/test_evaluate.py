@@ -8,12 +8,12 @@ from pyspark.sql import functions as F
 from jobs.evaluate import STAGE, report
 from recsys import columns as c
 from recsys import tables
-from recsys.app import Run, run_stage
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
 from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
 from recsys.lake.store import Lake
 from recsys.metrics import METRICS
+from recsys.stages import Run, run_stage
 from tests.small_lake import RUN_DATE
 from tests.trained_lake import MODEL_NAME, copied, tracking_uri
 
@@ -84,7 +84,10 @@ def test_the_model_beats_or_loses_by_the_difference_of_the_values(lake: Lake) ->
 def test_the_report_shows_both_kinds_of_list(lake: Lake) -> None:
     run = run_of(lake)
     text = report(run, [run_stage(STAGE, run)])
-    assert "repeats_allowed: 12 users; candidates hold 1.0000 of what they bought" in text
+    assert (
+        "repeats_allowed: 12 users with a purchase in the window; the candidate set holds 100.0% of what they bought"
+        in text
+    )
     assert "new_items_only: 12 users" in text
 
 

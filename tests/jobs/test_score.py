@@ -5,10 +5,10 @@ from pyspark.sql import functions as F
 from jobs.score import STAGE
 from recsys import columns as c
 from recsys import tables
-from recsys.app import Run, run_stage
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError
 from recsys.lake.store import Lake
+from recsys.stages import Run, run_stage
 from tests.small_lake import ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, MODEL_NAME, copied, register_model, tracking_uri
 

@@ -9,11 +9,11 @@ from pyspark.sql import SparkSession
 from jobs import train
 from recsys import columns as c
 from recsys import tables, tracking
-from recsys.app import Run, run_stage
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError, InputError, WorkerFailedError
 from recsys.lake.example_files import write_example_files
 from recsys.lake.store import Lake
+from recsys.stages import Run, run_stage
 from recsys.tracking import Registry
 from recsys.training import run as training_run
 from recsys.training.workers import OneWorker

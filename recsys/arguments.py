@@ -1,0 +1,56 @@
+"""A job's command line."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from recsys.config import CONF_FOLDER, Config, load_config
+from recsys.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """A job's command line; `--lake` is already in the configuration."""
+
+    config: Config
+    conf_folder: Path
+    run_date: date | None
+
+
+def parse_arguments(description: str | None, arguments: Sequence[str]) -> Arguments:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="YAML file; later wins")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
+    parser.add_argument("--lake", metavar="URI", help="the same as --set lake.root=URI")
+    parser.add_argument("--run-date", metavar="YYYY-MM-DD", help="default: the day after the last clean event")
+    known = parser.parse_args(arguments)
+    overrides = [*known.overrides, *([f"lake.root={known.lake}"] if known.lake else [])]
+    files = known.config or [CONF_FOLDER / "local.yaml"]
+    config = load_config(files, overrides)
+    root = absolute_uri(config.lake.root)
+    return Arguments(
+        config=replace(config, lake=replace(config.lake, root=root)),
+        conf_folder=_conf_folder(files),
+        run_date=_parse_run_date(known.run_date),
+    )
+
+
+def absolute_uri(root: str) -> str:
+    """Spark, MLflow and the workers run in other folders: a relative lake would be another one for each."""
+    return root if "://" in root else str(Path(root).expanduser().resolve())
+
+
+def _conf_folder(files: Sequence[str | Path]) -> Path:
+    folder = Path(files[0]).resolve().parent
+    return folder if (folder / "sources").is_dir() else CONF_FOLDER
+
+
+def _parse_run_date(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--run-date must be a day like 2017-12-18, got {text!r}") from error
