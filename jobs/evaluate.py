@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from jobs._recommend import (
     READS,
     LabelWindow,
+    Model,
     model_inputs,
     newest_model,
     quotas_text,
@@ -31,9 +32,9 @@ RECOMMENDERS = (MODEL, *BASELINES)
 
 
 def run(run: Run) -> Figures:
-    settings, window = run.config.evaluation, test_window(run)
+    settings, window, model = run.config.evaluation, test_window(run), newest_model(run)
     pairs = with_inputs(run, window.candidates, window.features).withColumn(IS_NEW, is_new_item())
-    scored_pairs = scored(run, newest_model(run), pairs).persist()
+    scored_pairs = scored(run, model, pairs).persist()
     lists = _model_lists(scored_pairs, settings.k).unionByName(_baseline_lists(run, window)).persist()
     hits = user_hits(lists, window.truth, RECOMMENDERS, settings.seed)
     sums = sums_by_replicate(hits, RECOMMENDERS, k=settings.k, replicates=settings.bootstrap_samples)
@@ -46,7 +47,7 @@ def run(run: Run) -> Figures:
     )
     if not rows:
         raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
-    _write(run, rows)
+    _write(run, rows, model)
     for frame in (lists, scored_pairs, window.truth):
         frame.unpersist()
     return {c.ROWS: len(rows), **figures_of(rows), "candidates": quotas_text(run.config.candidates)}
@@ -71,8 +72,7 @@ def _collected(rows: DataFrame) -> list[MetricRow]:
     return [row.asDict() for row in rows.collect()]
 
 
-def _write(run: Run, rows: Sequence[MetricRow]) -> None:
-    model = newest_model(run)
+def _write(run: Run, rows: Sequence[MetricRow], model: Model) -> None:
     constant = {c.RUN_DATE: run.day, c.SPLIT: c.TEST, c.RUN_ID: run.run_id}
     of_model = {c.MODEL_NAME: model.name, c.MODEL_VERSION: model.version}
     whole = [{**constant, **row, **(of_model if row[c.RECOMMENDER].startswith(MODEL) else {})} for row in rows]

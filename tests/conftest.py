@@ -30,10 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator["object"]:
-    from recsys.config import load_config
+    from recsys.config import CONF_FOLDER, load_config
     from recsys.lake.session import build_session
 
-    config = load_config([], ["spark.shuffle_partitions=2", "spark.driver_memory=2g"])
+    config = load_config([CONF_FOLDER / "local.yaml"], ["spark.shuffle_partitions=2", "spark.driver_memory=2g"])
     session = build_session("recsys-tests", config.spark)
     yield session
     session.stop()

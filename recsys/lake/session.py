@@ -22,15 +22,19 @@ _FIXED = {
     "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.partitionOverwriteMode": "static",
     # Spark refuses Parquet's nanoseconds, which pandas writes; recsys/clean/scans.py turns the numbers into times.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
 _DEFAULTS = {
     "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
+    # Finished work is kept for the page that is not served; plans are large.
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.sql.ui.retainedExecutions": "5",
+    "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
     "spark.sql.shuffle.partitions": "8",
+    "spark.databricks.delta.snapshotPartitions": "2",
     "spark.log.level": "ERROR",
 }
 

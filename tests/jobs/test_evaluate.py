@@ -13,7 +13,7 @@ from recsys.errors import InputError
 from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
 from recsys.lake.store import Lake
 from recsys.metrics import METRICS
-from recsys.stages import Run, run_stage
+from recsys.stages import Outcome, Run, run_stage
 from tests.small_lake import RUN_DATE
 from tests.trained_lake import MODEL_NAME, copied, tracking_uri
 
@@ -33,19 +33,23 @@ def values_of(lake: Lake, list_kind: str, recommender: str) -> dict[str, float]:
     return {row[c.METRIC]: row[c.VALUE] for row in rows.collect()}
 
 
-def test_two_runs_write_equal_figures(lake: Lake) -> None:
-    first = run_stage(STAGE, run_of(lake)).figures
+@pytest.fixture(scope="module")
+def first(lake: Lake) -> Outcome:
+    return run_stage(STAGE, run_of(lake))
+
+
+def test_two_runs_write_equal_figures(lake: Lake, first: Outcome) -> None:
     rows = lake.read(tables.METRICS, lake.version(tables.METRICS))
     again = run_stage(STAGE, run_of(lake)).figures
-    assert first == again
+    assert first.figures == again
     assert_df_equality(lake.read(tables.METRICS), rows, ignore_row_order=True)
     # Of each kind of list, three recommenders and two differences; coverage of three; candidate recall.
-    assert first[c.ROWS] == rows.count() == 2 * (5 * len(METRICS) + 3 + 1)
+    assert again[c.ROWS] == rows.count() == 2 * (5 * len(METRICS) + 3 + 1)
 
 
+@pytest.mark.usefixtures("first")
 def test_baselines_have_the_values_worked_out_by_hand(lake: Lake) -> None:
     """Each user buys one own item (i02 or i03) and one new item (i10 or i11); i00 is the most popular, i01 next."""
-    run_stage(STAGE, run_of(lake))
     popular = values_of(lake, REPEATS_ALLOWED, "popular")
     assert popular["recall"] == pytest.approx(1 / 2)
     assert popular["mrr"] == pytest.approx((1 / 3 + 1 / 4) / 2, abs=1e-6)
@@ -59,12 +63,12 @@ def test_baselines_have_the_values_worked_out_by_hand(lake: Lake) -> None:
     assert values_of(lake, REPEATS_ALLOWED, "model")["candidate_recall"] == 1.0
 
 
+@pytest.mark.usefixtures("first")
 def test_rows_say_which_model_they_are_about(lake: Lake) -> None:
-    run_stage(STAGE, run_of(lake))
     named = lake.read(tables.METRICS).groupBy(c.RECOMMENDER).agg(
         F.max(c.MODEL_NAME).alias("name"), F.max(c.MODEL_VERSION).alias("version"), F.max(c.NUM_USERS).alias("users")
     )  # fmt: skip
-    model, baseline = (MODEL_NAME, copied, 1, 12), (None, None, 12)
+    model, baseline = (MODEL_NAME, 1, 12), (None, None, 12)
     assert {row[c.RECOMMENDER]: tuple(row)[1:] for row in named.collect()} == {
         "model": model,
         "model-popular": model,
@@ -74,16 +78,15 @@ def test_rows_say_which_model_they_are_about(lake: Lake) -> None:
     }
 
 
-def test_the_model_beats_or_loses_by_the_difference_of_the_values(lake: Lake) -> None:
-    figures = run_stage(STAGE, run_of(lake)).figures
+def test_the_model_beats_or_loses_by_the_difference_of_the_values(first: Outcome) -> None:
+    figures = first.figures
     difference = figures["ndcg_at_10_model"] - figures["ndcg_at_10_popular"]
     assert figures["ndcg_at_10_model_minus_popular"] == pytest.approx(difference, abs=2e-6)
     assert figures["ndcg_at_10_model_minus_popular_low"] <= figures["ndcg_at_10_model_minus_popular_high"]
 
 
-def test_the_report_shows_both_kinds_of_list(lake: Lake) -> None:
-    run = run_of(lake)
-    text = report(run, [run_stage(STAGE, run)])
+def test_the_report_shows_both_kinds_of_list(lake: Lake, first: Outcome) -> None:
+    text = report(run_of(lake), [first])
     assert (
         "repeats_allowed: 12 users with a purchase in the window; the candidate set holds 100.0% of what they bought"
         in text
