@@ -62,6 +62,8 @@ def run_program(
 def _running(name: str, arguments: Arguments) -> Iterator[Run]:
     require_java()
     spark = build_session(f"recsys-{name}", arguments.config.spark)
+    # Spark's own handler calls the JVM from within a call that is waiting for it.
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         lake = Lake(spark, arguments.config.lake.root)
         with writer_lock(spark, lake.root, what=f"{name} for {arguments.run_date or 'the newest day'}"):

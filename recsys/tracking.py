@@ -146,6 +146,7 @@ def _client(registry: Registry) -> Iterator[Any]:
             logging.getLogger(noisy).setLevel(logging.ERROR)
         # MLflow also sets the variable that `registry_of` reads; another lake must not find this one's registry there.
         given = os.environ.get(_URI_VARIABLE)
+        _make_database(registry)
         mlflow.set_tracking_uri(registry.uri)
         try:
             yield mlflow.MlflowClient()
@@ -153,6 +154,20 @@ def _client(registry: Registry) -> Iterator[Any]:
             os.environ.pop(_URI_VARIABLE, None)
             if given is not None:
                 os.environ[_URI_VARIABLE] = given
+
+
+def _make_database(registry: Registry) -> None:
+    """Of the lake's own registry, whole or not at all: MLflow cannot go on with tables it was killed making."""
+    file = Path(registry.uri.removeprefix("sqlite:///"))
+    if registry.artifact_root is None or file.exists():
+        return
+    import mlflow
+
+    unfinished = file.with_name(f"{file.name}.making")
+    unfinished.unlink(missing_ok=True)
+    mlflow.set_tracking_uri(f"sqlite:///{unfinished}")
+    mlflow.MlflowClient().search_experiments()
+    unfinished.replace(file)
 
 
 def _experiment_id(client: Any, registry: Registry) -> str:
