@@ -26,7 +26,7 @@ def as_judged(rows: DataFrame) -> Judged:
             "record": F.struct(F.col("_line").alias("value")),
         }
     )
-    return Judged(rows=with_flags)
+    return Judged(rows=with_flags, reasons=F.col("reasons"))
 
 
 def expect(spark: SparkSession, parted: Parted, kept: list[object], left_out: list[object]) -> None:
