@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -127,7 +128,13 @@ def _text(field: t.StructField) -> Column:
     value = F.col(RECORD).getField(field.name)
     if not isinstance(field.dataType, t.StringType):
         return value.cast("string")
-    return F.nullif(F.trim(value, F.lit(_SPACE)), F.lit(""))
+    return F.nullif(_trimmed(value), F.lit(""))
+
+
+def _trimmed(value: Column) -> Column:
+    """Spark takes off a list of signs many times slower than plain spaces: only where one of the others occurs."""
+    has_other_space = reduce(or_, (F.contains(value, F.lit(sign)) for sign in _SPACE if sign != " "))
+    return F.when(has_other_space, F.trim(value, F.lit(_SPACE))).otherwise(F.trim(value))
 
 
 def with_raw(rows: DataFrame) -> DataFrame:

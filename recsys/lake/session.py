@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -87,7 +88,7 @@ def build_session(app_name: str, config: SparkConfig) -> SparkSession:
 
 def _started(builder: SparkSession.Builder) -> SparkSession:
     try:
-        return builder.getOrCreate()
+        return _without_checksum_files(builder.getOrCreate())
     except Exception as error:
         if "BindException" in str(error) or isinstance(error, socket.error):
             raise EnvironmentProblem(
@@ -95,6 +96,17 @@ def _started(builder: SparkSession.Builder) -> SparkSession:
                 "spark.driver.port / spark.ui.port (0 takes any free one)"
             ) from error
         raise
+
+
+def _without_checksum_files(spark: SparkSession) -> SparkSession:
+    """On local disks: Hadoop starts a `chmod` for every file it makes there, and writes a checksum file beside each.
+
+    Pages of Parquet hold their own checksums; of other files that are read back, a broken line would not parse.
+    """
+    context: Any = spark.sparkContext
+    local = context._jvm.org.apache.hadoop.fs.FileSystem.getLocal(context._jsc.hadoopConfiguration())
+    local.setWriteChecksum(False)
+    return spark
 
 
 def _first_line(error: Exception) -> str:
