@@ -9,6 +9,7 @@ INPUT ?=
 CONFIG ?= conf/local.yaml
 ARGS ?=
 TESTS ?= tests
+PROCESSES ?= 2
 PY := .venv/bin/python
 export PYTHONUNBUFFERED := 1
 
@@ -29,7 +30,7 @@ demo: setup ## raw logs to recommendation tables: LAKE=./lake SOURCE=complete_jo
 	  $(if $(INPUT),--set source.input=$(INPUT)) $(ARGS)
 
 test: setup ## all tests (10 minutes at most on two cores)
-	@$(PY) -m pytest -q $(TESTS)
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: setup fmt-check lint types imports ## format, lint, types, import borders
 

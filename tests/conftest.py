@@ -10,6 +10,8 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+# Small tables: the optimising compiler would spend more time than it saves. Children inherit it.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 TIERS = {
     "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs", "contracts"),
@@ -19,13 +21,24 @@ TIERS = {
 }
 
 
+LONGEST_FIRST = ("slow", "horovod")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tier is the folder; what lies outside of any says its own, or needs nothing but Python."""
+    """The tier is the folder; what lies outside of any says its own, or needs nothing but Python.
+
+    Long files come first, so that no process is left alone with one at the end.
+    """
     for item in items:
         folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
         for tier, folders in TIERS.items():
             if folder in folders:
                 item.add_marker(getattr(pytest.mark, tier))
+    items.sort(key=lambda item: min(map(_place, item.iter_markers()), default=len(LONGEST_FIRST)))
+
+
+def _place(mark: pytest.Mark) -> int:
+    return LONGEST_FIRST.index(mark.name) if mark.name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")

@@ -227,15 +227,15 @@ class PromotionsMapping(TableMapping):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceMapping:
-    """One shop's log. `note` is shown with its results; `input` is the folder when source.input gives none."""
+    """One shop's log. `note`, if any, is shown with its results; `input` is the folder when source.input gives none."""
 
-    note: str
     local_time_zone: str
     events: EventsMapping
     items: ItemsMapping
     users: UsersMapping | None = None
     promotions: PromotionsMapping | None = None
     input: str | None = None
+    note: str | None = None
 
     def __post_init__(self) -> None:
         _require_zone("local_time_zone", self.local_time_zone)
