@@ -1,20 +1,45 @@
-"""Raw log files, as conf/sources/<source.name>.yaml maps them, to clean tables, quarantine, counts and dense ids."""
+"""Raw log files, as conf/sources/<source.name>.yaml maps them, to clean tables, quarantine, counts and dense ids.
 
+Takes the files that clean.ledger does not know yet, or whose content changed since; the tables are those of a run over
+all files. With other rules (mapping, limits, code of recsys/clean) all files are taken again.
+"""
+
+import hashlib
+import json
+import logging
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 
+import recsys.clean
 from recsys import app, tables
 from recsys import columns as c
-from recsys.clean.log import CleanLog, Source, clean_log, open_source, require_readable, state
+from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
+from recsys.clean.log import (
+    Before,
+    CleanLog,
+    Source,
+    clean_log,
+    mapping_hash,
+    open_source,
+    require_readable,
+    state,
+    tables_by_file,
+)
 from recsys.clean.quality import figures, quality_rows
+from recsys.clean.rules import EVENTS, ITEMS
 from recsys.clean.users import clean_users
 from recsys.frames.keys import new_ids
 from recsys.lake.at_once import at_once
-from recsys.lake.store import Lake
+from recsys.lake.store import Lake, is_one_of
 from recsys.stages import Figures, Run, Stage
 from recsys.tables import Table
+
+logger = logging.getLogger(__name__)
 
 
 def source(run: Run) -> Source:
@@ -23,26 +48,142 @@ def source(run: Run) -> Source:
 
 def run(run: Run) -> Figures:
     try:
-        return write(run.lake, clean_log(run.spark, source(run), run.config.clean))
+        log_source = source(run)
+        known = _known(run, log_source)
+        intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
+        _report(intake)
+        before = None if intake.is_whole else _before(run.lake)
+        log = clean_log(run.spark, log_source, run.config.clean, intake, before)
+        _report_rescued(log, known.entries)
+        ledger = _ledger_rows(run, log_source, log, known.rules)
+        write(run.lake, log, ledger, is_whole=intake.is_whole)
+        return {**figures(log.counts, log.reasons), **_sizes(run.lake)}
     finally:
         run.spark.catalog.clearCache()
 
 
-def write(lake: Lake, log: CleanLog) -> Figures:
-    lake.overwrite_all(
-        {
-            tables.EVENTS: log.events.hint("rebalance", c.EVENT_DATE),
-            tables.PROMOTIONS: log.promotions,
-            tables.ITEMS: log.items,
-            tables.QUARANTINE: log.quarantine,
-            tables.QUALITY: quality_rows(lake.spark, log.counts),
-        }
+def check(run: Run) -> None:
+    """Looks at the files that the run would take, before any of them is read."""
+    log_source = source(run)
+    intake = plan_intake(log_source.files(), _known(run, log_source), log_source.folder.checksum)
+    require_readable(log_source, intake.files)
+
+
+def _known(run: Run, log_source: Source) -> Known:
+    rows = run.lake.read(tables.LEDGER).collect() if run.lake.exists(tables.LEDGER) else []
+    return Known(
+        entries=entries_from([row.asDict() for row in rows]),
+        rules=_rules(run, log_source),
+        by_file=tables_by_file(log_source.mapping),
     )
-    lake.overwrite(tables.USERS, clean_users(log.named_users, lake.read(tables.EVENTS)))
+
+
+def _rules(run: Run, log_source: Source) -> str:
+    """Equal where a file would be judged alike: mapping, limits and code."""
+    digest = hashlib.sha256(mapping_hash(log_source).encode())
+    digest.update(json.dumps(asdict(run.config.clean), sort_keys=True).encode())
+    for file in sorted(Path(next(iter(recsys.clean.__path__))).glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _before(lake: Lake) -> Before:
+    return Before(
+        events=lake.read(tables.EVENTS),
+        items=lake.read(tables.ITEMS),
+        item_values=lake.read(tables.ITEM_VALUES),
+        users=lake.read(tables.USERS),
+        quarantine=lake.read(tables.QUARANTINE),
+    )
+
+
+def _report(intake: Intake) -> None:
+    num_files = sum(map(len, intake.files.values()))
+    what = (
+        "all files, since there are no tables of the same rules"
+        if intake.is_whole
+        else f"{num_files} new or changed files"
+    )
+    logger.info("taking %s", what)
+    if intake.changed:
+        logger.warning("changed since they were taken, their rows are replaced: %s", ", ".join(intake.changed))
+    if intake.gone:
+        logger.warning("no longer in the input folder, their rows stay: %s", ", ".join(intake.gone))
+
+
+def _report_rescued(log: CleanLog, entries: Sequence[Entry]) -> None:
+    """Once: not again where a file that was taken before has them too."""
+    new = sorted(set(log.rescued) - {name for entry in entries for name in entry.rescued})
+    if new:
+        logger.warning(
+            "columns of the event files that the mapping does not name: %s. They are kept as clean.events.rescued; map "
+            "them, or list them under events.ignored",
+            ", ".join(new),
+        )
+
+
+def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> DataFrame:
+    checksums = log_source.folder.checksums(file for files in log.files.values() for file in files)
+    rows = [
+        {
+            **asdict(count),
+            c.NUM_BYTES: file.num_bytes,
+            c.MODIFIED_MS: file.modified_ms,
+            c.CHECKSUM: checksums[file.path],
+            c.RULES: rules,
+            c.RESCUED: list(log.rescued) if table == EVENTS else [],
+            c.RUN_ID: run.run_id,
+        }
+        for table, files in log.files.items()
+        for file, count in zip(files, log.counts[table], strict=True)
+    ]
+    schema = ", ".join(f"{column.name} {column.type}" for column in tables.LEDGER.columns)
+    return run.spark.createDataFrame([tuple(row[name] for name in tables.LEDGER.column_names) for row in rows], schema)
+
+
+def write(lake: Lake, log: CleanLog, ledger: DataFrame, *, is_whole: bool) -> None:
+    """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them."""
+    of_files = {table: is_one_of(c.SOURCE_FILE, (file.path for file in files)) for table, files in log.files.items()}
+    of_rows = " OR ".join(f"({c.SOURCE_TABLE} = '{table}' AND {condition})" for table, condition in of_files.items())
+    wheres = {tables.EVENTS: of_files.get(EVENTS), tables.ITEM_VALUES: of_files.get(ITEMS)}
+    wheres |= dict.fromkeys((tables.QUARANTINE, tables.QUALITY), of_rows)
+    rows = {
+        tables.EVENTS: log.events and log.events.hint("rebalance", c.EVENT_DATE),
+        tables.PROMOTIONS: log.promotions,
+        tables.ITEMS: log.items,
+        tables.ITEM_VALUES: log.item_values,
+        tables.QUARANTINE: log.quarantine,
+        tables.QUALITY: quality_rows(lake.spark, log.counts) if log.counts else None,
+    }
+    changed = {table: frame for table, frame in rows.items() if frame is not None}
+    at_once(
+        lake.spark,
+        [
+            partial(lake.overwrite, table, frame, None if is_whole else wheres.get(table))
+            for table, frame in changed.items()
+        ],
+    )
+    _write_users(lake, log, is_whole=is_whole)
+    _write_ids(lake)
+    if log.files:
+        lake.overwrite(tables.LEDGER, ledger.coalesce(1), None if is_whole else of_rows)
+
+
+def _write_users(lake: Lake, log: CleanLog, *, is_whole: bool) -> None:
+    events = lake.read(tables.EVENTS)
+    if is_whole or log.is_retaken or log.named_users is not None:
+        lake.overwrite(tables.USERS, clean_users(log.named_users, events))
+    elif log.events is not None:
+        known = lake.read(tables.USERS).select(c.USER_ID)
+        new = clean_users(None, log.events).join(known, on=c.USER_ID, how="left_anti")
+        if not new.isEmpty():
+            lake.append(tables.USERS, new)
+
+
+def _write_ids(lake: Lake) -> None:
     items, users = lake.read(tables.ITEMS), lake.read(tables.USERS)
     with_ids = ((tables.USER_IDS, users), (tables.ITEM_IDS, items), (tables.CATEGORY_IDS, items))
     at_once(lake.spark, [partial(append_new_ids, lake, table, rows) for table, rows in with_ids])
-    return figures(log.counts, log.reasons) | {"users": users.count()}
 
 
 def append_new_ids(lake: Lake, table: Table, rows: DataFrame) -> None:
@@ -53,13 +194,19 @@ def append_new_ids(lake: Lake, table: Table, rows: DataFrame) -> None:
         lake.append(table, added)
 
 
+def _sizes(lake: Lake) -> Figures:
+    sized = {"items": tables.ITEMS, "promotions": tables.PROMOTIONS, "users": tables.USERS}
+    counts = at_once(lake.spark, [lake.read(table).count for table in sized.values()])
+    return dict(zip(sized, counts, strict=True))
+
+
 STAGE = Stage(
     name="clean_logs",
     reads=(),
     writes=tuple(table for table in tables.ALL_TABLES if table.writer == "clean_logs"),
     settings=("source", "clean"),
     run=run,
-    check=lambda run: require_readable(source(run)),
+    check=check,
     inputs=lambda run: state(source(run)),
     is_dated=False,
 )

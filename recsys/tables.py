@@ -62,6 +62,13 @@ EVENTS = Table(
         _STORE,
         (c.QUANTITY, "double", "Units bought; null for events without a quantity"),
         (c.AMOUNT_CENTS, "bigint", "Paid for the line, in hundredths of the shop's currency"),
+        (
+            c.RESCUED,
+            "map<string,string>",
+            "Columns that the mapping neither maps nor ignores; null where there are none",
+        ),
+        (c.KNOWN_TS, "timestamp", "When the row became known: its file's modification time, UTC"),
+        (c.IDENTITY, "bigint", "Hash of the row's key, or of its whole record where the log has no key"),
         _SOURCE_FILE,
         _SOURCE_ROW,
     ),
@@ -131,6 +138,42 @@ QUALITY = Table(
         (c.ROWS_KEPT, "bigint", "Rows that reached the clean table"),
         (c.ROWS_QUARANTINED, "bigint", "Rows in clean.quarantine that are not duplicates"),
         (c.ROWS_DUPLICATE, "bigint", "Rows left out because an equal row or key was kept"),
+    ),
+)
+
+LEDGER = Table(
+    name="clean.ledger",
+    writer="clean_logs",
+    key=(c.SOURCE_TABLE, c.SOURCE_FILE),
+    columns=_columns(
+        (c.SOURCE_TABLE, "string", "events, items, users or promotions: the table the file was read for"),
+        _SOURCE_FILE,
+        (c.NUM_BYTES, "bigint", "Size of the file when it was taken"),
+        (c.MODIFIED_MS, "bigint", "Its modification time then, milliseconds since 1970, UTC"),
+        (c.CHECKSUM, "string", "SHA-256 of its bytes"),
+        (c.RULES, "string", "Hash of the mapping, the limits and the code that judged it"),
+        (c.RESCUED, "array<string>", "Its columns that the mapping neither maps nor ignores"),
+        (c.ROWS_READ, "bigint", "Records in the file"),
+        (c.ROWS_KEPT, "bigint", "Rows that reached the clean table"),
+        (c.ROWS_QUARANTINED, "bigint", "Rows in clean.quarantine that are not duplicates"),
+        (c.ROWS_DUPLICATE, "bigint", "Rows left out because an equal row or key was kept"),
+        _RUN_ID,
+    ),
+)
+
+ITEM_VALUES = Table(
+    name="clean.item_values",
+    writer="clean_logs",
+    key=(c.SOURCE_FILE, c.ITEM_ID, c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND),
+    columns=_columns(
+        _SOURCE_FILE,
+        _ITEM,
+        (c.NAME, "string", "As the file's rows say it; null where they do not"),
+        (c.DEPARTMENT, "string", "As the file's rows say it; null where they do not"),
+        (c.CATEGORY, "string", "As the file's rows say it; null where they do not"),
+        (c.BRAND, "string", "As the file's rows say it; null where they do not"),
+        (c.ROWS, "bigint", "Rows of the file that say so"),
+        (c.SOURCE_ROW, "bigint", "The first of them"),
     ),
 )
 
@@ -263,7 +306,7 @@ RUNS = Table(
 )
 
 ALL_TABLES: tuple[Table, ...] = (
-    EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, USER_IDS, ITEM_IDS, CATEGORY_IDS,
+    EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS,
     USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
     STORE_ITEM_FEATURES, EXAMPLES, TOP_N, METRICS, RUNS,
 )  # fmt: skip

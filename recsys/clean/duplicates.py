@@ -16,7 +16,6 @@ from recsys.clean.scans import CONTENT_HASH, LINE, RAW_COLUMNS, RECORD, with_raw
 EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
 IS_DUPLICATE = "is_duplicate"
-_IDENTITY = "_identity"
 _POSITION = "_position"
 _STORAGE = StorageLevel.MEMORY_AND_DISK
 _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
@@ -24,14 +23,11 @@ _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
 
 @dataclass(frozen=True, kw_only=True)
 class Parted:
-    """`left_out` has source_file, source_row, reasons, raw and is_duplicate; Spark keeps what it is made of once read.
-
-    `merged`: rows that were merged into the kept ones, where several raw rows make one; they are in neither frame.
-    """
+    """`left_out` has source_file, source_row, reasons, raw and is_duplicate; Spark keeps what it is made of once
+    read."""
 
     kept: DataFrame
     left_out: DataFrame
-    merged: DataFrame | None = None
 
 
 def part(judged: Judged, key: Sequence[str]) -> Parted:
@@ -43,33 +39,48 @@ def part(judged: Judged, key: Sequence[str]) -> Parted:
     """
     once = _once(judged.rows.drop(CONTENT_HASH) if key else judged.rows)
     identity = F.xxhash64(*key) if key else F.col(CONTENT_HASH)
-    good = once.where(IS_GOOD).withColumn(_IDENTITY, identity)
+    good = once.where(IS_GOOD).withColumn(c.IDENTITY, identity)
     repeated = _repeated_identities(good)
     rejected = _rejected(judged, once)
     if repeated.isEmpty():
         return Parted(kept=good, left_out=rejected)
     # A key's own columns, under names that the others cannot have.
     compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
-    suspects = _kept_small(good.join(repeated, on=_IDENTITY, how="left_semi").select(*_PLACE, *compared))
+    suspects = _kept_small(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*_PLACE, *compared))
     whole = with_raw(_of_places(judged.rows.select(*RAW_COLUMNS), suspects))
     duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
     return Parted(kept=kept, left_out=rejected.unionByName(duplicates))
 
 
-def part_merged(judged: Judged, key: str, values: Sequence[str]) -> Parted:
-    """For files with many rows a key: one row each, of the most frequent values, the smallest at a tie.
+def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted, DataFrame]:
+    """For files with many rows a key, one row each: what was left out, and the good rows counted by file and values.
 
-    The place is that of the key's first row. The further rows are not in `left_out`: they went into what is kept,
-    and quarantine would hold nearly the whole log a second time.
+    The further rows are not in `left_out`: they went into what is kept, and quarantine would hold nearly the whole
+    log a second time.
     """
     once = _once(judged.rows.drop(CONTENT_HASH))
     good = once.where(IS_GOOD)
+    counted = good.groupBy(c.SOURCE_FILE, key, *values).agg(
+        F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW)
+    )
+    return Parted(kept=good, left_out=_rejected(judged, once)), counted
+
+
+def merged(counted: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
+    """One row a key from rows counted by file and values: the most frequent value of each column, the smallest at a
+    tie, null only where no row has one. The place is that of the key's first row."""
     place = F.min(F.struct(*_PLACE)).alias("place")
-    most_frequent = [F.mode(name, deterministic=True).alias(name) for name in values]
-    merged = good.groupBy(key).agg(*most_frequent, place)
-    kept = merged.select(key, *values, *(F.col("place").getField(name).alias(name) for name in _PLACE))
-    return Parted(kept=kept, left_out=_rejected(judged, once), merged=good.select(*_PLACE))
+    first = counted.groupBy(key).agg(place)
+    for name in values:
+        first = first.join(_most_frequent(counted, key, name), on=key, how="left")
+    return first.select(key, *values, *(F.col("place").getField(name).alias(name) for name in _PLACE))
+
+
+def _most_frequent(counted: DataFrame, key: str, name: str) -> DataFrame:
+    by_value = counted.where(F.col(name).isNotNull()).groupBy(key, name).agg(F.sum(c.ROWS).alias(c.ROWS))
+    most_then_smallest = F.min(F.struct(-F.col(c.ROWS), F.col(name)))
+    return by_value.groupBy(key).agg(most_then_smallest[name].alias(name))
 
 
 def _once(rows: DataFrame) -> DataFrame:
@@ -80,15 +91,15 @@ def _once(rows: DataFrame) -> DataFrame:
 
 def _repeated_identities(rows: DataFrame) -> DataFrame:
     """Equal numbers meet in one task, which sorts them: 8 bytes a row of its share."""
-    spread = rows.select(_IDENTITY).repartition(_IDENTITY)
-    return _kept_small(spread.mapInArrow(_repeated, f"{_IDENTITY} bigint"))
+    spread = rows.select(c.IDENTITY).repartition(c.IDENTITY)
+    return _kept_small(spread.mapInArrow(_repeated, f"{c.IDENTITY} bigint"))
 
 
 def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     numbers = [batch.column(0).to_numpy() for batch in batches]
     in_order = np.sort(np.concatenate(numbers)) if numbers else np.empty(0, dtype=np.int64)
     repeated = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
-    yield pa.RecordBatch.from_arrays([pa.array(repeated)], names=[_IDENTITY])
+    yield pa.RecordBatch.from_arrays([pa.array(repeated)], names=[c.IDENTITY])
 
 
 def _rejected(judged: Judged, once: DataFrame) -> DataFrame:

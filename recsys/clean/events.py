@@ -1,11 +1,14 @@
 """clean.events: one row an event, typed, on the shop's clock and in UTC."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
+from recsys.clean.files import InputFile
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.rules import (
     AMOUNT_TEXT,
@@ -17,7 +20,7 @@ from recsys.clean.rules import (
     TIME_TEXT,
     judge,
 )
-from recsys.clean.scans import RAW_COLUMNS
+from recsys.clean.scans import RAW_COLUMNS, raw_fields
 from recsys.config import CleanConfig
 from recsys.tables import EVENTS as TABLE
 
@@ -53,6 +56,7 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
         amount_text.alias(AMOUNT_TEXT),
         amount.cast("bigint").alias(c.AMOUNT_CENTS),
         is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
+        rescued(rescued_columns(records, mapping)).alias(c.RESCUED),
         *RAW_COLUMNS,
     )
 
@@ -89,11 +93,38 @@ def with_known(events: DataFrame, known: DataFrame | None, key: str, name: str) 
     return events.join(marked, on=key, how="left").withColumn(name, F.coalesce(name, F.lit(False)))
 
 
-def clean_events(kept: DataFrame, local_time_zone: str) -> DataFrame:
+def rescued_columns(records: DataFrame, mapping: EventsMapping) -> list[str]:
+    """Columns of the log that the mapping neither maps nor ignores."""
+    known = {*mapping.source_columns().values(), *mapping.ignored}
+    return [field.name for field in raw_fields(records) if field.name not in known]
+
+
+def rescued(names: Sequence[str]) -> Column:
+    """Null where no value is there."""
+    if not names:
+        return F.lit(None).cast("map<string,string>")
+    pairs = [part for name in names for part in (F.lit(name), values.text(name))]
+    found = F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
+    return F.when(F.size(found) > 0, found)
+
+
+def clean_events(kept: DataFrame, local_time_zone: str, files: Sequence[InputFile]) -> DataFrame:
+    """`files`: those that the rows come from, which say when the rows became known."""
     local = F.from_utc_timestamp(c.EVENT_TS, local_time_zone)
     return (
-        kept.withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
+        with_known_ts(kept, files)
+        .withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
         .withColumn(c.LOCAL_HOUR, F.hour(local))
         .withColumn(c.LOCAL_WEEKDAY, F.weekday(local) + 1)
         .select(*TABLE.column_names)
     )
+
+
+def with_known_ts(rows: DataFrame, files: Sequence[InputFile]) -> DataFrame:
+    """A row becomes known when its file comes to lie in the input folder."""
+    if len(files) == 1:
+        return rows.withColumn(c.KNOWN_TS, F.timestamp_millis(F.lit(files[0].modified_ms)))
+    schema = f"{c.SOURCE_FILE} string, {c.MODIFIED_MS} bigint"
+    times = rows.sparkSession.createDataFrame([(file.path, file.modified_ms) for file in files], schema)
+    timed = times.select(c.SOURCE_FILE, F.timestamp_millis(c.MODIFIED_MS).alias(c.KNOWN_TS))
+    return rows.join(F.broadcast(timed), on=c.SOURCE_FILE, how="left")

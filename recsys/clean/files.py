@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +88,20 @@ class RawFolder:
         lines = head.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()
         whole = lines[:-1] if len(head) == HEAD_BYTES and len(lines) > 1 else lines
         return [line for line in whole if line.strip()]
+
+    def checksum(self, file: InputFile) -> str:
+        """SHA-256 of the file's bytes; the JVM reads them in pieces."""
+        stream = self._fs.open(self._jvm.org.apache.hadoop.fs.Path(file.location))
+        try:
+            return str(self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
+        finally:
+            stream.close()
+
+    def checksums(self, files: Iterable[InputFile]) -> dict[str, str]:
+        """By path; each file once."""
+        by_path = {file.path: file for file in files}
+        with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+            return dict(zip(by_path, pool.map(self.checksum, by_path.values()), strict=True))
 
     def footer(self, file: InputFile) -> FileHead:
         """Of a Parquet file."""

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import values
-from recsys.clean.duplicates import Parted, part, part_merged
+from recsys.clean.duplicates import Parted, merged, part, part_merged
 from recsys.clean.mapping import EligibleMapping, ItemsMapping
 from recsys.clean.rules import ITEMS, judge
 from recsys.clean.scans import RAW_COLUMNS
@@ -18,13 +18,19 @@ from recsys.tables import ITEMS as TABLE
 _VALUES = (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND)
 
 
-def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> Parted:
+def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> tuple[Parted, DataFrame | None]:
+    """The second: rows of clean.item_values, where many rows make one item."""
     typed = records.select(
         *(values.mapped_text(mapping, name) for name in (c.ITEM_ID, *_VALUES)),
         *RAW_COLUMNS,
     )
     judged = judge(typed, ITEMS, limits)
-    return part_merged(judged, c.ITEM_ID, _VALUES) if mapping.is_repeated else part(judged, [c.ITEM_ID])
+    return part_merged(judged, c.ITEM_ID, _VALUES) if mapping.is_repeated else (part(judged, [c.ITEM_ID]), None)
+
+
+def merged_items(item_values: DataFrame) -> DataFrame:
+    """One row an item, as `part_items` keeps them, from all rows of clean.item_values."""
+    return merged(item_values, c.ITEM_ID, _VALUES)
 
 
 def clean_items(kept: DataFrame, eligible: EligibleMapping) -> DataFrame:

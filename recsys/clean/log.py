@@ -1,4 +1,7 @@
-"""One shop's log, from its files to the clean tables; everything is checked and counted before a table is written."""
+"""One shop's log, from its files to the clean tables; everything is checked and counted before a table is written.
+
+Either the whole log or, beside what is already clean, the files that are new or changed: both end with equal tables.
+"""
 
 import hashlib
 import logging
@@ -7,15 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.duplicates import Parted
-from recsys.clean.events import clean_events, part_events
-from recsys.clean.files import RawFolder, heads
-from recsys.clean.items import clean_items, part_items
+from recsys.clean.events import clean_events, part_events, rescued_columns
+from recsys.clean.files import InputFile, RawFolder, heads
+from recsys.clean.items import clean_items, merged_items, part_items
+from recsys.clean.ledger import Files, Intake, by_path
 from recsys.clean.mapping import SourceMapping, input_folder, load_mapping, mapping_file
-from recsys.clean.promotions import clean_promotions, part_promotions
+from recsys.clean.promotions import clean_promotions, no_rows, part_promotions
 from recsys.clean.quality import (
     FileCounts,
     count_files,
@@ -30,6 +35,7 @@ from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import part_users
 from recsys.config import CleanConfig, SourceConfig
 from recsys.logs import timed
+from recsys.tables import ITEM_VALUES
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +48,41 @@ class Source:
     mapping_file: Path
     folder: RawFolder
 
+    def files(self) -> dict[str, Files]:
+        """Of each source table, by path."""
+        return {name: self.folder.files(table.files) for name, table in self.mapping.tables.items()}
+
 
 @dataclass(frozen=True, kw_only=True)
-class CleanLog:
-    """Frames of clean tables, not yet written. `named_users` are those of the user files, if there are such files."""
+class Before:
+    """The clean tables that some files are taken into."""
 
     events: DataFrame
     items: DataFrame
-    named_users: DataFrame | None
-    promotions: DataFrame
+    item_values: DataFrame
+    users: DataFrame
     quarantine: DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanLog:
+    """Frames of clean tables, not yet written: of all rows, or of `files` alone for events, quarantine and item_values.
+
+    None: the table stays as it is. `named_users` are those of the user files, if there are such files.
+    `is_retaken`: rows of some files that were taken before are replaced.
+    """
+
+    files: Mapping[str, Files]
+    events: DataFrame | None
+    items: DataFrame | None
+    item_values: DataFrame | None
+    named_users: DataFrame | None
+    promotions: DataFrame | None
+    quarantine: DataFrame | None
     counts: Mapping[str, Sequence[FileCounts]]
     reasons: Mapping[str, Mapping[str, int]]
+    rescued: Sequence[str]
+    is_retaken: bool
 
 
 def open_source(spark: SparkSession, conf_folder: Path, source: SourceConfig) -> Source:
@@ -63,69 +92,214 @@ def open_source(spark: SparkSession, conf_folder: Path, source: SourceConfig) ->
     return Source(mapping=mapping, mapping_file=file, folder=RawFolder(spark, input_folder(mapping, source.input)))
 
 
-def require_readable(source: Source) -> None:
-    """Looks at the head of every file. Raises InputError or SchemaError for the first that is not as mapped."""
-    for table in source.mapping.tables.values():
-        heads(source.folder, source.folder.files(table.files), table)
+def require_readable(source: Source, files: Mapping[str, Files]) -> None:
+    """Looks at the head of each file. Raises InputError or SchemaError for the first that is not as mapped."""
+    for name, of_table in files.items():
+        heads(source.folder, of_table, source.mapping.tables[name])
 
 
 def state(source: Source) -> tuple[str, str]:
     """Hashes of the mapping and of the listing of the files: equal means the same input."""
-    mapping = hashlib.sha256(source.mapping_file.read_bytes()).hexdigest()
-    patterns = [table.files for table in source.mapping.tables.values()]
-    files = sorted({file for pattern in patterns for file in source.folder.files(pattern)}, key=lambda file: file.path)
+    files = sorted({file for of_table in source.files().values() for file in of_table}, key=lambda file: file.path)
     listing = "\n".join(f"{file.path} {file.num_bytes} {file.modified_ms}" for file in files)
-    return mapping, hashlib.sha256(listing.encode()).hexdigest()
+    return mapping_hash(source), hashlib.sha256(listing.encode()).hexdigest()
 
 
-def clean_log(spark: SparkSession, source: Source, limits: CleanConfig) -> CleanLog:
-    """Raises InputError, SchemaError or DataQualityError where the log cannot become tables."""
+def mapping_hash(source: Source) -> str:
+    return hashlib.sha256(source.mapping_file.read_bytes()).hexdigest()
+
+
+def tables_by_file(mapping: SourceMapping) -> frozenset[str]:
+    """Tables whose rows can be replaced file by file; the others are read whole, they are as small as the catalogue."""
+    return frozenset({EVENTS, *([ITEMS] if mapping.items.is_repeated else [])})
+
+
+def clean_log(
+    spark: SparkSession, source: Source, limits: CleanConfig, intake: Intake, before: Before | None
+) -> CleanLog:
+    """`before` is None where the whole log is read.
+
+    Raises InputError, SchemaError or DataQualityError where the files cannot become tables.
+    """
     mapping = source.mapping
-    with timed(logger, "reading the files"):
-        parter = _Parter(spark, source, limits)
-    items = parter.part(ITEMS, partial(part_items, mapping=mapping.items, limits=limits))
-    users = mapping.users and parter.part(USERS, partial(part_users, mapping=mapping.users, limits=limits))
-    promotions = mapping.promotions and parter.part(
-        PROMOTIONS, partial(part_promotions, mapping=mapping.promotions, limits=limits)
-    )
-    known_users = users.kept if users and mapping.users and mapping.users.is_complete else None
-    link = partial(part_events, known_items=items.kept, known_users=known_users)
-    events = parter.part(EVENTS, partial(link, mapping=mapping.events, limits=limits))
-    require_events(parter.counts[EVENTS], parter.reasons[EVENTS])
+    parter = _Parter(spark, source, limits)
+    item_values, kept_items = _items(parter, mapping, intake, before)
+    users = _part_users(parter, mapping, intake)
+    promotions = _part_promotions(parter, mapping, intake)
+    known_items = kept_items if kept_items is not None else _required(before).items
+    known_users = _known_users(mapping, users, before)
+    wanted = intake.files[EVENTS]
+    if before is not None:
+        complete = known_users if users is not None else None
+        wanted = by_path(tuple({*wanted, *_unsettled(source, kept_items, complete, before)}))
+    events = parter.part_events(wanted, known_items, known_users, before) if wanted else None
+    if before is None:
+        require_events(parter.counts[EVENTS], parter.reasons[EVENTS])
+    is_retaken = any(file.path in intake.taken for file in parter.files.get(EVENTS, ()))
+    if is_retaken and users is None:  # somebody may have no event any more
+        users = _part_users(parter, mapping, replace(intake, files=source.files()))
     return CleanLog(
-        events=clean_events(events.kept, mapping.local_time_zone),
-        items=clean_items(items.kept, mapping.items.eligible),
+        files=parter.files,
+        events=clean_events(events.kept, mapping.local_time_zone, parter.files[EVENTS]) if events else None,
+        items=None if kept_items is None else clean_items(kept_items, mapping.items.eligible),
+        item_values=item_values,
         named_users=users.kept if users else None,
-        promotions=clean_promotions(spark, promotions.kept if promotions else None),
-        quarantine=quarantine_rows(parter.parts),
+        promotions=_promotions(spark, promotions, before),
+        quarantine=quarantine_rows(parter.parts) if parter.parts else None,
         counts=parter.counts,
         reasons=parter.reasons,
+        rescued=parter.rescued,
+        is_retaken=is_retaken,
     )
+
+
+def _items(
+    parter: "_Parter", mapping: SourceMapping, intake: Intake, before: Before | None
+) -> tuple[DataFrame | None, DataFrame | None]:
+    """Rows of clean.item_values of the files that are read, and all items as they are then; None: as before."""
+    if not intake.files[ITEMS]:
+        return None, None
+    counted: list[DataFrame | None] = []
+
+    def part(records: DataFrame) -> Parted:
+        parted, item_values = part_items(records, mapping.items, parter.limits)
+        counted.append(item_values)
+        return parted
+
+    parted = parter.part(ITEMS, intake.files[ITEMS], part)
+    item_values = counted[0]
+    if item_values is None:
+        return no_rows(parted.kept.sparkSession, ITEM_VALUES), parted.kept.persist()
+    if before is None:
+        return item_values, merged_items(item_values).persist()
+    others = before.item_values.where(~_is_of(intake.files[ITEMS]))
+    return item_values, merged_items(others.unionByName(item_values)).persist()
+
+
+def _part_users(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> Parted | None:
+    files = intake.files.get(USERS)
+    if mapping.users is None or not files:
+        return None
+    parted = parter.part(USERS, files, partial(part_users, mapping=mapping.users, limits=parter.limits))
+    return replace(parted, kept=parted.kept.persist())
+
+
+def _part_promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> Parted | None:
+    files = intake.files.get(PROMOTIONS)
+    if mapping.promotions is None or not files:
+        return None
+    return parter.part(PROMOTIONS, files, partial(part_promotions, mapping=mapping.promotions, limits=parter.limits))
+
+
+def _promotions(spark: SparkSession, parted: Parted | None, before: Before | None) -> DataFrame | None:
+    return None if parted is None and before is not None else clean_promotions(spark, parted.kept if parted else None)
+
+
+def _known_users(mapping: SourceMapping, users: Parted | None, before: Before | None) -> DataFrame | None:
+    if mapping.users is None or not mapping.users.is_complete:
+        return None
+    return users.kept if users is not None else _required(before).users
+
+
+def _required(before: Before | None) -> Before:
+    assert before is not None, "a whole log has files for every table"
+    return before
+
+
+def _unsettled(source: Source, items: DataFrame | None, users: DataFrame | None, before: Before) -> set[InputFile]:
+    """Event files taken before that must be judged anew, because items or users came or went."""
+    changes = ((c.ITEM_ID, "unknown_item", items, before.items), (c.USER_ID, "unknown_user", users, before.users))
+    paths: set[str] = set()
+    for key, reason, now, then in changes:
+        if now is None:
+            continue
+        gone = then.select(key).join(now, on=key, how="left_anti")
+        orphans = before.events.join(F.broadcast(gone), on=key, how="left_semi")
+        paths |= _paths_of(orphans)
+        if not now.select(key).join(then, on=key, how="left_anti").isEmpty():
+            waiting = F.array_contains(c.REASONS, reason) & (F.col(c.SOURCE_TABLE) == EVENTS)
+            paths |= _paths_of(before.quarantine.where(waiting))
+    return _files_at(source, paths)
+
+
+def colliding_files(kept: DataFrame, before: DataFrame, files: Files, *, is_of_one_day: bool) -> set[str]:
+    """Paths of files taken before with a row that may be the same event as one of `kept`.
+
+    `is_of_one_day`: rows of one event have one time, so that only days of `kept` need to be looked at.
+    """
+    others = before.where(~_is_of(files))
+    if is_of_one_day:
+        days = [row[0] for row in kept.select(F.to_date(c.EVENT_TS)).distinct().collect()]
+        others = others.where(F.col(c.EVENT_DATE).isin(days))
+    return _paths_of(others.join(kept.select(c.IDENTITY), on=c.IDENTITY, how="left_semi"))
+
+
+def _paths_of(rows: DataFrame) -> set[str]:
+    """Never as many as rows: the files of a log."""
+    return {row[c.SOURCE_FILE] for row in rows.select(c.SOURCE_FILE).distinct().collect()}
+
+
+def _is_of(files: Files) -> Column:
+    return F.col(c.SOURCE_FILE).isin([file.path for file in files])
+
+
+def _files_at(source: Source, paths: set[str]) -> set[InputFile]:
+    found = {file for file in source.folder.files(source.mapping.events.files) if file.path in paths}
+    if missing := sorted(paths - {file.path for file in found}):
+        logger.warning(
+            "%d files to be judged anew are no longer in the input folder, their rows stay as they are: %s",
+            len(missing), missing[:5],
+        )  # fmt: skip
+    return found
 
 
 class _Parter:
-    """Reads all files, then parts one table after the other and keeps what became of them."""
+    """Reads and parts one table after the other and keeps what became of the rows."""
 
     def __init__(self, spark: SparkSession, source: Source, limits: CleanConfig) -> None:
-        self._raw = {
-            table: read_raw(spark, source.folder, mapping, allow_empty_files=limits.allow_empty_files)
-            for table, mapping in source.mapping.tables.items()
-        }
+        self.limits = limits
+        self._spark, self._source = spark, source
+        self.files: dict[str, Files] = {}
         self.parts: dict[str, Parted] = {}
         self.counts: dict[str, list[FileCounts]] = {}
         self.reasons: dict[str, dict[str, int]] = {}
+        self.rescued: list[str] = []
 
-    def part(self, table: str, part: Callable[[DataFrame], Parted]) -> Parted:
-        """Raises DataQualityError unless all records of the table's files are accounted for."""
-        raw = self._raw[table]
-        with timed(logger, f"{table}: judging every record"), refusing_broken_files(raw.mapping):
+    def part(self, table: str, files: Files, part: Callable[[DataFrame], Parted]) -> Parted:
+        """Raises DataQualityError unless all records of the files are accounted for."""
+        mapping = self._source.mapping.tables[table]
+        with timed(logger, f"{table}: reading and judging {len(files)} files"), refusing_broken_files(mapping):
+            raw = read_raw(
+                self._spark, self._source.folder, mapping, files, allow_empty_files=self.limits.allow_empty_files
+            )
             parted = part(raw.records)
-            if table in (ITEMS, USERS):
-                parted = replace(parted, kept=parted.kept.persist())  # events are linked to them several times
             left_out = count_left_out(parted)
             counts = count_files(table, raw.rows_read, parted, left_out)
         require_reconciled(counts)
         read, kept = (sum(getattr(count, name) for count in counts) for name in (c.ROWS_READ, c.ROWS_KEPT))
         logger.info("%s: %d records in %d files, %d kept", table, read, len(counts), kept)
-        self.parts[table], self.counts[table], self.reasons[table] = parted, counts, count_reasons(left_out)
+        self.files[table], self.parts[table], self.counts[table] = files, parted, counts
+        self.reasons[table] = count_reasons(left_out)
         return parted
+
+    def part_events(
+        self, files: Files, known_items: DataFrame, known_users: DataFrame | None, before: Before | None
+    ) -> Parted:
+        """Files that may hold the same events are compared with each other, whenever they came."""
+        mapping = self._source.mapping.events
+
+        def part(records: DataFrame) -> Parted:
+            self.rescued = rescued_columns(records, mapping)
+            return part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
+
+        while True:
+            parted = self.part(EVENTS, files, part)
+            if before is None:
+                return parted
+            is_of_one_day = not mapping.key or c.EVENT_TS in mapping.key
+            more = colliding_files(parted.kept, before.events, files, is_of_one_day=is_of_one_day)
+            found = _files_at(self._source, more) - set(files)
+            if not found:
+                return parted
+            logger.info("%d files taken before may hold the same events: judged again with them", len(found))
+            files = by_path((*files, *found))

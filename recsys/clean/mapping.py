@@ -39,13 +39,15 @@ class CsvOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TableMapping:
-    """What every table's mapping says. `optional` names source columns that a file may lack; they are null then."""
+    """What every table's mapping says. `optional` names source columns that a file may lack; they are null then.
+    `ignored` names those that nobody needs; columns that are neither mapped nor ignored are rescued."""
 
     files: str
     format: str
     columns: dict[str, str]
     csv: CsvOptions = field(default_factory=CsvOptions)
     optional: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     integer_like: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import PROMOTIONS as TABLE
+from recsys.tables import Table
 
 DAYS_A_WEEK = 7
 _LAST_WEEK = 5_200  # a hundred years
@@ -47,5 +48,9 @@ def period(mapping: PeriodMapping) -> tuple[Column, Column, Column]:
 def clean_promotions(spark: SparkSession, kept: DataFrame | None) -> DataFrame:
     """A table without rows where the source has no promotions."""
     if kept is None:
-        return spark.createDataFrame([], ", ".join(f"{column.name} {column.type}" for column in TABLE.columns))
+        return no_rows(spark, TABLE)
     return kept.select(*TABLE.column_names)
+
+
+def no_rows(spark: SparkSession, table: Table) -> DataFrame:
+    return spark.createDataFrame([], ", ".join(f"{column.name} {column.type}" for column in table.columns))

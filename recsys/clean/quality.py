@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.duplicates import IS_DUPLICATE, Parted
-from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS
+from recsys.clean.rules import EVENTS
 from recsys.errors import DataQualityError, InputError
 from recsys.tables import QUALITY, QUARANTINE
 
@@ -41,10 +41,9 @@ def count_left_out(parted: Parted) -> list[Row]:
 def count_files(table: str, rows_read: Mapping[str, int], parted: Parted, left_out: Sequence[Row]) -> list[FileCounts]:
     """`left_out` comes from `count_left_out`: counted first, Spark knows how few they are when it takes them out."""
     kept = _rows_by_file(parted.kept)
-    merged = _rows_by_file(parted.merged) if parted.merged is not None else kept
     quarantined = _sum_by_file(row for row in left_out if not row[IS_DUPLICATE])
     duplicate = _sum_by_file(row for row in left_out if row[IS_DUPLICATE])
-    files = sorted({*rows_read, *kept, *merged, *quarantined, *duplicate})
+    files = sorted({*rows_read, *kept, *quarantined, *duplicate})
     return [
         FileCounts(
             source_table=table,
@@ -52,7 +51,7 @@ def count_files(table: str, rows_read: Mapping[str, int], parted: Parted, left_o
             rows_read=rows_read.get(file, 0),
             rows_kept=kept.get(file, 0),
             rows_quarantined=quarantined[file],
-            rows_duplicate=duplicate[file] + merged.get(file, 0) - kept.get(file, 0),
+            rows_duplicate=duplicate[file],
         )
         for file in files
     ]
@@ -99,22 +98,20 @@ def quality_rows(spark: SparkSession, counts: Mapping[str, Sequence[FileCounts]]
 def figures(
     counts: Mapping[str, Sequence[FileCounts]], reasons: Mapping[str, Mapping[str, int]]
 ) -> dict[str, int | dict[str, int]]:
-    """The job's: rows and reasons are those of the events, the other tables are rows kept."""
+    """The job's: files, rows and reasons of the events that this run took."""
     names = (c.ROWS_READ, c.ROWS_KEPT, c.ROWS_QUARANTINED, c.ROWS_DUPLICATE)
-    totals = {
-        table: {name: sum(getattr(file, name) for file in files) for name in names} for table, files in counts.items()
-    }
-    events = totals[EVENTS]
+    events = counts.get(EVENTS, ())
+    totals = {name: sum(getattr(file, name) for file in events) for name in names}
     return {
-        c.ROWS: events[c.ROWS_KEPT],
-        **{name: events[name] for name in names if name != c.ROWS_KEPT},
-        "reasons": dict(reasons[EVENTS]),
-        **{table: totals[table][c.ROWS_KEPT] if table in totals else 0 for table in (ITEMS, PROMOTIONS)},
+        "files": len(events),
+        c.ROWS: totals.pop(c.ROWS_KEPT),
+        **totals,
+        "reasons": dict(reasons.get(EVENTS, {})),
     }
 
 
 def quarantine_rows(parts: Mapping[str, Parted]) -> DataFrame:
-    """All rows left out, by source table; duplicates too, but not rows that were merged into kept ones."""
+    """All rows left out, by source table; duplicates too."""
     frames = [
         parted.left_out.withColumn(c.SOURCE_TABLE, F.lit(table)).select(*QUARANTINE.column_names)
         for table, parted in parts.items()

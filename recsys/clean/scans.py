@@ -119,8 +119,12 @@ def prepared(records: DataFrame) -> DataFrame:
 
     Text has no spaces around it; blank is null. Only values that were text need to be looked at for that.
     """
-    texts = [_text(field).alias(field.name) for field in _fields(records)]
-    content_hash = F.when(F.col(LINE).isNull(), F.xxhash64(RECORD)).otherwise(F.xxhash64(LINE))
+    texts = [_text(field).alias(field.name) for field in raw_fields(records)]
+    # By name, as text and without nulls (which leave a hash as it is): a record has one hash whatever files and columns
+    # are read together with it.
+    by_name = sorted(raw_fields(records), key=lambda field: field.name)
+    of_values = F.xxhash64(*(F.col(RECORD).getField(field.name).cast("string") for field in by_name))
+    content_hash = F.when(F.col(LINE).isNull(), of_values).otherwise(F.xxhash64(LINE))
     return records.select(*_SCANNED, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
 
 
@@ -140,12 +144,12 @@ def _trimmed(value: Column) -> Column:
 def with_raw(rows: DataFrame) -> DataFrame:
     """Adds the raw record as JSON text. Costly: for rows that are left out."""
     line = F.to_json(F.struct(F.col(LINE).alias("line")))
-    texts = [F.col(RECORD).getField(field.name).cast("string").alias(field.name) for field in _fields(rows)]
+    texts = [F.col(RECORD).getField(field.name).cast("string").alias(field.name) for field in raw_fields(rows)]
     whole = F.to_json(F.struct(*texts), {"ignoreNullFields": "false"})
     return rows.withColumn(c.RAW, F.when(F.col(IS_MALFORMED), line).otherwise(F.coalesce(F.col(LINE), whole)))
 
 
-def _fields(rows: DataFrame) -> list[t.StructField]:
+def raw_fields(rows: DataFrame) -> list[t.StructField]:
     record = rows.schema[RECORD].dataType
     assert isinstance(record, t.StructType), "every scan makes its record a struct"
     return record.fields

@@ -43,9 +43,15 @@ class RawTable:
     rows_read: Mapping[str, int]
 
 
-def read_raw(spark: SparkSession, folder: RawFolder, mapping: TableMapping, *, allow_empty_files: bool) -> RawTable:
+def read_raw(
+    spark: SparkSession,
+    folder: RawFolder,
+    mapping: TableMapping,
+    files: Sequence[InputFile],
+    *,
+    allow_empty_files: bool,
+) -> RawTable:
     """Raises InputError for a file that cannot be read or has no record, SchemaError for one that lacks a column."""
-    files = folder.files(mapping.files)
     file_heads = heads(folder, files, mapping)
     with refusing_broken_files(mapping):
         records, counted = _read(spark, files, file_heads, mapping)

@@ -107,6 +107,12 @@ class Lake:
             )
 
 
+def is_one_of(column: str, values: Iterable[str]) -> str:
+    """A condition for `overwrite`, with the values quoted."""
+    quoted = ("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values)
+    return f"{column} IN ({', '.join(quoted)})"
+
+
 def conformed(rows: DataFrame, table: Table) -> DataFrame:
     """The table's columns in its order, with their comments. Raises SchemaError on a missing column or other type."""
     found = _types(rows)

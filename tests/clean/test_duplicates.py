@@ -3,7 +3,7 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys.clean.duplicates import Parted, part, part_merged
+from recsys.clean.duplicates import Parted, merged, part, part_merged
 from recsys.clean.rules import Judged
 
 KEPT = "source_file string, source_row long"
@@ -118,12 +118,15 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         ],
         schema,
     )
-    parted = part_merged(as_judged(rows), "item_id", ["name"])
+    parted, counted = part_merged(as_judged(rows), "item_id", ["name"])
     expected = spark.createDataFrame(
         [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
         "item_id string, name string, source_file string, source_row long",
     )
-    assert_df_equality(parted.kept, expected, ignore_nullable=True, ignore_row_order=True)
+    found = merged(counted, "item_id", ["name"])
+    assert_df_equality(found, expected, ignore_nullable=True, ignore_row_order=True)
+    assert {tuple(row) for row in counted.where("item_id = 'i1'").collect()} == {
+        ("b.csv", "i1", "lamp", 2, 1), ("a.csv", "i1", "bulb", 1, 2), ("a.csv", "i1", None, 3, 3),
+    }  # fmt: skip
     assert [row["source_row"] for row in parted.left_out.collect()] == [9]
-    assert parted.merged is not None
-    assert parted.merged.count() == 9
+    assert parted.kept.count() == 9

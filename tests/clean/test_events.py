@@ -3,9 +3,11 @@ from datetime import date, datetime
 
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.events import clean_events, part_events, typed_events, with_known
+from recsys.clean.events import clean_events, part_events, rescued_columns, typed_events, with_known, with_known_ts
+from recsys.clean.files import InputFile
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.rules import IS_NUMBER_MISSING
 from recsys.config import CleanConfig
@@ -70,11 +72,12 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
         datetime(2017, 11, 5, 6, 30),  # 01:30 again, in winter time
         datetime(2017, 12, 18, 3, 0),  # still Sunday in New York
     ]
-    rows = [("u", "i", "purchase", ts, "b", "s", 1.0, 1, "a.csv", i) for i, ts in enumerate(instants)]
+    rows = [("u", "i", "purchase", ts, "b", "s", 1.0, 1, None, 5, "a.csv", i) for i, ts in enumerate(instants)]
     kept = spark.createDataFrame(
         rows,
         "user_id string, item_id string, event_type string, event_ts timestamp, basket_id string, store_id string, "
-        "quantity double, amount_cents long, source_file string, source_row long",
+        "quantity double, amount_cents long, rescued map<string,string>, identity long, source_file string, "
+        "source_row long",
     )
     names = (c.EVENT_DATE, c.LOCAL_HOUR, c.LOCAL_WEEKDAY)
     expected = spark.createDataFrame(
@@ -87,5 +90,25 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
         ],
         "event_date date, local_hour int, local_weekday int",
     )
-    found = clean_events(kept, "America/New_York").orderBy(c.SOURCE_ROW).select(*names)
+    found = clean_events(kept, "America/New_York", [file_of("a.csv", 0)]).orderBy(c.SOURCE_ROW).select(*names)
     assert_df_equality(found, expected, ignore_nullable=True)
+
+
+def file_of(path: str, modified_ms: int) -> InputFile:
+    return InputFile(location=path, uri=path, path=path, num_bytes=1, modified_ms=modified_ms)
+
+
+def test_columns_that_the_mapping_does_not_name_are_rescued(records: Records, mapping: Mapping) -> None:
+    rows = records((*NAMES, "gift", "colour"), ("u1", "i1", "2024-05-03", "1", "1", "yes", None), (*"abcde", None, ""))
+    of_shop = mapping(ignored=["colour"])
+    assert rescued_columns(rows, of_shop) == ["gift"]
+    found = typed_events(rows, of_shop).orderBy(c.SOURCE_ROW).select(c.RESCUED).collect()
+    assert [row[0] for row in found] == [{"gift": "yes"}, None]
+
+
+def test_a_row_becomes_known_with_its_file(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("a.csv",), ("b.csv",)], "source_file string")
+    files = [file_of("a.csv", 1_700_000_000_123), file_of("b.csv", 1_600_000_000_000)]
+    for given, expected in ((files, [1_700_000_000.123, 1_600_000_000.0]), (files[:1], [1_700_000_000.123] * 2)):
+        found = with_known_ts(rows, given).orderBy(c.SOURCE_FILE).select(F.col(c.KNOWN_TS).cast("double")).collect()
+        assert [row[0] for row in found] == expected

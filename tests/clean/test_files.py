@@ -74,8 +74,9 @@ def test_a_file_cut_off_in_the_middle(spark: SparkSession, tmp_path: Path, mappi
     lines = [*EVENT_LINES, *(f"u{i},i{i * i},2024-05-03 09:00:00,1,{i}" for i in range(20_000))]
     packed = gzip.compress("\n".join(lines).encode())
     (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
+    folder = RawFolder(spark, str(tmp_path))
     with pytest.raises(InputError, match=r"a.csv.gz cannot be read as csv: Unexpected end of input stream"):
-        read_raw(spark, RawFolder(spark, str(tmp_path)), mapping(files="*.csv.gz"), allow_empty_files=False)
+        read_raw(spark, folder, mapping(files="*.csv.gz"), folder.files("*.csv.gz"), allow_empty_files=False)
 
 
 def test_a_parquet_file_that_is_none(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:

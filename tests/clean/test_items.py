@@ -23,7 +23,8 @@ def test_an_item_file_with_a_repeated_key_keeps_the_first(
 ) -> None:
     mapping = ItemsMapping(files="*", format="csv", columns={"item_id": "sku", "name": "title"})
     rows = records(("sku", "title"), ("i1", "lamp"), ("i1", "bulb"), (None, "pot"), ("i2", None))
-    parted = part_items(rows, mapping, limits)
+    parted, item_values = part_items(rows, mapping, limits)
+    assert item_values is None
     assert {(row[c.ITEM_ID], row[c.NAME], row[c.BRAND]) for row in parted.kept.collect()} == {
         ("i1", "lamp", None),
         ("i2", None, None),

@@ -45,16 +45,6 @@ def test_every_record_is_counted_once_by_file(spark: SparkSession) -> None:
     assert count_reasons(left_out) == {"bad_time": 1, "exact_duplicate": 1, "missing_user": 1}
 
 
-def test_rows_merged_into_kept_ones_count_as_duplicates(spark: SparkSession) -> None:
-    parted = Parted(
-        kept=spark.createDataFrame([("a.csv",)], "source_file string"),
-        left_out=spark.createDataFrame([], LEFT_OUT),
-        merged=spark.createDataFrame([("a.csv",), ("a.csv",), ("b.csv",)], "source_file string"),
-    )
-    found = count_files("items", {"a.csv": 2, "b.csv": 1}, parted, [])
-    assert [(f.rows_read, f.rows_kept, f.rows_duplicate) for f in found] == [(2, 1, 1), (1, 0, 1)]
-
-
 def test_a_lost_record_stops_the_job() -> None:
     with pytest.raises(DataQualityError, match=r"of 1 files do not add up: events a.csv: read 4, kept 2.*run again"):
         require_reconciled([counts(3, 2, 1, 0), counts(4, 2, 1, 0)])
@@ -66,9 +56,9 @@ def test_a_log_without_a_good_event_is_refused_with_its_reasons() -> None:
     require_events([counts(3, 1, 2, 0)], {"bad_time": 2})
 
 
-def test_figures_are_those_of_events_and_rows_kept_of_the_others() -> None:
+def test_figures_are_those_of_the_events() -> None:
     found = figures({"events": [counts(5, 2, 2, 1)], "items": [counts(9, 7, 1, 1)]}, {"events": {"bad_time": 2}})
     assert found == {
-        "rows": 2, "rows_read": 5, "rows_quarantined": 2, "rows_duplicate": 1, "reasons": {"bad_time": 2},
-        "items": 7, "promotions": 0,
+        "files": 1, "rows": 2, "rows_read": 5, "rows_quarantined": 2, "rows_duplicate": 1, "reasons": {"bad_time": 2},
     }  # fmt: skip
+    assert figures({}, {})["rows"] == 0

@@ -23,7 +23,8 @@ SPLIT_BYTES = "spark.sql.files.maxPartitionBytes"
 
 
 def read(spark: SparkSession, folder: Path, mapping: EventsMapping, *, allow_empty_files: bool = False) -> RawTable:
-    return read_raw(spark, RawFolder(spark, str(folder)), mapping, allow_empty_files=allow_empty_files)
+    raw = RawFolder(spark, str(folder))
+    return read_raw(spark, raw, mapping, raw.files(mapping.files), allow_empty_files=allow_empty_files)
 
 
 def places(raw: RawTable, column: str = "user") -> list[tuple[str, int, str | None]]:

@@ -1,0 +1,106 @@
+"""Which raw files a run takes: those that clean.ledger does not know, or knows otherwise. No framework."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from recsys import columns as c
+from recsys.clean.files import InputFile
+
+Files = tuple[InputFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of clean.ledger, as far as the next run needs it."""
+
+    source_table: str
+    source_file: str
+    num_bytes: int
+    modified_ms: int
+    checksum: str
+    rules: str
+    rescued: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """Files to read, by source table; `is_whole`: all there are, and the tables are made anew.
+
+    `taken` are paths that were taken before, `changed` those among them whose content is another now, `gone` those
+    that are no longer there: their rows stay.
+    """
+
+    files: Mapping[str, Files]
+    is_whole: bool
+    taken: frozenset[str] = frozenset()
+    changed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What there is to compare with. `rules` names mapping, limits and code: rows of other rules are judged anew."""
+
+    entries: Sequence[Entry]
+    rules: str
+    by_file: frozenset[str]
+
+
+def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[[InputFile], str]) -> Intake:
+    """New and changed files. A table that is not in `known.by_file` is read whole where one of its files is.
+
+    A file of another size or time is read once to see whether its content is another too.
+    """
+    if not known.entries or any(entry.rules != known.rules for entry in known.entries):
+        return Intake(files=files, is_whole=True)
+    entries = {(entry.source_table, entry.source_file): entry for entry in known.entries}
+    new = {table: tuple(f for f in of_table if (table, f.path) not in entries) for table, of_table in files.items()}
+    touched = {
+        table: tuple(f for f in of_table if _is_touched(f, entries.get((table, f.path))))
+        for table, of_table in files.items()
+    }
+    changed = {
+        table: tuple(f for f in of_table if checksum_of(f) != entries[(table, f.path)].checksum)
+        for table, of_table in touched.items()
+    }
+    there = {(table, f.path) for table, of_table in files.items() for f in of_table}
+    wanted = {table: by_path((*new[table], *changed[table])) for table in files}
+    return Intake(
+        files={
+            table: files[table] if of_table and table not in known.by_file else of_table
+            for table, of_table in wanted.items()
+        },
+        is_whole=False,
+        taken=frozenset(path for _, path in entries),
+        changed=_paths(changed),
+        gone=tuple(sorted({path for table, path in entries if (table, path) not in there})),
+    )
+
+
+def by_path(files: Sequence[InputFile]) -> Files:
+    """In the order in which rows of several files are compared."""
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
+    """Of rows of clean.ledger."""
+    return [
+        Entry(
+            source_table=str(row[c.SOURCE_TABLE]),
+            source_file=str(row[c.SOURCE_FILE]),
+            num_bytes=int(str(row[c.NUM_BYTES])),
+            modified_ms=int(str(row[c.MODIFIED_MS])),
+            checksum=str(row[c.CHECKSUM]),
+            rules=str(row[c.RULES]),
+            rescued=tuple(row[c.RESCUED]),  # type: ignore[arg-type]  # Spark gives a list
+        )
+        for row in rows
+    ]
+
+
+def _is_touched(file: InputFile, entry: Entry | None) -> bool:
+    return entry is not None and (file.num_bytes, file.modified_ms) != (entry.num_bytes, entry.modified_ms)
+
+
+def _paths(files: Mapping[str, Files]) -> tuple[str, ...]:
+    return tuple(sorted({file.path for of_table in files.values() for file in of_table}))

@@ -1,0 +1,166 @@
+"""Files that come day by day end in the tables of one run over all of them."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.clean_logs import STAGE
+from recsys import columns as c
+from recsys import tables
+from recsys.config import load_config
+from recsys.lake.store import Lake
+from recsys.stages import Run
+from tests.clean.conftest import write_lines
+
+MAPPING = """
+local_time_zone: UTC
+events:
+  files: "day-*.csv"
+  format: csv
+  columns: {user_id: user, item_id: item, quantity: n}
+  time: {column: at, zone: UTC}
+  event_type: {constant: purchase}
+  amount: {column: price, unit: whole}
+items: {files: items.csv, format: csv, columns: {item_id: sku}}
+"""
+# The same log where items are what the event files say of them.
+REPEATED = MAPPING.replace(
+    "items: {files: items.csv, format: csv, columns: {item_id: sku}}",
+    'items: {files: "day-*.csv", format: csv, is_repeated: true, columns: {item_id: item, name: title}}',
+)
+HEADER = "user,item,at,n,price,title"
+DAYS = {
+    "day-1.csv": (
+        "u1,i1,2024-05-01 09:00:00,1,2,lamp", "u2,i2,2024-05-01 10:00:00,1,3,tea", "u9,i7,2024-05-01,1,1,cup",
+    ),
+    "day-2.csv": ("u1,i1,2024-05-02 09:00:00,1,2,bulb", "u3,i3,2024-05-02 09:00:00,-1,2,pot"),
+    # late: of the first day; the second line is also in day-4, the third repeats one of day-1
+    "day-3.csv": (
+        "u4,i1,2024-05-01 11:00:00,1,2,bulb", "u1,i3,2024-05-03 09:00:00,2,2,pot", "u2,i2,2024-05-01 10:00:00,1,3,tea",
+    ),
+    "day-4.csv": ("u1,i3,2024-05-03 09:00:00,2,2,pot", "u5,i2,2024-05-04 09:00:00,1,3,tea"),
+}  # fmt: skip
+WRITTEN = tuple(table for table in tables.ALL_TABLES if table.writer == "clean_logs")
+# Indexes are given in the order of arrival, and a run's id tells which one took a file.
+COMPARED = tuple(table for table in WRITTEN if not table.name.startswith("ids."))
+
+
+class Shop:
+    """A folder that files come into, and lakes that it is cleaned into."""
+
+    def __init__(self, spark: SparkSession, folder: Path, mapping: str) -> None:
+        self._spark, self._folder = spark, folder
+        self.log = folder / "log"
+        write_lines(folder / "conf" / "sources" / "shop.yaml", mapping)
+        self.put("items.csv", "sku", "i1", "i2", "i3")
+
+    def put(self, name: str, *lines: str, modified_s: int = 1_714_550_000) -> None:
+        os.utime(write_lines(self.log / name, *lines), (modified_s, modified_s))
+
+    def put_days(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.put(name, HEADER, *DAYS[name])
+
+    def clean(self, lake: str = "lake") -> dict[str, Any]:
+        return STAGE.run(self.run(lake))
+
+    def run(self, lake: str = "lake") -> Run:
+        config = load_config([], ["source.name=shop", f"source.input={self.log}"])
+        return Run(
+            spark=self._spark,
+            lake=Lake(self._spark, str(self._folder / lake)),
+            config=config,
+            conf_folder=self._folder / "conf",
+            run_date=None,
+        )
+
+    def contents(self, lake: str = "lake") -> dict[str, list[tuple[object, ...]]]:
+        names = {table: [n for n in table.column_names if n != c.RUN_ID] for table in COMPARED}
+        frames = {table: self.run(lake).lake.read(table).select(*names[table]) for table in COMPARED}
+        return {table.name: sorted((tuple(r) for r in rows.collect()), key=str) for table, rows in frames.items()}
+
+    def require_equal_to_a_whole_run(self) -> None:
+        self.clean("whole")
+        found, whole = self.contents(), self.contents("whole")
+        for table in COMPARED:
+            assert found[table.name] == whole[table.name], table.name
+
+
+@pytest.fixture
+def shop(spark: SparkSession, tmp_path: Path) -> Callable[[str], Shop]:
+    return lambda mapping: Shop(spark, tmp_path, mapping)
+
+
+def test_days_in_any_order_with_late_and_doubled_rows(shop: Callable[[str], Shop]) -> None:
+    """day-2 comes last: it stands before files that were taken before it."""
+    of_days = shop(REPEATED)
+    of_days.put_days(["day-1.csv"])
+    assert of_days.clean()["files"] == 1
+    of_days.put_days(["day-4.csv", "day-3.csv"])
+    assert of_days.clean()["files"] == 3, "day-3 repeats a row of day-1, which is judged again beside it"
+    of_days.put_days(["day-2.csv"])
+    assert of_days.clean() == {
+        "files": 1, "rows": 1, "rows_read": 2, "rows_quarantined": 1, "rows_duplicate": 0,
+        "reasons": {"quantity_out_of_range": 1}, "items": 4, "promotions": 0, "users": 5,
+    }  # fmt: skip
+    of_days.require_equal_to_a_whole_run()
+    events = of_days.contents()["clean.events"]
+    assert [row[-2:] for row in events if row[4].day == 1] == [  # type: ignore[attr-defined]
+        ("day-1.csv", 1), ("day-1.csv", 2), ("day-3.csv", 1), ("day-1.csv", 3),
+    ]  # fmt: skip
+    ids = {row[c.USER_ID]: row[c.USER_IDX] for row in of_days.run().lake.read(tables.USER_IDS).collect()}
+    assert ids == {"u1": 0, "u2": 1, "u9": 2, "u4": 3, "u5": 4}, "an index never changes"
+
+
+def test_a_changed_file_is_reported_and_its_rows_replaced(
+    shop: Callable[[str], Shop], caplog: pytest.LogCaptureFixture
+) -> None:
+    of_days = shop(MAPPING)
+    of_days.put_days(["day-1.csv", "day-2.csv"])
+    of_days.clean()
+    of_days.put("day-1.csv", HEADER, "u1,i1,2024-05-01 09:00:00,5,2,lamp", modified_s=1_714_560_000)
+    assert of_days.clean()["files"] == 1
+    assert "changed since they were taken, their rows are replaced: day-1.csv" in caplog.text
+    of_days.require_equal_to_a_whole_run()
+    assert len(of_days.contents()["clean.events"]) == 2
+    assert {row[0] for row in of_days.contents()["clean.users"]} == {"u1"}, "u2 has no event any more"
+
+    of_days.put("day-1.csv", HEADER, "u1,i1,2024-05-01 09:00:00,5,2,lamp", modified_s=1_714_570_000)
+    assert of_days.clean()["files"] == 0, "touched, but the same to the byte"
+    (of_days.log / "day-2.csv").unlink()
+    assert of_days.clean()["files"] == 0
+    assert "no longer in the input folder, their rows stay: day-2.csv" in caplog.text
+    assert len(of_days.contents()["clean.events"]) == 2
+
+
+def test_rows_wait_in_quarantine_for_their_item(shop: Callable[[str], Shop]) -> None:
+    of_days = shop(MAPPING)
+    of_days.put_days(["day-1.csv", "day-2.csv"])
+    assert of_days.clean()["reasons"] == {"quantity_out_of_range": 1, "unknown_item": 1}
+    of_days.put("items.csv", "sku", "i1", "i3", "i7", modified_s=1_714_560_000)
+    assert of_days.clean()["reasons"] == {"unknown_item": 1}, "i7 came, i2 went"
+    of_days.require_equal_to_a_whole_run()
+
+
+def test_other_rules_take_all_files_again(shop: Callable[[str], Shop]) -> None:
+    of_days = shop(MAPPING)
+    of_days.put_days(["day-1.csv", "day-2.csv"])
+    of_days.clean()
+    run = of_days.run()
+    stricter = replace(run.config, clean=replace(run.config.clean, max_amount_cents=250))
+    assert STAGE.run(replace(run, config=stricter))["files"] == 2
+
+
+def test_unnamed_columns_are_reported_once(shop: Callable[[str], Shop], caplog: pytest.LogCaptureFixture) -> None:
+    of_days = shop(MAPPING)
+    for name in ("day-1.csv", "day-2.csv"):
+        caplog.clear()
+        of_days.put_days([name])
+        of_days.clean()
+        assert ("the mapping does not name: title." in caplog.text) == (name == "day-1.csv")
+    assert {row[-5]["title"] for row in of_days.contents()["clean.events"]} == {"lamp", "tea", "bulb"}  # type: ignore[index]
