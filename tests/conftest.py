@@ -10,8 +10,9 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-# Small tables: the optimising compiler would spend more time than it saves. Children inherit it.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+# Small tables: the optimising compiler would spend more time than it saves; without it the code cache is small.
+# Children inherit it.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m")
 
 TIERS = {
     "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs", "contracts"),
