@@ -14,17 +14,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 NUM_STORES = 10
+LAST_WEEK = 53
 FILES = ("transactions", "products", "demographics", "promotions")
 
 
-def cut(tables: dict[str, pa.Table], every: int) -> dict[str, pa.Table]:
-    """Households are sorted by number first, so that the slice is the same everywhere."""
-    transactions = tables["transactions"]
+def cut(
+    tables: dict[str, pa.Table], every: int, *, weeks: int = LAST_WEEK, stores: int = NUM_STORES
+) -> dict[str, pa.Table]:
+    """The last `weeks` of every n-th household; households are sorted by number first, so that the slice is the same
+    everywhere. Promotions are those of the busiest `stores`: of all stores they would be most of the slice."""
+    transactions = tables["transactions"].filter(pc.greater(tables["transactions"]["week"], LAST_WEEK - weeks))
     households = sorted(pc.unique(transactions["household_id"]).to_pylist())[::every]
     kept = transactions.filter(pc.is_in(transactions["household_id"], pa.array(households)))
-    items, stores = pc.unique(kept["product_id"]), pa.array(busiest_stores(kept))
+    items, promoting = pc.unique(kept["product_id"]), pa.array(busiest_stores(kept, stores))
     products, promotions, demographics = tables["products"], tables["promotions"], tables["demographics"]
-    is_promoted = pc.and_(pc.is_in(promotions["product_id"], items), pc.is_in(promotions["store_id"], stores))
+    is_promoted = pc.and_(pc.is_in(promotions["product_id"], items), pc.is_in(promotions["store_id"], promoting))
     return {
         "transactions": kept,
         "products": products.filter(pc.is_in(products["product_id"], items)),
@@ -33,11 +37,10 @@ def cut(tables: dict[str, pa.Table], every: int) -> dict[str, pa.Table]:
     }
 
 
-def busiest_stores(transactions: pa.Table) -> list[int]:
-    """The promotions of all stores would be most of the slice: those of the busiest few are enough."""
+def busiest_stores(transactions: pa.Table, number: int) -> list[int]:
     lines = transactions.group_by("store_id").aggregate([("store_id", "count")])
     order = [("store_id_count", "descending"), ("store_id", "ascending")]
-    stores: list[int] = lines.sort_by(order)["store_id"].to_pylist()[:NUM_STORES]
+    stores: list[int] = lines.sort_by(order)["store_id"].to_pylist()[:number]
     return stores
 
 

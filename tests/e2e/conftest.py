@@ -18,6 +18,7 @@ from recsys import columns as c
 from recsys import tables
 
 ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("clean_logs", "build_features", "build_examples", "train", "evaluate", "score")
 SMALL = (
     "spark.driver_memory=2g", "spark.shuffle_partitions=2", "examples.train_windows=1", "examples.row_groups=2",
     "examples.negatives_per_positive=4", "candidates.own_items=60", "candidates.category_items=40",
@@ -41,7 +42,8 @@ def slice_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small slice of the demo's real log."""
     folder = tmp_path_factory.mktemp("slice")
     data = Path(package_path[0]) / "data"
-    for name, table in cut({name: pq.read_table(data / f"{name}.parquet") for name in FILES}, every=60).items():
+    whole = {name: pq.read_table(data / f"{name}.parquet") for name in FILES}
+    for name, table in cut(whole, every=30, weeks=12, stores=1).items():
         pq.write_table(table, folder / f"{name}.parquet")
     return folder
 
