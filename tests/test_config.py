@@ -69,7 +69,10 @@ def test_a_base_yaml_beside_the_first_file_is_the_base(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("trian: {epochs: 1}", r"my.yaml: unknown section 'trian'; known sections: \['lake', 'spark'"),
-        ("train: {batchsize: 5}", r"unknown keys in 'train': \['batchsize'\]; known keys: \['batch_size', 'device'"),
+        (
+            "train: {batchsize: 5}",
+            r"unknown keys in 'train': \['batchsize'\]; known keys: \['batch_size', .*'workers'",
+        ),
         ("train: {epochs: many}", r"train.epochs must be of type int, got 'many' \(str\)"),
         ("train: {epochs: 1.5}", r"train.epochs must be of type int, got 1.5 \(float\)"),
         ("train: {epochs: true}", r"train.epochs must be of type int, got True \(bool\)"),
