@@ -93,6 +93,7 @@ def fit(
     )  # fmt: skip
     with watchdog:
         position = _resumed(shared, checkpoints)
+        shared.clock.enter(ALLREDUCE)
         workers.start_alike(model)
         while not position.is_over(config):
             _epoch(shared, folder, manifest, position, checkpoints)

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from recsys.errors import RecsysError, WorkerFailedError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+_POLL_EVERY_S = 5e-5
 
 
 class Workers(Protocol):
@@ -76,6 +79,9 @@ class HorovodWorkers:
             for number, tensor in enumerate(tensors)
         ]
         for handle in handles:
+            # Horovod's own wait keeps the interpreter: neither the reading thread nor the watchdog would go on.
+            while not self._hvd.poll(handle):
+                time.sleep(_POLL_EVERY_S)
             self._hvd.synchronize(handle)
 
     def start_alike(self, model: nn.Module) -> None:
