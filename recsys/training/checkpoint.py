@@ -1,11 +1,10 @@
 """Checkpoints on any filesystem that fsspec knows: each a whole file or none, and only the newest is kept."""
 
-import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 import numpy as np
@@ -31,20 +30,20 @@ class Folder:
             return []
         return sorted(PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False))
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
         """Written beside its place, then renamed: nobody ever reads half of it."""
         path = f"{self._root}/{name}"
         self._fs.makedirs(self._root, exist_ok=True)
         with self._fs.open(path + _UNFINISHED, "wb") as file:
-            file.write(content)
+            fill(file)
             file.flush()
             with suppress(AttributeError, OSError):  # only local files have a number
                 os.fsync(file.fileno())
         self._fs.mv(path + _UNFINISHED, path)
 
-    def read(self, name: str) -> bytes:
-        content: bytes = self._fs.cat_file(f"{self._root}/{name}")
-        return content
+    def open(self, name: str) -> BinaryIO:
+        file: BinaryIO = self._fs.open(f"{self._root}/{name}", "rb")
+        return file
 
     def delete(self, name: str) -> None:
         self._fs.rm_file(f"{self._root}/{name}")
@@ -61,9 +60,7 @@ class Checkpoints:
 
     def save(self, number: int, contents: dict[str, Any]) -> None:
         """Tensors, numbers, text, lists and dictionaries. Older checkpoints are deleted once this one is whole."""
-        buffer = io.BytesIO()
-        torch.save(contents, buffer)
-        self._folder.write(_NAME.format(number), buffer.getvalue())
+        self._folder.write(_NAME.format(number), lambda file: torch.save(contents, file))
         for older in self._numbers():
             if older < number:
                 self._folder.delete(_NAME.format(older))
@@ -71,9 +68,9 @@ class Checkpoints:
     def load(self, number: int) -> dict[str, Any]:
         """On the CPU. Raises InputError for a file that is no checkpoint: it may come from elsewhere."""
         name = _NAME.format(number)
-        content = io.BytesIO(self._folder.read(name))
         try:
-            loaded: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+            with self._folder.open(name) as file:
+                loaded: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
             raise InputError(
                 f"the checkpoint {self._folder.uri}/{name} cannot be read: {error}. Cure: delete that folder; "

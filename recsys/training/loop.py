@@ -126,6 +126,8 @@ def _resumed(shared: Fit, checkpoints: Checkpoints | None) -> Position:
     shared.model.load_state_dict(saved["model"])
     shared.optimizer.load_state_dict(saved["optimizer"])
     position = Position.from_plain(saved["position"])
+    if position.shares is None:  # between two epochs
+        position.streams = workers.count
     if len(saved["random"]) == workers.count:
         set_random_state(saved["random"][workers.index], shared.device)
     else:

@@ -110,14 +110,20 @@ class Watchdog:
     def _beat(self) -> None:
         self._beats += 1
         if self._folder is not None and self._count > 1:
-            self._folder.write(_beat_name(self._index), f"{os.getpid()} {self._beats}".encode())
+            beat = f"{os.getpid()} {self._beats}".encode()
+            self._folder.write(_beat_name(self._index), lambda file: file.write(beat))
 
     def _others(self) -> dict[int, bytes]:
         if self._folder is None:
             return {}
         names = set(self._folder.names())
         others = [worker for worker in range(self._count) if worker != self._index]
-        return {w: self._folder.read(_beat_name(w)) if _beat_name(w) in names else b"" for w in others}
+        return {worker: self._beat_of(worker) if _beat_name(worker) in names else b"" for worker in others}
+
+    def _beat_of(self, worker: int) -> bytes:
+        assert self._folder is not None
+        with self._folder.open(_beat_name(worker)) as file:
+            return file.read()
 
     def _end_with(self, worker: int, what: str) -> None:
         """Says which worker hangs in words that run_on_spark knows, and ends this process at once."""
