@@ -28,7 +28,7 @@ def test_every_file_in_conf_loads() -> None:
     for file in SOURCE_FILES:
         load_mapping(file)
     assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
-    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (1, 2)
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (4, 2)
     loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
     assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
 
@@ -69,7 +69,10 @@ def test_a_base_yaml_beside_the_first_file_is_the_base(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("trian: {epochs: 1}", r"my.yaml: unknown section 'trian'; known sections: \['lake', 'spark'"),
-        ("train: {batchsize: 5}", r"unknown keys in 'train': \['batchsize'\]; known keys: \['batch_size', 'device'"),
+        (
+            "train: {batchsize: 5}",
+            r"unknown keys in 'train': \['batchsize'\]; known keys: \['batch_size', .*'workers'",
+        ),
         ("train: {epochs: many}", r"train.epochs must be of type int, got 'many' \(str\)"),
         ("train: {epochs: 1.5}", r"train.epochs must be of type int, got 1.5 \(float\)"),
         ("train: {epochs: true}", r"train.epochs must be of type int, got True \(bool\)"),
@@ -78,6 +81,19 @@ def test_a_base_yaml_beside_the_first_file_is_the_base(tmp_path: Path) -> None:
         ("train: {workers: 0}", r"train.workers must be between 1 and 4096, got 0"),
         ("train: {epochs: 0}", r"train.epochs must be at least 1, got 0"),
         ("train: {learning_rate: .nan}", r"train.learning_rate must be between .* got nan"),
+        ("train: {optimizer: lion}", r"train.optimizer must be adamw, adam or sgd, got 'lion'"),
+        ("train: {decay: step}", r"train.decay must be none, linear or cosine, got 'step'"),
+        ("train: {precision: half}", r"train.precision must be float32, bfloat16 or auto, got 'half'"),
+        ("train: {best_by: recall}", r"train.best_by must be validation_loss or validation_auc, got 'recall'"),
+        ("train: {momentum: 1}", r"train.momentum must be between 0 and 0.9999, got 1"),
+        ("train: {warmup_share: 2}", r"train.warmup_share must be between 0 and 0.9999, got 2"),
+        ("train: {label_smoothing: -0.1}", r"train.label_smoothing must be between 0 and .* got -0.1"),
+        ("train: {l1: -1}", r"train.l1 must be at least 0, got -1"),
+        ("train: {clip_norm: -1}", r"train.clip_norm must be at least 0, got -1"),
+        ("train: {batches_a_step: 0}", r"train.batches_a_step must be at least 1, got 0"),
+        ("train: {max_restarts: -1}", r"train.max_restarts must be between 0 and 1000, got -1"),
+        ("train: {step_timeout_s: 0}", r"train.step_timeout_s must be at least 1, got 0"),
+        ("train: {max_loss: 0}", r"train.max_loss must be at least 1e-09, got 0"),
         ("train: {device: tpu}", r"train.device must be auto, cpu or cuda, got 'tpu'"),
         ("evaluation: {popular_window_days: 30}", r"popular_window_days must be 28 or 91 .* got 30"),
         ("clean: {first_event_date: yesterday}", r'must be a day such as "2017-12-18", got \'yesterday\''),

@@ -9,7 +9,10 @@ from torch import nn
 from recsys.config import build_section
 from recsys.errors import ConfigError
 from recsys.manifest import Inputs
+from recsys.models.dcn import Dcn, DcnConfig
+from recsys.models.deepfm import DeepFm, DeepFmConfig
 from recsys.models.mlp import Mlp, MlpConfig
+from recsys.models.wide_and_deep import WideAndDeep, WideAndDeepConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,10 @@ class ModelKind:
 
 
 MODELS: dict[str, ModelKind] = {
+    "dcn": ModelKind(config=DcnConfig, build=Dcn),
+    "deepfm": ModelKind(config=DeepFmConfig, build=DeepFm),
     "mlp": ModelKind(config=MlpConfig, build=Mlp),
+    "wide_and_deep": ModelKind(config=WideAndDeepConfig, build=WideAndDeep),
 }
 
 

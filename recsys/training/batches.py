@@ -3,9 +3,10 @@
 Shapes: B batch, I id inputs, F numeric inputs.
 """
 
+import itertools
 import time
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -56,16 +57,34 @@ def shuffled_batches(
 
     Memory: `buffer_rows`, one batch and a few row groups.
     """
+    with closing(_row_groups(folder, row_groups)) as reads:
+        yield from _mixed(reads, batch_size, buffer_rows, seed)
+
+
+def files_of_batch(
+    row_groups: Sequence[RowGroup], number: int, *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+) -> list[str]:
+    """Whose rows are in that batch of shuffled_batches; found by mixing numbers of row groups in place of rows."""
+    reads = (_marked(group, marker) for marker, group in enumerate(row_groups))
+    batch = next(itertools.islice(_mixed(reads, batch_size, buffer_rows, seed), number, None))
+    return [row_groups[marker].file for marker in np.unique(batch.ids_BI.numpy())]
+
+
+def _marked(group: RowGroup, marker: int) -> Batch:
+    label_B = torch.zeros(group.rows)
+    return Batch(ids_BI=torch.full((group.rows, 1), marker), numeric_BF=label_B[:, None], label_B=label_B)
+
+
+def _mixed(reads: Iterable[Batch], batch_size: int, buffer_rows: int, seed: Sequence[int]) -> Iterator[Batch]:
     generator = np.random.default_rng(list(seed))
     waiting: list[Batch] = []
-    with closing(_row_groups(folder, row_groups)) as reads:
-        for read in reads:
-            waiting.append(read)
-            if sum(map(len, waiting)) >= max(buffer_rows, batch_size):
-                mixed = _shuffled(waiting, generator)
-                full = len(mixed) // batch_size * batch_size
-                yield from _cut(mixed, 0, full, batch_size)
-                waiting = [_rows(mixed, slice(full, None))]
+    for read in reads:
+        waiting.append(read)
+        if sum(map(len, waiting)) >= max(buffer_rows, batch_size):
+            mixed = _shuffled(waiting, generator)
+            full = len(mixed) // batch_size * batch_size
+            yield from _cut(mixed, 0, full, batch_size)
+            waiting = [_rows(mixed, slice(full, None))]
     if waiting:
         mixed = _shuffled(waiting, generator)
         yield from _cut(mixed, 0, len(mixed), batch_size)

@@ -1,6 +1,8 @@
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +126,40 @@ def test_a_worker_that_dies_leaves_no_version_behind(examples_lake: Lake, monkey
     assert not versions_of_seed(examples_lake, "41")
 
 
+class DyingWorker(OneWorker):
+    """Dies in the fourth step: the calls are start, step, step, checkpoint, step, step."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def add_up(self, _: Sequence[Any]) -> None:
+        self.calls += 1
+        if self.calls == 6:
+            raise WorkerFailedError("worker 1 was killed")
+
+
+def test_a_run_that_broke_goes_on_from_its_checkpoint_with_other_workers_too(
+    examples_lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ("train.seed=51", "train.checkpoint_steps=2", "train.max_restarts=0", "train.profile=true")
+    workers: list[OneWorker] = [DyingWorker(), OneWorker()]
+
+    def in_this_process(_: Any, arguments: Sequence[Any], **__: Any) -> list[Any]:
+        return [training_run.train_with(arguments[0], workers.pop(0))]
+
+    monkeypatch.setattr(training_run, "run_on_spark", in_this_process)
+    with pytest.raises(WorkerFailedError, match="worker 1 was killed"):
+        run_stage(train.STAGE, run_of(examples_lake, *settings))
+    folder = Path(examples_lake.root) / "checkpoints" / "2017-12-18" / "mlp"
+    assert len(list(folder.rglob("*.pt"))) == 1
+    with caplog.at_level(logging.INFO):
+        figures = run_stage(train.STAGE, run_of(examples_lake, *settings, "train.workers=1")).figures
+    assert "going on from the checkpoint after step 2 of epoch 1" in caplog.text
+    assert figures["epochs"] == 2
+    assert {"reading", "forward", "backward", "allreduce"} <= set(figures["profile_s"])
+    assert not folder.exists(), "a registered model needs no checkpoint"
+
+
 def client_of(lake: Lake) -> Any:
     import mlflow  # after recsys.tracking has imported it without its warnings
 
@@ -139,7 +175,7 @@ def versions_of_seed(lake: Lake, seed: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['mlp'\]"),
+        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['dcn', .*'mlp'"),
         (("train.workers=3",), r"train.workers is 3, but the Spark session has 2 task slots"),
     ],
 )

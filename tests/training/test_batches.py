@@ -11,7 +11,7 @@ from recsys.catalog import NUMERIC_INPUTS
 from recsys.errors import InputError
 from recsys.manifest import Manifest, RowGroup
 from recsys.training import batches as batches_module
-from recsys.training.batches import Batch, file_urls, ordered_batches, shuffled_batches
+from recsys.training.batches import Batch, file_urls, files_of_batch, ordered_batches, shuffled_batches
 from tests.example_sets import columns_of, write_random_set, write_split
 
 
@@ -37,6 +37,15 @@ def test_shuffled_batches_hold_every_row_once_and_only_the_last_is_short(
     batches = shuffled(tmp_path, random_set, buffer_rows=buffer_rows)
     assert sorted(users_of(batches)) == list(range(76))
     assert [len(batch) for batch in batches] == [8] * 9 + [4]
+
+
+@pytest.mark.parametrize("buffer_rows", [1, 40, 1000])
+def test_files_of_a_batch_are_those_of_its_rows(tmp_path: Path, random_set: Manifest, buffer_rows: int) -> None:
+    groups = random_set.train.row_groups
+    file_of = [group.file for group in groups for _ in range(group.rows)]
+    for number, batch in enumerate(shuffled(tmp_path, random_set, buffer_rows=buffer_rows)):
+        expected = sorted({file_of[user] for user in users_of([batch])})
+        assert files_of_batch(groups, number, batch_size=8, buffer_rows=buffer_rows, seed=[1]) == expected
 
 
 def test_the_order_follows_from_the_seed(tmp_path: Path, random_set: Manifest) -> None:

@@ -12,10 +12,11 @@ from torch import Tensor
 from recsys import columns as c
 from recsys.catalog import NUMERIC_INPUTS
 from recsys.config import TrainConfig, load_config
-from recsys.errors import ConfigError, InputError
+from recsys.errors import ConfigError, InputError, WorkerFailedError
 from recsys.manifest import Manifest, RowGroup, SplitFiles
 from recsys.models.registry import ModelSpec, model_spec
-from recsys.training import loop
+from recsys.training import loop, progress
+from recsys.training import run as training_run
 from recsys.training.batches import Batch, ordered_batches
 from recsys.training.run import (
     Trained,
@@ -23,6 +24,7 @@ from recsys.training.run import (
     require_row_groups,
     require_slots,
     require_trainable,
+    train,
     train_with,
 )
 from recsys.training.workers import OneWorker
@@ -85,6 +87,92 @@ def trained_for_two_epochs(folder: Path, manifest: Manifest, monkeypatch: pytest
     return trained(folder, manifest, epochs=2)
 
 
+VALIDATION = [(0.5, 0.6), (0.3, 0.7), (0.4, 0.9), (0.35, 0.8), (0.2, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "best_epoch"),
+    [
+        ({"patience": 0}, 5, 5),
+        ({"patience": 1}, 3, 2),  # the third is not better than the second
+        ({"patience": 2}, 4, 2),
+        ({"patience": 3}, 5, 5),  # the fifth is better in time
+        ({"best_by": "validation_auc"}, 5, 3),
+        ({"best_by": "validation_auc", "patience": 1}, 4, 3),
+    ],
+)
+def test_training_ends_after_epochs_of_patience_without_a_better_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], epochs: int, best_epoch: int
+) -> None:
+    figures = iter(VALIDATION)
+    monkeypatch.setattr(loop, "validate", lambda *_: next(figures))
+    result = trained(tmp_path, write_random_set(tmp_path, [16]), epochs=5, **changes)
+    assert (len(result.curve), result.best_epoch) == (epochs, best_epoch)
+
+
+def test_two_small_batches_a_step_train_like_one_large(tmp_path: Path) -> None:
+    # The same order of rows: the batches are cut from one shuffled buffer.
+    manifest = write_random_set(tmp_path, [64], [20])
+    large = trained(tmp_path, manifest, batch_size=32)
+    two = trained(tmp_path, manifest, batch_size=16, batches_a_step=2)
+    for a, b in zip(large.curve, two.curve, strict=True):
+        assert (a.train_loss, a.validation_loss) == pytest.approx((b.train_loss, b.validation_loss), rel=1e-5)
+    assert two.curve[0].train_loss != trained(tmp_path, manifest, batch_size=16).curve[0].train_loss
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd"},
+        {"optimizer": "adam"},
+        {"l1": 0.01},
+        {"label_smoothing": 0.2},
+        {"clip_norm": 0.01},
+        {"warmup_share": 0.5},
+        {"decay": "linear"},
+        {"precision": "bfloat16"},
+    ],
+)
+def test_each_option_changes_the_training_and_still_learns(tmp_path: Path, changes: dict[str, Any]) -> None:
+    manifest = write_random_set(tmp_path, [64], [20])
+    plain, other = trained(tmp_path, manifest), trained(tmp_path, manifest, epochs=4, **changes)
+    assert other.curve[1].train_loss != plain.curve[1].train_loss
+    assert other.curve[-1].train_loss < other.curve[0].train_loss
+    assert all(torch.isfinite(torch.tensor(figures.validation_loss)) for figures in other.curve)
+
+
+def test_the_profile_says_where_the_time_went(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manifest = write_random_set(tmp_path, [64], [20])
+    with caplog.at_level(logging.INFO):
+        seconds = trained(tmp_path, manifest, profile=True).seconds
+    assert {"reading", "forward", "backward", "allreduce", "update", "validation"} <= set(seconds)
+    assert all(value >= 0 for value in seconds.values())
+    assert seconds["reading"] > 0 < seconds["forward"]
+    assert "profile of the leader so far: " in caplog.text
+
+
+def test_dead_workers_are_started_again_as_often_as_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts: list[int] = []
+
+    def dies_twice(_: Any, arguments: Sequence[TrainingTask], **settings: int) -> list[Trained]:
+        starts.append(settings["workers"])
+        if len(starts) < 3:
+            raise WorkerFailedError(f"worker {len(starts)} was killed")
+        return [train_with(arguments[0], OneWorker())]
+
+    monkeypatch.setattr(training_run, "run_on_spark", dies_twice)
+    task = task_of(tmp_path, write_random_set(tmp_path, [20], [10]), workers=1, max_restarts=2)
+    assert train(task, slots=2).state == train_with(task, OneWorker()).state
+    assert starts == [1, 1, 1]
+    assert "worker 1 was killed. Starting all workers again (train.max_restarts: 2 left)" in caplog.text
+    starts.clear()
+    once = replace(task, config=replace(task.config, max_restarts=1))
+    with pytest.raises(WorkerFailedError, match="worker 2 was killed"):
+        train(once, slots=2)
+
+
 def test_without_validation_rows_the_last_epoch_is_kept(tmp_path: Path) -> None:
     manifest = write_random_set(tmp_path, [32])
     assert trained(tmp_path, manifest, epochs=3).best_epoch == 3
@@ -94,8 +182,19 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_cure(tmp_path: Path
     columns = columns_of(20, {NUMERIC_INPUTS[0].name: [1.0] * 19 + [float("inf")]})
     split = write_split(tmp_path, c.TRAIN, columns, np.ones(20), [20])
     manifest = replace(write_random_set(tmp_path / "other", [8]), train=split)
-    with pytest.raises(ConfigError, match=r"became nan in epoch 1, step \d of 2.*smaller train.learning_rate"):
+    message = (
+        r"became nan in epoch 1, step \d of 2 .*Largest gradient: nan in \w+.*"
+        r"by worker: \{0: \['train/00000.parquet'\]\}.*smaller train.learning_rate"
+    )
+    with pytest.raises(ConfigError, match=message):
         trained(tmp_path, manifest)
+
+
+def test_a_loss_above_the_largest_allowed_has_diverged(tmp_path: Path) -> None:
+    manifest = write_random_set(tmp_path, [32])
+    message = r"became 0\.\d+ in epoch 1, step 1 of 2 \(train.max_loss is 0.1\). Largest gradient: -?0\.\d+ in"
+    with pytest.raises(ConfigError, match=message):
+        trained(tmp_path, manifest, max_loss=0.1)
 
 
 class RecordingWorker(OneWorker):
@@ -142,7 +241,7 @@ def slice_of(batch: Batch, rows: slice) -> Batch:
 def test_progress_says_where_how_fast_and_how_long_still(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_EVERY_S", 0.0)
     with caplog.at_level(logging.INFO):
         trained(tmp_path, write_random_set(tmp_path, [20], [10]), epochs=1)
     assert "epoch 1/1, step 2/2: " in caplog.text
