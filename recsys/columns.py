@@ -91,6 +91,28 @@ CONTEXT_BASKET_CENTS_91D = "context_basket_cents_91d"
 STORE_ITEM_DISPLAY_DAYS_7D = "store_item_display_days_7d"
 STORE_ITEM_MAIL_DAYS_7D = "store_item_mail_days_7d"
 
+# Sequence features
+SEQUENCE_ITEMS = "sequence_items"
+SEQUENCE_EVENT_TYPES = "sequence_event_types"
+SEQUENCE_GAP_HOURS = "sequence_gap_hours"
+SEQUENCE_PRICE_CENTS = "sequence_price_cents"
+SEQUENCE_MASK = "sequence_mask"
+
+# Graph features
+NEIGHBOUR_ID = "neighbour_id"
+EDGE_WEIGHT_365D = "edge_weight_365d"
+EDGE_USER_DEGREE_365D = "edge_user_degree_365d"
+EDGE_ITEM_DEGREE_365D = "edge_item_degree_365d"
+EDGE_NORM_365D = "edge_norm_365d"
+ITEM_ITEM_BASKETS_91D = "item_item_baskets_91d"
+ITEM_ITEM_COSINE_91D = "item_item_cosine_91d"
+ITEM_ITEM_LIFT_91D = "item_item_lift_91d"
+ITEM_ITEM_RANK_91D = "item_item_rank_91d"
+USER_NEIGHBOURS_ITEMS_365D = "user_neighbours_items_365d"
+USER_NEIGHBOURS_MASK_365D = "user_neighbours_mask_365d"
+ITEM_NEIGHBOURS_USERS_365D = "item_neighbours_users_365d"
+ITEM_NEIGHBOURS_MASK_365D = "item_neighbours_mask_365d"
+
 # Examples
 SPLIT = "split"
 LABEL = "label"

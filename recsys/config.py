@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
+from recsys import catalog
 from recsys.errors import ConfigError
 
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
@@ -77,6 +78,22 @@ class CleanConfig:
         _require_range(self, "max_amount_cents", 1)
         for key in ("first_event_date", "last_event_date"):
             _require_day(self, key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    grains: tuple[str, ...]
+    sequence_length: int
+    neighbours: int
+    sampled_neighbours: int
+
+    def __post_init__(self) -> None:
+        known = [grain.name for grain in catalog.OPTIONAL_GRAINS]
+        if unknown := sorted(set(self.grains) - set(known)):
+            raise ConfigError(f"features.grains: unknown {unknown}; optional grains: {known}")
+        _require_range(self, "sequence_length", 1, 10_000)
+        _require_range(self, "neighbours", 1, 10_000)
+        _require_range(self, "sampled_neighbours", 1, 10_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +192,7 @@ class Config:
     spark: SparkConfig
     source: SourceConfig
     clean: CleanConfig
+    features: FeaturesConfig
     candidates: CandidatesConfig
     examples: ExamplesConfig
     train: TrainConfig

@@ -164,6 +164,7 @@ def _feature_table(grain: catalog.Grain) -> Table:
         c.USER_ID: _USER,
         c.ITEM_ID: _ITEM,
         c.STORE_ID: _STORE,
+        c.NEIGHBOUR_ID: (c.NEIGHBOUR_ID, "string", "The other item"),
         c.CATEGORY: (c.CATEGORY, "string", "Category as clean.items names it"),
         c.LOCAL_WEEKDAY: (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
         c.LOCAL_HOUR: (c.LOCAL_HOUR, "int", "Hour 0-23 on the shop's clock"),
@@ -184,6 +185,14 @@ ITEM_FEATURES = _feature_table(catalog.ITEM)
 USER_ITEM_FEATURES = _feature_table(catalog.USER_ITEM)
 CONTEXT_FEATURES = _feature_table(catalog.CONTEXT)
 STORE_ITEM_FEATURES = _feature_table(catalog.STORE_ITEM)
+SEQUENCE_FEATURES = _feature_table(catalog.SEQUENCE)
+EDGE_FEATURES = _feature_table(catalog.EDGE)
+ITEM_ITEM_FEATURES = _feature_table(catalog.ITEM_ITEM)
+USER_NEIGHBOURS_FEATURES = _feature_table(catalog.USER_NEIGHBOURS)
+ITEM_NEIGHBOURS_FEATURES = _feature_table(catalog.ITEM_NEIGHBOURS)
+OPTIONAL_FEATURES: tuple[Table, ...] = (
+    SEQUENCE_FEATURES, EDGE_FEATURES, ITEM_ITEM_FEATURES, USER_NEIGHBOURS_FEATURES, ITEM_NEIGHBOURS_FEATURES,
+)  # fmt: skip
 
 EXAMPLES = Table(
     name="examples.pairs",
@@ -265,5 +274,5 @@ RUNS = Table(
 ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, USER_IDS, ITEM_IDS, CATEGORY_IDS,
     USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
-    STORE_ITEM_FEATURES, EXAMPLES, TOP_N, METRICS, RUNS,
+    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, EXAMPLES, TOP_N, METRICS, RUNS,
 )  # fmt: skip
