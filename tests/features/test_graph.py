@@ -59,9 +59,7 @@ def test_neighbourhoods_have_one_size_and_do_not_depend_on_partitions_or_cut_off
     )
     drawn = user_neighbour_features(log, [AS_OF, EARLIER], 4)
     assert drawn.columns == list(tables.USER_NEIGHBOURS_FEATURES.column_names)
-    assert_df_equality(
-        drawn, user_neighbour_features(log.repartition(5), [EARLIER, AS_OF], 4), ignore_row_order=True
-    )
+    assert_df_equality(drawn, user_neighbour_features(log.repartition(5), [EARLIER, AS_OF], 4), ignore_row_order=True)
     rows = {(row[c.USER_ID], row[c.AS_OF_DATE]): row for row in drawn.collect()}
     assert set(rows) == {("few", AS_OF), ("many", AS_OF), ("other", AS_OF), ("few", EARLIER), ("many", EARLIER)}
     few, many = rows["few", AS_OF], rows["many", AS_OF][c.USER_NEIGHBOURS_ITEMS_365D]

@@ -30,7 +30,7 @@ def test_neighbours_are_ranked_by_cosine_with_the_smaller_id_first_at_a_tie(spar
         ("v", None, LATER_DAY, "ad"),
         ("v", None, datetime(2017, 12, 6), "de"),  # d and e meet once only
         ("v", "today", datetime(2017, 12, 18), "de"),
-        ("v", "old", datetime(2017, 9, 17), "de"),  # 92 days before
+        ("v", "old", datetime(2017, 9, 17), "de"),  # 92 days before the later cut-off
     )
     expected = spark.createDataFrame(
         [
@@ -42,7 +42,8 @@ def test_neighbours_are_ranked_by_cosine_with_the_smaller_id_first_at_a_tie(spar
             ("c", "b", AS_OF, 2, 1.0, 2 * 5 / 4, 1),
             ("c", "a", AS_OF, 2, 2 / sqrt(8), 2 * 5 / 8, 2),
             ("d", "a", AS_OF, 2, 2 / sqrt(12), 2 * 5 / 12, 1),
-            *((item, other, EARLIER, 2, 1.0, 1.0, rank)
+            # Baskets with a, b and c: 2 each, of 3.
+            *((item, other, EARLIER, 2, 1.0, 2 * 3 / 4, rank)
               for item, others in {"a": "bc", "b": "ac", "c": "ab"}.items()
               for rank, other in enumerate(others, start=1)),
         ],

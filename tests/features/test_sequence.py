@@ -36,7 +36,6 @@ def test_the_last_events_oldest_first_in_arrays_of_one_length(spark: SparkSessio
     ones = [c.PURCHASE] * 3
     hours = (datetime(2017, 12, 17, 23, 59) - datetime(2016, 12, 18)) / timedelta(hours=1)
     no_first = {c.SEQUENCE_MASK: [False, True, True]}
-    only_last = {c.SEQUENCE_MASK: [False, False, True], c.SEQUENCE_EVENT_TYPES: [None, None, c.PURCHASE]}
     expected = [
         {
             c.USER_ID: "u",
@@ -62,7 +61,8 @@ def test_the_last_events_oldest_first_in_arrays_of_one_length(spark: SparkSessio
             c.SEQUENCE_ITEMS: [None, None, "oldest"],
             c.SEQUENCE_GAP_HOURS: [None] * 3,
             c.SEQUENCE_PRICE_CENTS: [None, None, 100.0],
-            **only_last,
+            c.SEQUENCE_EVENT_TYPES: [None, None, c.PURCHASE],
+            c.SEQUENCE_MASK: [False, False, True],
         },
         {
             c.USER_ID: "few",
@@ -72,14 +72,6 @@ def test_the_last_events_oldest_first_in_arrays_of_one_length(spark: SparkSessio
             c.SEQUENCE_GAP_HOURS: [None, None, 1 / 60],
             c.SEQUENCE_PRICE_CENTS: [None, 100.0, 100.0],
             **no_first,
-        },
-        {
-            c.USER_ID: "gone",
-            c.AS_OF_DATE: EARLIER,
-            c.SEQUENCE_ITEMS: [None, None, "milk"],
-            c.SEQUENCE_GAP_HOURS: [None] * 3,
-            c.SEQUENCE_PRICE_CENTS: [None, None, 100.0],
-            **only_last,
         },
     ]
     assert_df_equality(
