@@ -1,10 +1,9 @@
 """Features of every grain, as of the run date and of each cut-off of its train, validation and test windows."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import app, tables
@@ -36,9 +35,9 @@ def run(run: Run) -> Figures:
         days = [row[c.EVENT_DATE] for row in by_visit.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
-        as_of_dates = (*label_cutoffs, run.day)
-        optional = optional_features(Log(events=events, item_days=by_item), as_of_dates, run.config.features)
-        return _write(run, Purchases(item_days=by_item, visits=by_visit), optional, as_of_dates)
+        items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
+        log = Log(events=events, item_days=by_item, items=items)
+        return _write(run, Purchases(item_days=by_item, visits=by_visit), log, (*label_cutoffs, run.day))
     finally:
         by_item.unpersist()
         by_visit.unpersist()
@@ -49,11 +48,10 @@ def _covered_days(run: Run) -> Sequence[date | None]:
     return purchases.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
 
 
-def _write(run: Run, purchases: Purchases, optional: Mapping[str, DataFrame], as_of_dates: Sequence[date]) -> Figures:
-    items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
-    features = features_as_of(purchases, items, run.lake.read(tables.PROMOTIONS), as_of_dates)
+def _write(run: Run, purchases: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
+    features = features_as_of(purchases, log.items, run.lake.read(tables.PROMOTIONS), as_of_dates)
+    of_grains = {**vars(features), **optional_features(log, as_of_dates, run.config.features)}
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
-    of_grains = {**vars(features), **optional}
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}
     run.lake.overwrite_all(spread, where=is_written)
     rows = {f"rows_{grain}": run.lake.read(_TABLES[grain]).where(is_written).count() for grain in of_grains}

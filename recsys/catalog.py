@@ -60,9 +60,15 @@ ITEM_NEIGHBOURS = Grain(
     comment="Some of an item's buyers, drawn by hash: arrays of `features.sampled_neighbours`, filled up with nulls.",
     is_optional=True,
 )
+ITEM_TEXT = Grain(
+    name="item_text",
+    key=(c.ITEM_ID,),
+    comment="Name, brand, category and department of each item with a text that was sold in the last 365 days.",
+    is_optional=True,
+)
 GRAINS = (
     USER, USER_CATEGORY, ITEM, USER_ITEM, CONTEXT, STORE_ITEM,
-    SEQUENCE, EDGE, ITEM_ITEM, USER_NEIGHBOURS, ITEM_NEIGHBOURS,
+    SEQUENCE, EDGE, ITEM_ITEM, USER_NEIGHBOURS, ITEM_NEIGHBOURS, ITEM_TEXT,
 )  # fmt: skip
 OPTIONAL_GRAINS = tuple(grain for grain in GRAINS if grain.is_optional)
 
@@ -184,6 +190,8 @@ FEATURES: tuple[Feature, ...] = (
     _listed(USER_NEIGHBOURS, c.USER_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is an item"),
     _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_USERS_365D, "array<string>", "Users who bought the item"),
     _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is a user"),
+    _listed(ITEM_TEXT, c.ITEM_TEXT_TOKENS, "array<string>", "Words in small letters, in their order; Chinese in pairs of neighbouring characters"),
+    _listed(ITEM_TEXT, c.ITEM_TEXT_BAG, "array<float>", "TF-IDF of the tokens among those items, each at one of `features.text_dimensions` places by its hash, with a sign by hash, scaled to length 1"),
 )  # fmt: skip
 
 NUMERIC_INPUTS: tuple[Feature, ...] = tuple(f for f in FEATURES if f.is_model_input)

@@ -116,6 +116,10 @@ USER_NEIGHBOURS_MASK_365D = "user_neighbours_mask_365d"
 ITEM_NEIGHBOURS_USERS_365D = "item_neighbours_users_365d"
 ITEM_NEIGHBOURS_MASK_365D = "item_neighbours_mask_365d"
 
+# Item text features
+ITEM_TEXT_TOKENS = "item_text_tokens"
+ITEM_TEXT_BAG = "item_text_bag"
+
 # Examples
 SPLIT = "split"
 LABEL = "label"

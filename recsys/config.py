@@ -110,12 +110,14 @@ class FeaturesConfig:
     sequence_length: int
     neighbours: int
     sampled_neighbours: int
+    text_dimensions: int
 
     def __post_init__(self) -> None:
         _require_known(self, "grains", self.grains, [grain.name for grain in catalog.OPTIONAL_GRAINS])
         _require_range(self, "sequence_length", 1, 10_000)
         _require_range(self, "neighbours", 1, 10_000)
         _require_range(self, "sampled_neighbours", 1, 10_000)
+        _require_range(self, "text_dimensions", 1, 10_000)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ STORE = (c.AS_OF_DATE, c.STORE_ID)
 MAX_SHOWN_A_STORE = 200
 
 _SALT = "drawn-negatives-v1"
-_WEIGHT, _START, _END, _TOTAL = "weight", "start", "end", "total"
+_WEIGHT, _START, _END, _TOTAL = "weight", "range_start", "range_end", "total"
 # Draws for one that is wanted: some hit a positive or an item drawn already.
 _DRAWS_PER_WANTED = 2
 _MORE_DRAWS = 10

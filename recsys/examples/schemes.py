@@ -86,8 +86,7 @@ def keep_core(events: DataFrame, least: int) -> DataFrame:
         if fewer.count() == rows:
             break
         left = fewer
-    of_core = (left.select(key).distinct() for key in (c.USER_ID, c.ITEM_ID))
-    users, items = of_core
+    users, items = (left.select(key).distinct() for key in (c.USER_ID, c.ITEM_ID))
     return events.join(users, on=c.USER_ID, how="left_semi").join(items, on=c.ITEM_ID, how="left_semi")
 
 

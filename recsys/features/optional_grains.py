@@ -10,16 +10,18 @@ from recsys import catalog
 from recsys.config import FeaturesConfig
 from recsys.features.graph import edge_features, item_neighbour_features, user_neighbour_features
 from recsys.features.item_item import item_item_features
+from recsys.features.item_text import item_text_features
 from recsys.features.purchases import basket_items
 from recsys.features.sequence import sequence_features
 
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Clean events, and of them `item_days` as recsys/features/purchases.py makes them."""
+    """Clean events, of them `item_days` as recsys/features/purchases.py makes them, and items, one row an item."""
 
     events: DataFrame
     item_days: DataFrame
+    items: DataFrame
 
 
 Build = Callable[[Log, Sequence[date], FeaturesConfig], DataFrame]
@@ -35,6 +37,9 @@ BUILDS: dict[str, Build] = {
     ),
     catalog.ITEM_NEIGHBOURS.name: lambda log, days, sizes: item_neighbour_features(
         log.item_days, days, sizes.sampled_neighbours
+    ),
+    catalog.ITEM_TEXT.name: lambda log, days, sizes: item_text_features(
+        log.item_days, log.items, days, sizes.text_dimensions
     ),
 }
 

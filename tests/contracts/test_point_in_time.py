@@ -87,10 +87,9 @@ def features(
 
     log = frame(tables.EVENTS, events)
     purchases = Purchases(item_days=item_days(log), visits=visits(log))
-    found = features_as_of(
-        purchases, frame(tables.ITEMS, ITEMS), frame(tables.PROMOTIONS, promotions), list(as_of_dates)
-    )
-    optional = optional_features(Log(events=log, item_days=purchases.item_days), as_of_dates, OPTIONAL)
+    items = frame(tables.ITEMS, ITEMS)
+    found = features_as_of(purchases, items, frame(tables.PROMOTIONS, promotions), list(as_of_dates))
+    optional = optional_features(Log(events=log, item_days=purchases.item_days, items=items), as_of_dates, OPTIONAL)
     of_grains = {**vars(found), **optional}
     return {grain.name: _by_date(of_grains[grain.name], grain.key) for grain in catalog.GRAINS}
 
@@ -116,8 +115,8 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 51
-    assert len(known) == 11
+    assert len(catalog.FEATURES) == 53
+    assert len(known) == 12
 
 
 def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> None:

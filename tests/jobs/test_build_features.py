@@ -79,6 +79,7 @@ def test_optional_grains_are_written_where_the_configuration_names_them(run: Run
         "item_item": 0,  # one line a basket
         "user_neighbours": 8,
         "item_neighbours": 12,
+        "item_text": 12,  # three items with a category
     }
     newest = run.lake.read(tables.SEQUENCE_FEATURES).where(F.col(c.AS_OF_DATE) == F.lit(RUN_DATE)).collect()
     assert {row[c.USER_ID]: row[c.SEQUENCE_ITEMS] for row in newest} == {
