@@ -11,13 +11,15 @@ from recsys import columns as c
 from recsys.examples.split import cutoffs
 from recsys.features.all_grains import features_as_of
 from recsys.features.coverage import HISTORY_DAYS, empty_spans, needed_spans, no_purchases
+from recsys.features.optional_grains import Log, optional_features
 from recsys.features.purchases import Purchases, item_days, visits
 from recsys.frames.as_of import events_before
 from recsys.frames.keys import require_unique
 from recsys.lake.read_features import FEATURE_TABLES
 from recsys.stages import Figures, Run, Stage
 
-_GRAINS = {table.name.removeprefix("features."): table for table in FEATURE_TABLES}
+WRITES = (*FEATURE_TABLES, *tables.OPTIONAL_FEATURES)
+_TABLES = {table.name.removeprefix("features."): table for table in WRITES}
 
 
 def run(run: Run) -> Figures:
@@ -33,7 +35,9 @@ def run(run: Run) -> Figures:
         days = [row[c.EVENT_DATE] for row in by_visit.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
-        return _write(run, Purchases(item_days=by_item, visits=by_visit), (*label_cutoffs, run.day))
+        items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
+        log = Log(events=events, item_days=by_item, items=items)
+        return _write(run, Purchases(item_days=by_item, visits=by_visit), log, (*label_cutoffs, run.day))
     finally:
         by_item.unpersist()
         by_visit.unpersist()
@@ -44,19 +48,18 @@ def _covered_days(run: Run) -> Sequence[date | None]:
     return purchases.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
 
 
-def _write(run: Run, purchases: Purchases, as_of_dates: Sequence[date]) -> Figures:
-    items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
-    features = features_as_of(purchases, items, run.lake.read(tables.PROMOTIONS), as_of_dates)
+def _write(run: Run, purchases: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
+    features = features_as_of(purchases, log.items, run.lake.read(tables.PROMOTIONS), as_of_dates)
+    of_grains = {**vars(features), **optional_features(log, as_of_dates, run.config.features)}
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
-    of_tables = {table: getattr(features, grain) for grain, table in _GRAINS.items()}
-    spread = {table: rows.hint("rebalance", c.AS_OF_DATE) for table, rows in of_tables.items()}
+    spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}
     run.lake.overwrite_all(spread, where=is_written)
-    rows = {f"rows_{grain}": run.lake.read(table).where(is_written).count() for grain, table in _GRAINS.items()}
+    rows = {f"rows_{grain}": run.lake.read(_TABLES[grain]).where(is_written).count() for grain in of_grains}
     return {c.ROWS: rows["rows_user_item"], **rows, "cutoffs": ", ".join(map(str, as_of_dates))}
 
 
 READS = (tables.EVENTS, tables.ITEMS, tables.PROMOTIONS)
-STAGE = Stage(name="build_features", reads=READS, writes=FEATURE_TABLES, settings=("examples",), run=run)
+STAGE = Stage(name="build_features", reads=READS, writes=WRITES, settings=("examples", "features"), run=run)
 
 if __name__ == "__main__":
     sys.exit(app.main(STAGE, __doc__))

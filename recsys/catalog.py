@@ -10,10 +10,15 @@ from recsys import columns as c
 
 @dataclass(frozen=True, kw_only=True)
 class Grain:
-    """What one row of a feature table describes; `as_of_date` joins the key."""
+    """What one row of a feature table describes; `as_of_date` joins the key.
+
+    An optional grain is written where `features.grains` names it; no model input comes from one.
+    """
 
     name: str
     key: tuple[str, ...]
+    comment: str = ""
+    is_optional: bool = False
 
 
 USER = Grain(name="user", key=(c.USER_ID,))
@@ -22,7 +27,50 @@ ITEM = Grain(name="item", key=(c.ITEM_ID,))
 USER_ITEM = Grain(name="user_item", key=(c.USER_ID, c.ITEM_ID))
 CONTEXT = Grain(name="context", key=(c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR))
 STORE_ITEM = Grain(name="store_item", key=(c.STORE_ID, c.ITEM_ID))
-GRAINS = (USER, USER_CATEGORY, ITEM, USER_ITEM, CONTEXT, STORE_ITEM)
+SEQUENCE = Grain(
+    name="sequence",
+    key=(c.USER_ID,),
+    comment="The last events of any type, as many as `features.sequence_length`, oldest first; arrays of that length, "
+    "filled up at the front with nulls.",
+    is_optional=True,
+)
+EDGE = Grain(
+    name="edge",
+    key=(c.USER_ID, c.ITEM_ID),
+    comment="The graph of users and the items that they bought in the last 365 days.",
+    is_optional=True,
+)
+ITEM_ITEM = Grain(
+    name="item_item",
+    key=(c.ITEM_ID, c.NEIGHBOUR_ID),
+    comment="The `features.neighbours` items that most often lie in one basket with an item, at least twice. A basket "
+    "counts with 50 of its items, a user with 10 baskets a day, both drawn by hash where there are more: a user adds "
+    "at most 12,250 pairs a day.",
+    is_optional=True,
+)
+USER_NEIGHBOURS = Grain(
+    name="user_neighbours",
+    key=(c.USER_ID,),
+    comment="Some of a user's items, drawn by hash: arrays of `features.sampled_neighbours`, filled up with nulls.",
+    is_optional=True,
+)
+ITEM_NEIGHBOURS = Grain(
+    name="item_neighbours",
+    key=(c.ITEM_ID,),
+    comment="Some of an item's buyers, drawn by hash: arrays of `features.sampled_neighbours`, filled up with nulls.",
+    is_optional=True,
+)
+ITEM_TEXT = Grain(
+    name="item_text",
+    key=(c.ITEM_ID,),
+    comment="Name, brand, category and department of each item with a text that was sold in the last 365 days.",
+    is_optional=True,
+)
+GRAINS = (
+    USER, USER_CATEGORY, ITEM, USER_ITEM, CONTEXT, STORE_ITEM,
+    SEQUENCE, EDGE, ITEM_ITEM, USER_NEIGHBOURS, ITEM_NEIGHBOURS, ITEM_TEXT,
+)  # fmt: skip
+OPTIONAL_GRAINS = tuple(grain for grain in GRAINS if grain.is_optional)
 
 Transform = Literal["log1p", "none"]
 
@@ -82,6 +130,11 @@ def _feature(  # noqa: PLR0913  # one line of the catalogue holds all of a featu
     )
 
 
+def _listed(grain: Grain, name: str, type_: str, comment: str) -> Feature:
+    """A column of an optional grain, of the last 365 days where the name says no other window."""
+    return _feature(grain, name, type_, comment, window_days=_days_in(name) or 365, is_model_input=False)
+
+
 # Longer than any window, so that "never" reads as "longer ago than we look".
 NEVER_DAYS = 730.0
 
@@ -120,6 +173,25 @@ FEATURES: tuple[Feature, ...] = (
     _feature(CONTEXT, c.CONTEXT_BASKET_CENTS_91D, "double", "Mean spent a basket in this store, weekday and hour, last 91 days, in cents; null without a basket"),
     _feature(STORE_ITEM, c.STORE_ITEM_DISPLAY_DAYS_7D, "int", "Days of the last 7 on which the item stood on a display in the store"),
     _feature(STORE_ITEM, c.STORE_ITEM_MAIL_DAYS_7D, "int", "Days of the last 7 on which the store's mailer showed the item"),
+    _listed(SEQUENCE, c.SEQUENCE_ITEMS, "array<string>", "Item of each event"),
+    _listed(SEQUENCE, c.SEQUENCE_EVENT_TYPES, "array<string>", "Type of each event"),
+    _listed(SEQUENCE, c.SEQUENCE_GAP_HOURS, "array<double>", "Hours since the event before, also where that is not listed; null for the user's first of 365 days"),
+    _listed(SEQUENCE, c.SEQUENCE_PRICE_CENTS, "array<double>", "Price of one unit, in cents; null without a quantity or an amount"),
+    _listed(SEQUENCE, c.SEQUENCE_MASK, "array<boolean>", "True where there is an event, false where the arrays are filled up"),
+    _listed(EDGE, c.EDGE_WEIGHT_365D, "double", "Days on which the user bought the item, each halved every 91 days of age"),
+    _listed(EDGE, c.EDGE_USER_DEGREE_365D, "bigint", "Items of the user"),
+    _listed(EDGE, c.EDGE_ITEM_DEGREE_365D, "bigint", "Users of the item"),
+    _listed(EDGE, c.EDGE_NORM_365D, "double", "1 / root of the product of both degrees"),
+    _listed(ITEM_ITEM, c.ITEM_ITEM_BASKETS_91D, "bigint", "Baskets with both items"),
+    _listed(ITEM_ITEM, c.ITEM_ITEM_COSINE_91D, "double", "Baskets with both / root of the product of the baskets with each"),
+    _listed(ITEM_ITEM, c.ITEM_ITEM_LIFT_91D, "double", "Baskets with both / those expected if the items were independent; 1 is chance"),
+    _listed(ITEM_ITEM, c.ITEM_ITEM_RANK_91D, "int", "Rank of the neighbour by cosine, from 1, the smaller id first at a tie"),
+    _listed(USER_NEIGHBOURS, c.USER_NEIGHBOURS_ITEMS_365D, "array<string>", "Items that the user bought"),
+    _listed(USER_NEIGHBOURS, c.USER_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is an item"),
+    _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_USERS_365D, "array<string>", "Users who bought the item"),
+    _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is a user"),
+    _listed(ITEM_TEXT, c.ITEM_TEXT_TOKENS, "array<string>", "Words in small letters, in their order; Chinese in pairs of neighbouring characters"),
+    _listed(ITEM_TEXT, c.ITEM_TEXT_BAG, "array<float>", "TF-IDF of the tokens among those items, each at one of `features.text_dimensions` places by its hash, with a sign by hash, scaled to length 1"),
 )  # fmt: skip
 
 NUMERIC_INPUTS: tuple[Feature, ...] = tuple(f for f in FEATURES if f.is_model_input)
@@ -144,7 +216,8 @@ def as_markdown() -> str:
             "",
             "Every feature of the lake, written by `python -m recsys.catalog > docs/features.md` from recsys/catalog.py.",
             "A row holds what was known at `as_of_date`: that day (UTC) and everything later is left out, and a window of",
-            "N days is the N days before it. Only events of type purchase count. Null means never seen in the window.",
+            "N days is the N days before it. Only events of type purchase count, where a table does not say otherwise.",
+            "Null means never seen in the window. Optional tables are written where `features.grains` names them.",
             "",
             *(line for grain in GRAINS for line in _grain_as_markdown(grain)),
         ]
@@ -157,8 +230,9 @@ def _grain_as_markdown(grain: Grain) -> list[str]:
         for f in features_of(grain)
     )
     return [
-        f"## features.{grain.name}",
+        f"## features.{grain.name}{' (optional)' if grain.is_optional else ''}",
         "",
+        *((grain.comment, "") if grain.comment else ()),
         f"Key: {', '.join(f'`{name}`' for name in (*grain.key, c.AS_OF_DATE))}",
         "",
         "| feature | type | window, days | meaning | the model takes |",

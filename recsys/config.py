@@ -10,15 +10,24 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
 
+from recsys import catalog
+from recsys import columns as c
 from recsys.errors import ConfigError
 
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
+
+GRADED = (c.VIEW, c.CART, c.PURCHASE)
+CANDIDATES, UNIFORM, POPULARITY = NEGATIVES = ("candidates", "uniform", "popularity")
+GLOBAL_TIME, ROLLING_TIME, LEAVE_ONE_OUT, USER_RATIO, HELD_APART = SCHEMES = (
+    "global_time", "rolling_time", "leave_one_out", "user_ratio", "held_apart",
+)  # fmt: skip
 
 Section = TypeVar("Section")
 
@@ -45,6 +54,22 @@ def _require_day(section: object, key: str) -> None:
     except ValueError as error:
         name = _SECTION_NAMES[type(section)]
         raise ConfigError(f'{name}.{key} must be a day such as "2017-12-18", got {value!r}') from error
+
+
+def _require_known(section: object, key: str, given: Sequence[str], known: Sequence[str]) -> None:
+    if unknown := sorted(set(given) - set(known)):
+        raise ConfigError(f"{_SECTION_NAMES[type(section)]}.{key}: unknown {unknown}; known: {list(known)}")
+
+
+def _require_grades(labels: Mapping[str, float]) -> None:
+    """Above 0, up to 1, and rising from view to purchase, which is the truth of every evaluation."""
+    grades = [labels[event_type] for event_type in GRADED if event_type in labels]
+    is_rising = all(low < high for low, high in pairwise([0.0, *grades]))
+    if set(labels) - set(GRADED) or c.PURCHASE not in labels or not is_rising or grades[-1] > 1:
+        raise ConfigError(
+            f"examples.labels must grade purchase, and may grade view and cart, rising in the order {list(GRADED)}, "
+            f"above 0 and up to 1, such as {{view: 0.2, cart: 0.5, purchase: 1.0}}; got {dict(labels)}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +112,53 @@ class CleanConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    grains: tuple[str, ...]
+    sequence_length: int
+    neighbours: int
+    sampled_neighbours: int
+    text_dimensions: int
+
+    def __post_init__(self) -> None:
+        _require_known(self, "grains", self.grains, [grain.name for grain in catalog.OPTIONAL_GRAINS])
+        _require_range(self, "sequence_length", 1, 10_000)
+        _require_range(self, "neighbours", 1, 10_000)
+        _require_range(self, "sampled_neighbours", 1, 10_000)
+        _require_range(self, "text_dimensions", 1, 10_000)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExamplesConfig:
     label_days: int
     train_windows: int
+    labels: dict[str, float]
+    negatives: str
     negatives_per_positive: int
+    popularity_exponent: float
+    shown_per_positive: int
     row_groups: int
+    schemes: tuple[str, ...]
+    held_out_percent: int
+    core: int
+    folds: int
+    suspicious_auc: float
+    suspicious_auc_gap: float
 
     def __post_init__(self) -> None:
         _require_range(self, "label_days", 1, 365)
         _require_range(self, "train_windows", 1, 52)
         _require_range(self, "negatives_per_positive", 1, 10_000)
+        _require_range(self, "popularity_exponent", 0, 2)
+        _require_range(self, "shown_per_positive", 0, 10_000)
         _require_range(self, "row_groups", 1)
+        _require_range(self, "held_out_percent", 1, 50)
+        _require_range(self, "core", 1)
+        _require_range(self, "folds", 1, 52)
+        _require_range(self, "suspicious_auc", 0.5, 1)
+        _require_range(self, "suspicious_auc_gap", 0, 1)
+        _require_known(self, "negatives", [self.negatives], NEGATIVES)
+        _require_known(self, "schemes", self.schemes, SCHEMES)
+        _require_grades(self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +273,7 @@ class Config:
     spark: SparkConfig
     source: SourceConfig
     clean: CleanConfig
+    features: FeaturesConfig
     candidates: CandidatesConfig
     examples: ExamplesConfig
     train: TrainConfig

@@ -207,6 +207,7 @@ def _feature_table(grain: catalog.Grain) -> Table:
         c.USER_ID: _USER,
         c.ITEM_ID: _ITEM,
         c.STORE_ID: _STORE,
+        c.NEIGHBOUR_ID: (c.NEIGHBOUR_ID, "string", "The other item"),
         c.CATEGORY: (c.CATEGORY, "string", "Category as clean.items names it"),
         c.LOCAL_WEEKDAY: (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
         c.LOCAL_HOUR: (c.LOCAL_HOUR, "int", "Hour 0-23 on the shop's clock"),
@@ -227,6 +228,16 @@ ITEM_FEATURES = _feature_table(catalog.ITEM)
 USER_ITEM_FEATURES = _feature_table(catalog.USER_ITEM)
 CONTEXT_FEATURES = _feature_table(catalog.CONTEXT)
 STORE_ITEM_FEATURES = _feature_table(catalog.STORE_ITEM)
+SEQUENCE_FEATURES = _feature_table(catalog.SEQUENCE)
+EDGE_FEATURES = _feature_table(catalog.EDGE)
+ITEM_ITEM_FEATURES = _feature_table(catalog.ITEM_ITEM)
+USER_NEIGHBOURS_FEATURES = _feature_table(catalog.USER_NEIGHBOURS)
+ITEM_NEIGHBOURS_FEATURES = _feature_table(catalog.ITEM_NEIGHBOURS)
+ITEM_TEXT_FEATURES = _feature_table(catalog.ITEM_TEXT)
+OPTIONAL_FEATURES: tuple[Table, ...] = (
+    SEQUENCE_FEATURES, EDGE_FEATURES, ITEM_ITEM_FEATURES, USER_NEIGHBOURS_FEATURES, ITEM_NEIGHBOURS_FEATURES,
+    ITEM_TEXT_FEATURES,
+)  # fmt: skip
 
 EXAMPLES = Table(
     name="examples.pairs",
@@ -239,9 +250,90 @@ EXAMPLES = Table(
         _AS_OF,
         _USER,
         _ITEM,
-        (c.LABEL, "float", "1 where the user bought the item in the label window, else 0"),
+        (
+            c.LABEL,
+            "float",
+            "Highest grade (examples.labels) of the user's events with the item in the label window, else 0",
+        ),
         (c.EXAMPLE_KEY, "bigint", "Hash of split, cut-off, user and item: the order of the example files"),
         *((f.name, f.input_type, f.comment) for f in catalog.MODEL_INPUTS),
+    ),
+)
+
+NEGATIVES = Table(
+    name="examples.negatives",
+    writer="build_examples",
+    key=(c.RUN_DATE, c.AS_OF_DATE, c.USER_ID, c.ITEM_ID),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        _AS_OF,
+        _USER,
+        _ITEM,
+        (c.NEGATIVE_KIND, "string", "drawn from all items, or shown to the user in the label window and not bought"),
+        (c.LOG_PROBABILITY, "double", "Logarithm of the probability that one draw gives the item; null for shown ones"),
+    ),
+)
+
+PARTED_EVENTS = Table(
+    name="examples.parted_events",
+    writer="build_examples",
+    key=(c.RUN_DATE, c.SCHEME, c.SOURCE_FILE, c.SOURCE_ROW),
+    partition_by=(c.RUN_DATE, c.SCHEME),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCHEME, "string", "leave_one_out, user_ratio or held_apart: the way purchases are parted"),
+        (c.SPLIT, "string", "train, validation, test, cold_users or cold_items"),
+        _USER,
+        _ITEM,
+        (c.EVENT_TS, "timestamp", "Instant of the event, UTC"),
+        _SOURCE_FILE,
+        _SOURCE_ROW,
+    ),
+)
+
+SPLITS = Table(
+    name="ops.splits",
+    writer="build_examples",
+    key=(c.RUN_DATE, c.SCHEME, c.FOLD, c.SPLIT),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCHEME, "string", "global_time, rolling_time, leave_one_out, user_ratio or held_apart"),
+        (c.FOLD, "int", "Label windows by which rolling_time ends earlier; 0 for the other schemes"),
+        (c.SPLIT, "string", "train, validation, test, cold_users or cold_items"),
+        (c.FIRST_DATE, "date", "Day of its first purchase (UTC)"),
+        (c.LAST_DATE, "date", "Day of its last purchase (UTC)"),
+        (c.ROWS, "bigint", "Purchase lines"),
+        (c.NUM_USERS, "bigint", "Users with a purchase"),
+        (c.NUM_ITEMS, "bigint", "Items with a purchase"),
+        (c.NUM_COLD_USERS, "bigint", "Those users without a purchase in train"),
+        (c.NUM_COLD_ITEMS, "bigint", "Those items without a purchase in train"),
+    ),
+)
+
+LEAKAGE = Table(
+    name="ops.leakage",
+    writer="build_examples",
+    key=(c.RUN_DATE, c.FEATURE),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        (c.FEATURE, "string", "Model input"),
+        (c.GRAIN, "string", "Its feature table; null for dense indexes"),
+        (c.AUC_TRAIN, "double", "Area under the ROC curve of the input alone against the labels of a sample of train"),
+        (c.AUC_VALIDATION, "double", "The same of validation; null without positives and negatives"),
+        (
+            c.MEAN_AGE_DAYS,
+            "double",
+            "Mean days from the newest event of the grain to a positive's label; null if untold",
+        ),
+        (c.MIN_AGE_DAYS, "double", "The smallest of these; below 1 the input knows the label's day"),
+        (
+            c.REASONS,
+            "array<string>",
+            "Why it is suspicious: auc_too_high, auc_differs, knows_the_labels_day; else empty",
+        ),
     ),
 )
 
@@ -308,5 +400,5 @@ RUNS = Table(
 ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS,
     USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
-    STORE_ITEM_FEATURES, EXAMPLES, TOP_N, METRICS, RUNS,
+    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, TOP_N, METRICS, RUNS,
 )  # fmt: skip

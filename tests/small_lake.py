@@ -56,6 +56,7 @@ def write_small_lake(spark: SparkSession, root: str) -> Lake:
         tables.USER_CATEGORY_FEATURES: [],
         tables.CONTEXT_FEATURES: [],
         tables.STORE_ITEM_FEATURES: [],
+        tables.PROMOTIONS: [],
     }
     for table, of_table in rows.items():
         lake.overwrite(table, rows_of(spark, table, of_table))

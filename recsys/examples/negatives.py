@@ -17,7 +17,7 @@ def keep_sampled(labelled: DataFrame, negatives_per_positive: int) -> DataFrame:
     per_user = Window.partitionBy(c.AS_OF_DATE, c.USER_ID)
     # One sort for both: positives first, then negatives by hash.
     position = F.row_number().over(per_user.orderBy(F.desc(c.LABEL), hashed, c.ITEM_ID))
-    positives = F.sum(c.LABEL).over(per_user)
+    positives = F.count_if(F.col(c.LABEL) > 0).over(per_user)
     counted = labelled.select("*", position.alias("position"), positives.alias("positives"))
     kept = counted.where(F.col("position") <= F.col("positives") * (1 + negatives_per_positive))
     return kept.select(*labelled.columns)

@@ -1,6 +1,6 @@
 """Train, validation and test by global time: label windows that end one after the other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
@@ -29,6 +29,13 @@ def cutoffs(run_date: date, *, label_days: int, train_windows: int) -> Cutoffs:
     validation = test - window
     train = tuple(validation - number * window for number in range(train_windows, 0, -1))
     return Cutoffs(train=train, validation=validation, test=test, label_days=label_days)
+
+
+def earlier(days: Cutoffs, *, windows: int) -> Cutoffs:
+    """All cut-offs so many label windows before: a fold of rolling time."""
+    by = windows * timedelta(days=days.label_days)
+    train = tuple(day - by for day in days.train)
+    return replace(days, train=train, validation=days.validation - by, test=days.test - by)
 
 
 def with_split(pairs: DataFrame, days: Cutoffs) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
@@ -38,18 +38,26 @@ def item_days(events: DataFrame) -> DataFrame:
 
 def visits(events: DataFrame) -> DataFrame:
     """One row per user, basket, day, store and local hour; the basket is the day where the log has no baskets."""
-    basket = F.coalesce(F.col(c.BASKET_ID), F.col(c.EVENT_DATE).cast("string"))
     place_and_time = (c.EVENT_DATE, c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
     return (
         _purchases(events)
-        .groupBy(c.USER_ID, basket.alias(BASKET), *place_and_time)
+        .groupBy(c.USER_ID, _basket().alias(BASKET), *place_and_time)
         .agg(F.count("*").alias(LINES), F.coalesce(F.sum(c.AMOUNT_CENTS), F.lit(0)).alias(CENTS))
     )
+
+
+def basket_items(events: DataFrame) -> DataFrame:
+    """One row per user, basket, day and item."""
+    return _purchases(events).select(c.USER_ID, _basket().alias(BASKET), c.EVENT_DATE, c.ITEM_ID).distinct()
 
 
 def opened_baskets(visits: DataFrame, *place_or_time: str) -> DataFrame:
     """One row per user and basket (in each store, hour … named), on the first day of the basket there."""
     return visits.groupBy(c.USER_ID, BASKET, *place_or_time).agg(F.min(c.EVENT_DATE).alias(c.EVENT_DATE))
+
+
+def _basket() -> Column:
+    return F.coalesce(F.col(c.BASKET_ID), F.col(c.EVENT_DATE).cast("string"))
 
 
 def _purchases(events: DataFrame) -> DataFrame:

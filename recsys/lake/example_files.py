@@ -107,14 +107,18 @@ def _write_buckets(examples: DataFrame, folder: str, row_groups: int) -> None:
 
 def _splits(files: Files, folder: str, written: DataFrame) -> dict[str, SplitFiles]:
     """Counts what was written and gives the files plain names."""
-    counted = written.groupBy(c.SPLIT, _BUCKET).agg(F.count("*").alias(c.ROWS), F.sum(c.LABEL).alias(c.LABEL)).collect()
+    counted = (
+        written.groupBy(c.SPLIT, _BUCKET)
+        .agg(F.count("*").alias(c.ROWS), F.count_if(F.col(c.LABEL) > 0).alias(c.LABEL))
+        .collect()
+    )
     found: dict[str, SplitFiles] = {}
     for split in (c.TRAIN, c.VALIDATION):
         of_split = sorted((row for row in counted if row[c.SPLIT] == split), key=lambda row: row[_BUCKET])
         groups = tuple(
             RowGroup(file=_plain_name(files, folder, split, row[_BUCKET]), rows=row[c.ROWS]) for row in of_split
         )
-        found[split] = SplitFiles(row_groups=groups, positives=int(sum(row[c.LABEL] for row in of_split)))
+        found[split] = SplitFiles(row_groups=groups, positives=sum(row[c.LABEL] for row in of_split))
         files.delete(f"{folder}/{c.SPLIT}={split}")
     return found
 

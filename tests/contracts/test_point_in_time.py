@@ -9,7 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import catalog, tables
 from recsys import columns as c
+from recsys.config import load_config
 from recsys.features.all_grains import features_as_of
+from recsys.features.optional_grains import Log, optional_features
 from recsys.features.purchases import Purchases, item_days, visits
 from tests.feature_rows import rows_of
 from tests.purchase_rows import Row, purchase
@@ -66,6 +68,8 @@ PAST_PROMOTIONS = [promotion("s0", "milk", EARLIER - timedelta(days=1))]
 BETWEEN_PROMOTIONS = [promotion("s0", "milk", EARLIER), promotion("s1", "whey", AS_OF - timedelta(days=1))]
 FUTURE_PROMOTIONS = [promotion("s0", "milk", AS_OF), promotion("s1", "bread", AS_OF + timedelta(days=3))]
 
+OPTIONAL = load_config([], [f"features.grains={[grain.name for grain in catalog.OPTIONAL_GRAINS]}"]).features
+
 Found = dict[str, dict[date, list[Row]]]
 
 
@@ -83,10 +87,11 @@ def features(
 
     log = frame(tables.EVENTS, events)
     purchases = Purchases(item_days=item_days(log), visits=visits(log))
-    found = features_as_of(
-        purchases, frame(tables.ITEMS, ITEMS), frame(tables.PROMOTIONS, promotions), list(as_of_dates)
-    )
-    return {grain.name: _by_date(getattr(found, grain.name), grain.key) for grain in catalog.GRAINS}
+    items = frame(tables.ITEMS, ITEMS)
+    found = features_as_of(purchases, items, frame(tables.PROMOTIONS, promotions), list(as_of_dates))
+    optional = optional_features(Log(events=log, item_days=purchases.item_days, items=items), as_of_dates, OPTIONAL)
+    of_grains = {**vars(found), **optional}
+    return {grain.name: _by_date(of_grains[grain.name], grain.key) for grain in catalog.GRAINS}
 
 
 def _by_date(table: DataFrame, key: Sequence[str]) -> dict[date, list[Row]]:
@@ -110,8 +115,8 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 34
-    assert len(known) == 6
+    assert len(catalog.FEATURES) == 53
+    assert len(known) == 12
 
 
 def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> None:

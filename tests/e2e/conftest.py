@@ -18,6 +18,8 @@ from recsys import columns as c
 from recsys import tables
 
 ROOT = Path(__file__).resolve().parents[2]
+ON_DEMAND = (*tables.OPTIONAL_FEATURES, tables.NEGATIVES, tables.PARTED_EVENTS)
+WRITTEN = tuple(table for table in tables.ALL_TABLES if table not in ON_DEMAND)
 STAGES = ("clean_logs", "build_features", "build_examples", "train", "evaluate", "score")
 SMALL = (
     "spark.driver_memory=2g", "spark.shuffle_partitions=2", "examples.train_windows=1", "examples.row_groups=2",

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from recsys import tables
-from tests.e2e.conftest import STAGES, Finished, command, contents, run
+from tests.e2e.conftest import STAGES, WRITTEN, Finished, command, contents, run
 
 pytestmark = pytest.mark.kills
 
-COMPARED = tuple(table for table in tables.ALL_TABLES if table is not tables.RUNS)
+COMPARED = tuple(table for table in WRITTEN if table is not tables.RUNS)
 
 
 def test_killed_at_every_stage_and_started_again_it_ends_with_the_same_tables(

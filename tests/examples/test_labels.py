@@ -3,7 +3,7 @@ from datetime import date
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys.examples.labels import purchases_in_windows, with_label
+from recsys.examples.labels import labels_in_windows, purchases_in_windows, with_label
 
 AS_OF, LATER = date(2017, 11, 20), date(2017, 12, 4)
 PAIRS = "as_of_date date, user_id string, item_id string"
@@ -51,15 +51,41 @@ def test_a_pair_is_labelled_for_its_own_cut_off_only(spark: SparkSession) -> Non
         [(AS_OF, "u", "bought", "own"), (LATER, "u", "bought", "own"), (AS_OF, "u", "not", "popular")],
         f"{PAIRS}, source string",
     )
-    purchases = spark.createDataFrame([(AS_OF, "u", "bought"), (AS_OF, "u", "no candidate")], PAIRS)
+    labels = spark.createDataFrame(
+        [(AS_OF, "u", "bought", 1.0, AS_OF), (AS_OF, "u", "no candidate", 1.0, AS_OF)],
+        f"{PAIRS}, label float, label_date date",
+    )
     expected = spark.createDataFrame(
         [(AS_OF, "u", "bought", "own", 1.0), (LATER, "u", "bought", "own", 0.0), (AS_OF, "u", "not", "popular", 0.0)],
         f"{PAIRS}, source string, label float",
     )
-    assert_df_equality(with_label(pairs, purchases), expected, ignore_nullable=True, ignore_row_order=True)
+    assert_df_equality(with_label(pairs, labels), expected, ignore_nullable=True, ignore_row_order=True)
 
 
 def test_no_purchases_label_everything_0(spark: SparkSession) -> None:
     pairs = spark.createDataFrame([(AS_OF, "u", "i")], PAIRS)
-    labelled = with_label(pairs, spark.createDataFrame([], PAIRS))
+    labelled = with_label(pairs, spark.createDataFrame([], f"{PAIRS}, label float"))
     assert [row["label"] for row in labelled.collect()] == [0.0]
+
+
+def test_the_highest_grade_of_the_window_counts_and_the_day_of_the_first_graded_event(spark: SparkSession) -> None:
+    events = events_of(
+        spark,
+        ("u", "bought", "purchase", date(2017, 11, 25)),
+        ("u", "bought", "view", date(2017, 11, 21)),
+        ("u", "bought", "impression", date(2017, 11, 20)),
+        ("u", "bought", "view", date(2017, 12, 5)),
+        ("u", "in cart", "cart", date(2017, 11, 22)),
+        ("u", "in cart", "view", date(2017, 11, 23)),
+        ("u", "shown", "impression", date(2017, 11, 23)),
+    )
+    expected = spark.createDataFrame(
+        [
+            (AS_OF, "u", "bought", 1.0, date(2017, 11, 21)),
+            (AS_OF, "u", "in cart", 0.5, date(2017, 11, 22)),
+            (LATER, "u", "bought", 0.25, date(2017, 12, 5)),
+        ],
+        f"{PAIRS}, label float, label_date date",
+    )
+    actual = labels_in_windows(events, [AS_OF, LATER], 14, {"purchase": 1.0, "view": 0.25, "cart": 0.5})
+    assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)

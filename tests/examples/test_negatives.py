@@ -8,6 +8,13 @@ from recsys.examples.negatives import keep_sampled
 AS_OF, LATER = date(2017, 11, 20), date(2017, 12, 4)
 
 
+def test_a_positive_of_a_low_grade_counts_like_any_other(spark: SparkSession) -> None:
+    graded = [(AS_OF, "u", "viewed", 0.2), (AS_OF, "u", "in cart", 0.5), *((AS_OF, "u", str(n), 0.0) for n in range(9))]
+    rows = spark.createDataFrame(graded, "as_of_date date, user_id string, item_id string, label float")
+    sampled = keep_sampled(rows, 3).collect()
+    assert sorted(round(row["label"], 1) for row in sampled) == [*[0.0] * 6, 0.2, 0.5]
+
+
 def labelled(spark: SparkSession, *lists: tuple[date, str, int, int]) -> DataFrame:
     """For each (cut-off, user, positives, negatives) that many items with label 1 and 0."""
     rows = []

@@ -8,12 +8,16 @@ from pyspark.sql import functions as F
 from jobs.build_examples import STAGE
 from recsys import columns as c
 from recsys import tables
+from recsys.catalog import MODEL_INPUTS
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
+from recsys.examples.sampled_negatives import DRAWN, SHOWN
 from recsys.lake.example_files import newest_example_files
 from recsys.lake.store import Lake
 from recsys.stages import Run, run_stage
-from tests.small_lake import DAYS, RUN_DATE, write_small_lake
+from tests.feature_rows import rows_of
+from tests.small_lake import DAYS, ITEMS, RUN_DATE, write_small_lake
+from tests.trained_lake import copied
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,57 @@ def test_labels_and_splits_follow_the_cut_offs(lake: Lake) -> None:
     assert figures["train_positives"] == 48
     assert figures["train_rows"] == 48 * (1 + 3)
     assert figures["cutoffs"] == "2017-10-23, 2017-11-06, 2017-11-20"
+
+
+def test_leakage_and_splits_are_reported_for_the_run_date(lake: Lake) -> None:
+    figures = run_stage(STAGE, run_of(lake)).figures
+    leakage = lake.read(tables.LEAKAGE).collect()
+    assert {row[c.FEATURE] for row in leakage} == {i.name for i in MODEL_INPUTS}
+    suspects = {row[c.FEATURE] for row in leakage if row[c.REASONS]}
+    assert figures["suspicious_inputs"] == (", ".join(i.name for i in MODEL_INPUTS if i.name in suspects) or "none")
+    splits = {row[c.SPLIT]: row for row in lake.read(tables.SPLITS).collect()}
+    # Two train windows, one validation and one test window of 24 purchases.
+    assert {split: (row[c.SCHEME], row[c.FOLD], row[c.ROWS]) for split, row in splits.items()} == {
+        c.TRAIN: ("global_time", 0, 48),
+        c.VALIDATION: ("global_time", 0, 24),
+        c.TEST: ("global_time", 0, 24),
+    }
+    assert splits[c.TEST][c.FIRST_DATE] >= DAYS.test
+    assert splits[c.TEST][c.NUM_COLD_USERS] == 0
+    assert not lake.exists(tables.NEGATIVES)
+    assert not lake.exists(tables.PARTED_EVENTS)
+
+
+def test_what_the_configuration_asks_for_besides_is_written_and_used(lake: Lake, tmp_path: Path) -> None:
+    other = copied(lake, tmp_path / "lake")
+    promotions = [
+        {c.STORE_ID: "s1", c.ITEM_ID: item, c.STARTS_ON: DAYS.train[0], c.ENDS_BEFORE: RUN_DATE, c.IS_MAILED: True,
+         c.IS_DISPLAYED: False}
+        for item in ITEMS
+    ]  # fmt: skip
+    other.overwrite(tables.PROMOTIONS, rows_of(other.spark, tables.PROMOTIONS, promotions))
+    users = other.read(tables.USER_FEATURES).withColumn(c.USER_MAIN_STORE_ID, F.lit("s1"))
+    other.overwrite(tables.USER_FEATURES, users)
+    asked = ("examples.negatives=uniform", "examples.shown_per_positive=1", "examples.negatives_per_positive=2")
+    schemes = "examples.schemes=[global_time, rolling_time, leave_one_out, user_ratio, held_apart]"
+    figures = run_stage(STAGE, run_of(other, *asked, schemes, "examples.folds=2")).figures
+    # Of two positives a window: two shown and four drawn among the ten to twelve items that are no positives.
+    negatives = other.read(tables.NEGATIVES)
+    kinds = {row[c.NEGATIVE_KIND]: row["count"] for row in negatives.groupBy(c.NEGATIVE_KIND).count().collect()}
+    positives = 72
+    assert kinds[SHOWN] == positives
+    assert positives < kinds[DRAWN] <= 2 * positives
+    assert figures[c.ROWS] == positives + kinds[SHOWN] + kinds[DRAWN]
+    examples = other.read(tables.EXAMPLES)
+    of_negatives = examples.join(negatives, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left_semi")
+    assert of_negatives.agg(F.count("*"), F.sum(c.LABEL)).first() == (kinds[SHOWN] + kinds[DRAWN], 0.0)
+    found = {(row[c.SCHEME], row[c.FOLD]) for row in other.read(tables.SPLITS).collect()}
+    assert found == {("global_time", 0), ("rolling_time", 0), ("rolling_time", 1), ("leave_one_out", 0),
+                     ("user_ratio", 0), ("held_apart", 0)}  # fmt: skip
+    parted = other.read(tables.PARTED_EVENTS).groupBy(c.SCHEME).count().collect()
+    assert {row[c.SCHEME]: row["count"] for row in parted} == dict.fromkeys(
+        ("leave_one_out", "user_ratio", "held_apart"), 96
+    )
 
 
 def test_without_features_of_a_cut_off_nothing_is_written(lake: Lake, spark: SparkSession, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs import build_features
 from recsys import columns as c
 from recsys import tables
+from recsys.catalog import OPTIONAL_GRAINS
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError, InputError
 from recsys.lake.read_features import FEATURE_TABLES, read_features
@@ -65,6 +67,25 @@ def _user_items(run: Run) -> set[tuple[object, ...]]:
     rows = run.lake.read(tables.USER_ITEM_FEATURES).collect()
     assert len(rows) == len(set(rows))
     return set(rows)
+
+
+def test_optional_grains_are_written_where_the_configuration_names_them(run: Run) -> None:
+    grains = [grain.name for grain in OPTIONAL_GRAINS]
+    config = load_config([], [*SETTINGS, f"features.grains={grains}", "features.sequence_length=3"])
+    figures = run_stage(build_features.STAGE, replace(run, config=config)).figures
+    assert {name: figures[f"rows_{name}"] for name in grains} == {
+        "sequence": 8,  # two users, four cut-offs
+        "edge": 24,
+        "item_item": 0,  # one line a basket
+        "user_neighbours": 8,
+        "item_neighbours": 12,
+        "item_text": 12,  # three items with a category
+    }
+    newest = run.lake.read(tables.SEQUENCE_FEATURES).where(F.col(c.AS_OF_DATE) == F.lit(RUN_DATE)).collect()
+    assert {row[c.USER_ID]: row[c.SEQUENCE_ITEMS] for row in newest} == {
+        "u0": ["i2", "i1", "i0"],  # days 44, 46 and 48
+        "u1": ["i1", "i0", "i2"],
+    }
 
 
 def test_an_empty_day_is_refused_before_anything_is_written(run: Run) -> None:

@@ -1,0 +1,128 @@
+"""Ways to part purchases into train, validation and test beside the cut-offs of the examples, and what lies where.
+
+Each takes events with user_id, item_id, event_ts, event_date, source_file and source_row, and adds `split`.
+"""
+
+from datetime import timedelta
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.config import HELD_APART, LEAVE_ONE_OUT, ROLLING_TIME, USER_RATIO, ExamplesConfig
+from recsys.examples.split import Cutoffs, earlier
+
+COLD_USERS = "cold_users"
+COLD_ITEMS = "cold_items"
+
+# Of the other schemes the split follows from the day.
+PARTED_BY_EVENT = (LEAVE_ONE_OUT, USER_RATIO, HELD_APART)
+
+_SALT = "cold-v1"
+
+
+def folds_of(scheme: str, purchases: DataFrame, days: Cutoffs, settings: ExamplesConfig) -> list[DataFrame]:
+    """The purchases with their split, one frame a fold; parted by anything but time, their core."""
+    if scheme == ROLLING_TIME:
+        return [part_by_time(purchases, earlier(days, windows=fold)) for fold in range(settings.folds)]
+    if scheme not in PARTED_BY_EVENT:
+        return [part_by_time(purchases, days)]
+    core = purchases if settings.core == 1 else keep_core(purchases, settings.core)
+    if scheme == LEAVE_ONE_OUT:
+        return [part_last_events(core)]
+    part = part_by_ratio if scheme == USER_RATIO else part_held_apart
+    return [part(core, settings.held_out_percent)]
+
+
+def part_by_time(events: DataFrame, days: Cutoffs) -> DataFrame:
+    """Before the validation cut-off, from it to the test cut-off, and the test labels; later events fall out."""
+    ends_before = days.test + timedelta(days=days.label_days)
+    day = F.col(c.EVENT_DATE)
+    split = F.when(day < F.lit(days.validation), c.TRAIN).when(day < F.lit(days.test), c.VALIDATION).otherwise(c.TEST)
+    return events.where(day < F.lit(ends_before)).withColumn(c.SPLIT, split)
+
+
+def part_last_events(events: DataFrame) -> DataFrame:
+    """Leave one out: a user's last event is test, the one before validation; users with less than three are train."""
+    is_parted = F.col("events_of_user") >= 3
+    split = (
+        F.when(is_parted & (F.col("from_newest") == 1), c.TEST)
+        .when(is_parted & (F.col("from_newest") == 2), c.VALIDATION)
+        .otherwise(c.TRAIN)
+    )
+    return _numbered(events).withColumn(c.SPLIT, split).select(*events.columns, c.SPLIT)
+
+
+def part_by_ratio(events: DataFrame, percent: int) -> DataFrame:
+    """Of each user's events the last `percent` are test, as many before them validation; shares are rounded down."""
+    share = F.floor(F.col("events_of_user") * percent / 100)
+    split = (
+        F.when(F.col("from_newest") <= share, c.TEST)
+        .when(F.col("from_newest") <= 2 * share, c.VALIDATION)
+        .otherwise(c.TRAIN)
+    )
+    return _numbered(events).withColumn(c.SPLIT, split).select(*events.columns, c.SPLIT)
+
+
+def part_held_apart(events: DataFrame, percent: int) -> DataFrame:
+    """Holds `percent` of the users apart, with all their events, then the events of `percent` of the items."""
+    split = (
+        F.when(_is_drawn(c.USER_ID, percent), COLD_USERS)
+        .when(_is_drawn(c.ITEM_ID, percent), COLD_ITEMS)
+        .otherwise(c.TRAIN)
+    )
+    return events.withColumn(c.SPLIT, split)
+
+
+def keep_core(events: DataFrame, least: int) -> DataFrame:
+    """Events of users and items that have `least` events each among the events kept: what is left at the fixed point.
+
+    Each round counts pairs, which it keeps on the executors: a lost executor ends the job.
+    """
+    pairs = events.groupBy(c.USER_ID, c.ITEM_ID).agg(F.count("*").alias("events"))
+    left = _keep_frequent(pairs, least)
+    while (rows := left.count()) > 0:
+        fewer = _keep_frequent(left, least)
+        if fewer.count() == rows:
+            break
+        left = fewer
+    users, items = (left.select(key).distinct() for key in (c.USER_ID, c.ITEM_ID))
+    return events.join(users, on=c.USER_ID, how="left_semi").join(items, on=c.ITEM_ID, how="left_semi")
+
+
+def split_counts(parted: DataFrame) -> DataFrame:
+    """One row per split: its days, events, users and items, and those of them that `train` does not have."""
+    splits = parted.groupBy(c.SPLIT).agg(
+        F.min(c.EVENT_DATE).alias(c.FIRST_DATE), F.max(c.EVENT_DATE).alias(c.LAST_DATE), F.count("*").alias(c.ROWS)
+    )
+    users = _entities(parted, c.USER_ID, c.NUM_USERS, c.NUM_COLD_USERS)
+    items = _entities(parted, c.ITEM_ID, c.NUM_ITEMS, c.NUM_COLD_ITEMS)
+    return splits.join(users, on=c.SPLIT, how="inner").join(items, on=c.SPLIT, how="inner")
+
+
+def _numbered(events: DataFrame) -> DataFrame:
+    """Events of one instant stand as the log has them: file and row are the key of clean.events."""
+    user = Window.partitionBy(c.USER_ID)
+    newest_first = user.orderBy(F.desc(c.EVENT_TS), F.desc(c.SOURCE_FILE), F.desc(c.SOURCE_ROW))
+    return events.withColumns(
+        {"from_newest": F.row_number().over(newest_first), "events_of_user": F.count("*").over(user)}
+    )
+
+
+def _is_drawn(key: str, percent: int) -> Column:
+    return F.pmod(F.xxhash64(key, F.lit(_SALT)), F.lit(100)) < percent
+
+
+def _keep_frequent(pairs: DataFrame, least: int) -> DataFrame:
+    """Drops rare users, then the items that are rare without them."""
+    for key in (c.USER_ID, c.ITEM_ID):
+        frequent = pairs.groupBy(key).agg(F.sum("events").alias("all_events")).where(F.col("all_events") >= least)
+        pairs = pairs.join(frequent.select(key), on=key, how="left_semi")
+    return pairs.localCheckpoint()
+
+
+def _entities(parted: DataFrame, key: str, number: str, number_cold: str) -> DataFrame:
+    splits_of = parted.groupBy(key).agg(F.collect_set(c.SPLIT).alias("splits"))
+    is_cold = ~F.array_contains("splits", c.TRAIN)
+    each = splits_of.select(F.explode("splits").alias(c.SPLIT), is_cold.alias("is_cold"))
+    return each.groupBy(c.SPLIT).agg(F.count("*").alias(number), F.count_if("is_cold").alias(number_cold))

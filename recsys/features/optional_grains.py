@@ -1,0 +1,49 @@
+"""The feature tables that a run writes where `features.grains` names them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from recsys import catalog
+from recsys.config import FeaturesConfig
+from recsys.features.graph import edge_features, item_neighbour_features, user_neighbour_features
+from recsys.features.item_item import item_item_features
+from recsys.features.item_text import item_text_features
+from recsys.features.purchases import basket_items
+from recsys.features.sequence import sequence_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Clean events, of them `item_days` as recsys/features/purchases.py makes them, and items, one row an item."""
+
+    events: DataFrame
+    item_days: DataFrame
+    items: DataFrame
+
+
+Build = Callable[[Log, Sequence[date], FeaturesConfig], DataFrame]
+
+BUILDS: dict[str, Build] = {
+    catalog.SEQUENCE.name: lambda log, days, sizes: sequence_features(log.events, days, sizes.sequence_length),
+    catalog.EDGE.name: lambda log, days, _: edge_features(log.item_days, days),
+    catalog.ITEM_ITEM.name: lambda log, days, sizes: item_item_features(
+        basket_items(log.events), days, sizes.neighbours
+    ),
+    catalog.USER_NEIGHBOURS.name: lambda log, days, sizes: user_neighbour_features(
+        log.item_days, days, sizes.sampled_neighbours
+    ),
+    catalog.ITEM_NEIGHBOURS.name: lambda log, days, sizes: item_neighbour_features(
+        log.item_days, days, sizes.sampled_neighbours
+    ),
+    catalog.ITEM_TEXT.name: lambda log, days, sizes: item_text_features(
+        log.item_days, log.items, days, sizes.text_dimensions
+    ),
+}
+
+
+def optional_features(log: Log, as_of_dates: Sequence[date], settings: FeaturesConfig) -> dict[str, DataFrame]:
+    """By grain, in the order of `features.grains`; a cut-off sees nothing of its own day or later."""
+    return {grain: BUILDS[grain](log, as_of_dates, settings) for grain in settings.grains}
