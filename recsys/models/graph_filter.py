@@ -5,14 +5,18 @@ eigenvectors of P are passed once more with a gain of their own. A straight line
 2021); a line times the solution of x' = -Px is BSPM (Choi et al. 2023); a plateau by Chebyshev interpolation is
 ChebyCF (Kim et al. 2025).
 
+Products with P are what costs. On all but the leading eigenvectors the polynomial is nearly one of low degree, for
+their eigenvalues lie close together: that one is applied to all, and the leading ones' gain makes up for the rest.
+
 Shapes: U users, I items, B users asked, R ideal factors, K order + 1.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
 from recsys.errors import ConfigError
@@ -39,17 +43,22 @@ class GraphFilterConfig:
     ideal_factors: int
     ideal_weight: float
     ideal_degree_power: float
+    rest_order: int
 
     def __post_init__(self) -> None:
         if self.response not in _RESPONSES:
             raise ConfigError(f"graph filter: unknown response {self.response!r}; known responses: {list(_RESPONSES)}")
         if self.order < 1 or self.ideal_factors < 0:
             raise ConfigError(f"graph filter: order must be at least 1 and ideal_factors at least 0, got {self}")
+        if not 1 <= self.rest_order <= self.order:
+            raise ConfigError(f"graph filter: rest_order must be from 1 to {self.order}, got {self.rest_order}")
+        if self.rest_order < self.order and self.degree_power != self.ideal_degree_power:
+            raise ConfigError("graph filter: a rest_order below order needs equal degree_power and ideal_degree_power")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFilter:
-    """`coefficient_K`: of Chebyshev polynomials of 1 - 2P; `gain_R`: of the ideal factors."""
+    """`coefficient_K`: of the powers of P; `gain_R`: of the ideal factors."""
 
     history_UI: Matrix
     normalized_UI: Matrix
@@ -76,31 +85,27 @@ class GraphFilter:
         return np.asarray(scores_IB.T + ideal_BI, dtype=np.float32)
 
     def _polynomial(self, signal_IB: Scores) -> Scores:
-        """By the recurrence of Chebyshev polynomials: three dense blocks, one product with P an order."""
-        before_IB, now_IB = signal_IB, self._shifted(signal_IB)
-        total_IB: Scores = self.coefficient_K[0] * before_IB + self.coefficient_K[1] * now_IB
-        for coefficient in self.coefficient_K[2:]:
-            before_IB, now_IB = now_IB, 2 * self._shifted(now_IB) - before_IB
-            total_IB += coefficient * now_IB
+        """By Horner's rule: one product with P an order."""
+        total_IB: Scores = self.coefficient_K[-1] * signal_IB
+        for coefficient in self.coefficient_K[-2::-1]:
+            total_IB = self.normalized_IU @ (self.normalized_UI @ total_IB)
+            if coefficient:
+                total_IB += coefficient * signal_IB
         return total_IB
-
-    def _shifted(self, signal_IB: Scores) -> Scores:
-        smoothed_IB: Scores = self.normalized_IU @ (self.normalized_UI @ signal_IB)
-        smoothed_IB *= -2
-        smoothed_IB += signal_IB
-        return smoothed_IB
 
 
 def fit_graph_filter(config: GraphFilterConfig, matrix_UI: Matrix) -> GraphFilter:
     normalized_UI = normalized(matrix_UI)
     _, value_R, factor_IR = leading_vectors(normalized_UI, config.ideal_factors, rounds=_SPECTRAL_ROUNDS, seed=_SEED)
     item_degree_I = np.maximum(degrees(matrix_UI)[1], 1)
-    gain_R = config.ideal_weight * _sharpened(config, value_R.astype(np.float64) ** 2)
+    eigenvalue_R = value_R.astype(np.float64) ** 2
+    whole, rest = polynomials(config, border=float(eigenvalue_R[-1]) if len(eigenvalue_R) else 1.0)
+    gain_R = whole(eigenvalue_R) - rest(eigenvalue_R) + config.ideal_weight * _sharpened(config, eigenvalue_R)
     return GraphFilter(
         history_UI=matrix_UI,
         normalized_UI=normalized_UI,
         normalized_IU=normalized_UI.T.tocsr(),
-        coefficient_K=coefficients(config).astype(np.float32),
+        coefficient_K=rest.coef.astype(np.float32),
         scale_I=power(item_degree_I, config.degree_power),
         factor_IR=factor_IR,
         gain_R=gain_R.astype(np.float32),
@@ -108,20 +113,25 @@ def fit_graph_filter(config: GraphFilterConfig, matrix_UI: Matrix) -> GraphFilte
     )
 
 
-def coefficients(config: GraphFilterConfig) -> _Numbers:
-    """By interpolation at the extrema of the Chebyshev polynomial of that order."""
-    order = config.order
-    point_K = np.cos(np.arange(order + 1) * math.pi / order)
-    gain_K = _response(config, point_K) * _sharpened(config, (1 - point_K) / 2)
-    polynomials_KK: _Numbers = chebyshev.chebvander(point_K, order)  # type: ignore[no-untyped-call]  # numpy's own
-    return np.asarray(np.linalg.solve(polynomials_KK, gain_K))
+def polynomials(config: GraphFilterConfig, border: float) -> tuple[Polynomial, Polynomial]:
+    """Of the eigenvalue: the filter's own, and the one of degree `rest_order` that is near it from 0 to `border`."""
+    whole = _interpolated(lambda x: _response(config, x) * _sharpened(config, x), config.order, 1.0)
+    return whole, whole if config.rest_order == config.order else _interpolated(whole, config.rest_order, border)
 
 
-def _response(config: GraphFilterConfig, point_K: _Numbers) -> _Numbers:
-    """Gain at 1 - 2 * eigenvalue: 0 for the roughest signals, 1 for the smoothest."""
+def _interpolated(gain: Callable[[_Numbers], _Numbers], order: int, border: float) -> Polynomial:
+    """Through the extrema of the Chebyshev polynomial of that order on 0 to `border`: both ends are met."""
+    eigenvalue_K = (1 - np.cos(np.arange(order + 1) * math.pi / order)) / 2 * border
+    whole = Chebyshev.fit(eigenvalue_K, gain(eigenvalue_K), order, domain=[0, border])
+    return whole.convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1])
+
+
+def _response(config: GraphFilterConfig, eigenvalue: _Numbers) -> _Numbers:
+    """0 for the roughest signals, 1 for the smoothest."""
     if config.response == "line":
-        return (1 - point_K) / 2
-    return np.asarray(0.5 - 0.5 * np.sign(point_K) * np.abs(point_K) ** config.flatness)
+        return eigenvalue
+    roughness = 1 - 2 * eigenvalue
+    return np.asarray(0.5 - 0.5 * np.sign(roughness) * np.abs(roughness) ** config.flatness)
 
 
 def _sharpened(config: GraphFilterConfig, eigenvalue: _Numbers) -> _Numbers:

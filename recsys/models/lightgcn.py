@@ -1,5 +1,6 @@
 """LightGCN (He et al. 2020): vectors are means over layers of the graph's smoothing. Shapes: see factors.py."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,8 @@ class LightGcn(FactorNetwork):
         return ranking_loss_sum(self.config.loss, *drawn, l2=self.config.l2)
 
     def _smoothed(self) -> tuple[Tensor, Tensor]:
-        user_UD, item_ID = self.user_UD, self.item_ID
+        user_UD: Tensor = self.user_UD
+        item_ID: Tensor = self.item_ID
         user_sum_UD, item_sum_ID = user_UD, item_ID
         for _ in range(self.layers):
             user_UD, item_ID = (
@@ -76,10 +78,12 @@ def _product(matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
 
 
 def _sparse(matrix: Matrix) -> Tensor:
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr),
-        torch.from_numpy(matrix.indices),
-        torch.from_numpy(matrix.data),
-        size=matrix.shape,
-        check_invariants=True,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its sparse rows a beta
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr),
+            torch.from_numpy(matrix.indices),
+            torch.from_numpy(matrix.data),
+            size=matrix.shape,
+            check_invariants=True,
+        )

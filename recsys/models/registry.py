@@ -9,15 +9,15 @@ from torch import nn
 from recsys.config import build_section
 from recsys.errors import ConfigError
 from recsys.manifest import Inputs
-from recsys.models.ease import EaseConfig, fit_ease
-from recsys.models.factors import FactorConfig, FactorNetwork
-from recsys.models.graph_filter import GraphFilterConfig, fit_graph_filter
+from recsys.models.ease import Ease, EaseConfig, fit_ease
+from recsys.models.factors import FactorConfig, FactorNetwork, FactorScores
+from recsys.models.graph_filter import GraphFilter, GraphFilterConfig, fit_graph_filter
 from recsys.models.interactions import Matrix, Recommender
 from recsys.models.lightgcn import LightGcn, LightGcnConfig
 from recsys.models.mf import Mf
 from recsys.models.mlp import Mlp, MlpConfig
-from recsys.models.neighbours import NeighboursConfig, fit_item_knn, fit_user_knn
-from recsys.models.popular import PopularConfig, fit_popular
+from recsys.models.neighbours import ItemKnn, NeighboursConfig, UserKnn, fit_item_knn, fit_user_knn
+from recsys.models.popular import Popular, PopularConfig, fit_popular
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,11 @@ def model_spec(name: str, settings: Mapping[str, Any]) -> ModelSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedFormKind:
-    """`fit` takes the typed configuration and who took what, and returns what scores."""
+    """`fit` takes the typed configuration and who took what, and returns a `fitted`."""
 
     config: type[Any]
     fit: Callable[[Any, Matrix], Recommender]
+    fitted: type[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +73,13 @@ class InteractionKind:
 
 
 CLOSED_FORM_MODELS: dict[str, ClosedFormKind] = {
-    "bspm": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter),
-    "chebycf": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter),
-    "ease": ClosedFormKind(config=EaseConfig, fit=fit_ease),
-    "gf_cf": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter),
-    "item_knn": ClosedFormKind(config=NeighboursConfig, fit=fit_item_knn),
-    "popular": ClosedFormKind(config=PopularConfig, fit=fit_popular),
-    "user_knn": ClosedFormKind(config=NeighboursConfig, fit=fit_user_knn),
+    "bspm": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter, fitted=GraphFilter),
+    "chebycf": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter, fitted=GraphFilter),
+    "ease": ClosedFormKind(config=EaseConfig, fit=fit_ease, fitted=Ease),
+    "gf_cf": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter, fitted=GraphFilter),
+    "item_knn": ClosedFormKind(config=NeighboursConfig, fit=fit_item_knn, fitted=ItemKnn),
+    "popular": ClosedFormKind(config=PopularConfig, fit=fit_popular, fitted=Popular),
+    "user_knn": ClosedFormKind(config=NeighboursConfig, fit=fit_user_knn, fitted=UserKnn),
 }
 
 INTERACTION_MODELS: dict[str, InteractionKind] = {
@@ -119,3 +120,8 @@ def interaction_spec(name: str, settings: Mapping[str, Any]) -> ClosedFormSpec |
         return InteractionSpec(name=name, config=config)
     known = sorted([*CLOSED_FORM_MODELS, *INTERACTION_MODELS])
     raise ConfigError(f"no model of interactions is named {name!r}; known ones: {known}")
+
+
+def recommender_class(name: str) -> type[Any]:
+    """What a model of interactions scores with once it is fitted."""
+    return CLOSED_FORM_MODELS[name].fitted if name in CLOSED_FORM_MODELS else FactorScores

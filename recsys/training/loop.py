@@ -156,11 +156,11 @@ def compute_gradient(shared: Fit, batch: Batch | None, global_rows: int, loss: T
         own_loss = log_loss_sum(logit_B, on_device.label_B) / global_rows
         own_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         loss += own_loss.detach()
-    gradients = [gradient_of(parameter) for parameter in shared.model.parameters()]
+    gradients = [_gradient(parameter) for parameter in shared.model.parameters()]
     shared.workers.add_up([*gradients, loss])
 
 
-def gradient_of(parameter: nn.Parameter) -> Tensor:
+def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
