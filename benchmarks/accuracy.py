@@ -22,13 +22,19 @@ import yaml
 
 from benchmarks.report import emit
 from benchmarks.splits import Pairs, Split, read_split
-from recsys.config import CONF_FOLDER, TrainConfig, load_config, load_yaml
+from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, UserError
 from recsys.lake.session import build_session
 from recsys.logs import configure_logging
+from recsys.models.interaction_registry import (
+    ClosedFormSpec,
+    InteractionSpec,
+    interaction_settings,
+    interaction_spec,
+    require_interaction_model,
+)
 from recsys.models.interactions import Recommender, interaction_matrix
 from recsys.models.rank_all import metric_sums
-from recsys.models.registry import ClosedFormSpec, InteractionSpec, interaction_spec
 from recsys.training.interactions import PairTask, PairTrained, train_on_pairs, work_on_pairs
 from recsys.training.pair_files import write_pair_files
 from recsys.training.workers import OneWorker, run_on_spark
@@ -50,9 +56,8 @@ class Plan:
 
 def plan_of(name: str, overrides: Sequence[str], seeds: Sequence[int], *, is_quick: bool) -> Plan:
     """conf/base.yaml's train section, under that of conf/models/<name>.yaml, under --set train.key=value."""
-    path = CONF_FOLDER / "models" / f"{name}.yaml"
-    settings = load_yaml(path) if path.is_file() else {}
-    train: dict[str, Any] = dict(settings.pop("train", {}))
+    require_interaction_model(name)
+    settings, train = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     for override in overrides:
         path_of_key, _, text = override.partition("=")
         section, *keys = path_of_key.split(".")

@@ -14,6 +14,7 @@ from recsys import tables, tracking
 from recsys.app import main
 from recsys.config import CONF_FOLDER, load_yaml
 from recsys.lake.example_files import ExampleFiles, newest_example_files
+from recsys.lake.files import Files
 from recsys.models.registry import ModelSpec, model_spec, require_known
 from recsys.stages import Figures, Run, Stage, code_hash
 from recsys.tracking import RegisteredVersion, TrainingRecord
@@ -31,7 +32,10 @@ def run(run: Run) -> Figures:
         logger.info("%s version %d was registered by this very run before; kept", name, standing.version)
         return _figures_of(standing)
     examples, spec = newest_example_files(run.lake, run.day), _spec(run)
-    task = TrainingTask(spec=spec, config=run.config.train, folder=examples.folder, manifest=examples.manifest)
+    task = TrainingTask(
+        spec=spec, config=run.config.train, folder=examples.folder, manifest=examples.manifest,
+        checkpoints=f"{_checkpoints(run, spec)}/{_checkpoint_key(run, examples, spec)}",
+    )  # fmt: skip
     trained = train(task, slots=_slots(run))
     figures = _figures(task, trained)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +49,26 @@ def run(run: Run) -> Figures:
             curve=_curve(trained),
             model_folder=model_folder,
         )
-        return _figures_of(tracking.log_and_register(registry, record))
+        registered = tracking.log_and_register(registry, record)
+    Files(run.spark).delete(_checkpoints(run, spec))
+    return _figures_of(registered)
+
+
+# How a training runs, not what comes out of it: a broken one may go on with other values of these.
+_FREE_SETTINGS = (
+    "workers", "threads_per_worker", "worker_memory_mb", "device", "start_timeout_s", "step_timeout_s",
+    "checkpoint_steps", "max_restarts", "profile",
+)  # fmt: skip
+
+
+def _checkpoints(run: Run, spec: ModelSpec) -> str:
+    return f"{run.lake.root}/checkpoints/{run.day.isoformat()}/{spec.name}"
+
+
+def _checkpoint_key(run: Run, examples: ExampleFiles, spec: ModelSpec) -> str:
+    settings = {key: value for key, value in asdict(run.config.train).items() if key not in _FREE_SETTINGS}
+    state = [code_hash(), examples.manifest.hash, asdict(spec.config), settings]
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check(run: Run) -> None:
@@ -84,8 +107,13 @@ def _figures(task: TrainingTask, trained: Trained) -> Figures:
         "validation_auc": best.validation_auc,
         "rows_per_s": round(len(trained.curve) * task.manifest.train.rows / seconds),
         "workers": task.config.workers,
+        **({"profile_s": _rounded(trained.seconds)} if task.config.profile else {}),
         "delta_versions": ", ".join(f"{name}={v}" for name, v in sorted(task.manifest.versions.items())),
     }
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {phase: round(value, 2) for phase, value in seconds.items()}
 
 
 def _figures_of(version: RegisteredVersion) -> Figures:

@@ -31,6 +31,13 @@ def _require_range(section: object, key: str, low: float, high: float = float("i
         raise ConfigError(f"{name}.{key} must be {expected}, got {value}")
 
 
+def _require_one_of(section: object, key: str, known: Sequence[str]) -> None:
+    value = getattr(section, key)
+    if value not in known:
+        choice = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise ConfigError(f"{_SECTION_NAMES[type(section)]}.{key} must be {choice}, got {value!r}")
+
+
 def _require_day(section: object, key: str) -> None:
     value = getattr(section, key)
     try:
@@ -106,31 +113,61 @@ class CandidatesConfig:
             raise ConfigError("candidates: all three quotas are 0; give at least one a positive number")
 
 
+_TRAIN_CHOICES = {
+    "optimizer": ("adamw", "adam", "sgd"),
+    "decay": ("none", "linear", "cosine"),
+    "precision": ("float32", "bfloat16", "auto"),
+    "best_by": ("validation_loss", "validation_auc"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     model: str
     workers: int
     epochs: int
     batch_size: int
+    batches_a_step: int
+    optimizer: str
     learning_rate: float
+    momentum: float
+    warmup_share: float
+    decay: str
     weight_decay: float
+    l1: float
+    label_smoothing: float
+    clip_norm: float
+    max_loss: float
+    precision: str
+    best_by: str
+    patience: int
     seed: int
     device: str
     threads_per_worker: int
+    worker_memory_mb: int
     shuffle_buffer_rows: int
     start_timeout_s: int
+    step_timeout_s: int
+    checkpoint_steps: int
+    max_restarts: int
+    profile: bool
 
     def __post_init__(self) -> None:
         _require_range(self, "workers", 1, 4096)
-        _require_range(self, "epochs", 1)
-        _require_range(self, "batch_size", 1)
         _require_range(self, "learning_rate", 1e-9, 100)
-        _require_range(self, "weight_decay", 0)
-        _require_range(self, "threads_per_worker", 1)
-        _require_range(self, "shuffle_buffer_rows", 1)
-        _require_range(self, "start_timeout_s", 1)
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"train.device must be auto, cpu or cuda, got {self.device!r}")
+        _require_range(self, "max_loss", 1e-9)
+        for key in ("epochs", "batch_size", "batches_a_step", "threads_per_worker", "shuffle_buffer_rows"):
+            _require_range(self, key, 1)
+        for key in ("start_timeout_s", "step_timeout_s"):
+            _require_range(self, key, 1)
+        for key in ("weight_decay", "l1", "clip_norm", "patience", "worker_memory_mb", "checkpoint_steps"):
+            _require_range(self, key, 0)
+        for key in ("momentum", "warmup_share", "label_smoothing"):
+            _require_range(self, key, 0, 0.9999)
+        _require_range(self, "max_restarts", 0, 1000)
+        for key, known in _TRAIN_CHOICES.items():
+            _require_one_of(self, key, known)
 
 
 @dataclass(frozen=True, kw_only=True)

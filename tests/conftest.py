@@ -13,7 +13,7 @@ os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 TIERS = {
     "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs", "contracts"),
-    "torch": ("models", "training"),
+    "torch": ("models", "training", "benchmarks"),
     "horovod": ("horovod",),
     "slow": ("e2e",),
 }

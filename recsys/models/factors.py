@@ -30,14 +30,19 @@ class FactorConfig:
     initial: str
     negatives: int
     l2: float
-    learning_rate_end: float
-    loss: RankingLoss
 
     def __post_init__(self) -> None:
         if min(self.dim, self.negatives) < 1:
             raise ConfigError(f"dim and negatives must be at least 1, got {self.dim} and {self.negatives}")
         if self.initial not in _INITIALS:
             raise ConfigError(f"initial: unknown start {self.initial!r}; known starts: {list(_INITIALS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedConfig(FactorConfig):
+    """Of a model that is trained under one of LOSSES."""
+
+    loss: RankingLoss
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,10 +31,16 @@ class IdEmbeddings(nn.Module):
             table.weight.data[0] = 0
 
     def forward(self, ids_BI: Tensor) -> list[Tensor]:
+        return self.embed(self.rows(ids_BI))
+
+    def rows(self, ids_BI: Tensor) -> Tensor:
+        """The tables' rows of the ids; 0 for unknown and hidden ones."""
         is_known_BI = (ids_BI >= 0) & (ids_BI < self.sizes_I)
         if self.training and self.hidden > 0:
             is_known_BI &= torch.rand(ids_BI.shape, device=ids_BI.device) >= self.hidden
-        row_BI = torch.where(is_known_BI, ids_BI + 1, torch.zeros_like(ids_BI))
+        return torch.where(is_known_BI, ids_BI + 1, torch.zeros_like(ids_BI))
+
+    def embed(self, row_BI: Tensor) -> list[Tensor]:
         return [table(row_BI[:, i]) for i, table in enumerate(self.tables)]
 
 

@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from recsys.errors import ConfigError
-from recsys.models.factors import FactorConfig, FactorNetwork, unit
+from recsys.models.factors import FactorNetwork, RankedConfig, unit
 from recsys.models.interactions import Matrix, normalized
 from recsys.models.mf import ranking_loss_sum
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightGcnConfig(FactorConfig):
+class LightGcnConfig(RankedConfig):
     """See conf/models/lightgcn.yaml for the meaning of each key."""
 
     layers: int
@@ -31,6 +31,7 @@ class LightGcn(FactorNetwork):
 
     def __init__(self, config: LightGcnConfig, matrix_UI: Matrix) -> None:
         super().__init__(config, matrix_UI)
+        self.config: LightGcnConfig = config
         self.layers = config.layers
         normalized_UI = normalized(matrix_UI)
         # Both directions stand ready: a transposed product of a sparse matrix is slow.

@@ -2,14 +2,15 @@
 
 from torch import Tensor
 
-from recsys.models.factors import FactorConfig, FactorNetwork, unit
+from recsys.models.factors import FactorNetwork, RankedConfig, unit
 from recsys.models.interactions import Matrix
 from recsys.models.ranking_losses import RankingLoss
 
 
 class Mf(FactorNetwork):
-    def __init__(self, config: FactorConfig, matrix_UI: Matrix) -> None:
+    def __init__(self, config: RankedConfig, matrix_UI: Matrix) -> None:
         super().__init__(config, matrix_UI)
+        self.config: RankedConfig = config
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         if self.config.loss.is_cosine:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recsys.errors import ConfigError
 from recsys.manifest import Inputs
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
+from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,8 @@ class MlpConfig:
     hidden_ids: float
 
     def __post_init__(self) -> None:
-        sizes = (self.id_dim, self.category_dim, *self.hidden)
-        if not self.hidden or min(sizes) < 1:
-            raise ConfigError(f"mlp: dimensions must be at least 1 and hidden must not be empty, got {self}")
-        for key in ("dropout", "hidden_ids"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ConfigError(f"mlp.{key} must be from 0 to below 1, got {getattr(self, key)}")
+        require_sizes("mlp", self, self.id_dim, self.category_dim)
+        require_shares("mlp", self)
 
 
 class Mlp(nn.Module):
@@ -40,18 +36,10 @@ class Mlp(nn.Module):
         dims = (config.id_dim, config.id_dim, config.category_dim)
         self.embeddings = IdEmbeddings(inputs, dims, hidden=config.hidden_ids)
         self.numbers = NormalizedNumbers(inputs)
-        self.layers = _layers(config.id_dim + sum(dims) + len(inputs.numeric), config)
+        width = config.id_dim + sum(dims) + len(inputs.numeric)
+        self.layers = logit_layers(width, config.hidden, config.dropout)
 
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:
         user_BD, item_BD, category_BD = self.embeddings(ids_BI)
         parts = [user_BD, item_BD, user_BD * item_BD, category_BD, self.numbers(numeric_BF)]
-        logit_B1: Tensor = self.layers(torch.cat(parts, dim=1))
-        return logit_B1[:, 0]
-
-
-def _layers(width: int, config: MlpConfig) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for hidden in config.hidden:
-        layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(config.dropout)]
-        width = hidden
-    return nn.Sequential(*layers, nn.Linear(width, 1))
+        return column(self.layers(torch.cat(parts, dim=1)))

@@ -64,12 +64,13 @@ def nearest(matrix_NM: Matrix, config: NeighboursConfig) -> Matrix:
         row, column = common.row + first, common.col
         cosine = common.data / (norm_N[row] * norm_N[column] + config.shrink)
         other = row != column
-        blocks.append(_largest(row[other], column[other], cosine[other], config.neighbours))
+        blocks.append(largest_of_each_row(row[other], column[other], cosine[other], config.neighbours))
     row, column, cosine = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return sparse.csr_matrix((cosine, (row, column)), shape=(matrix_NM.shape[0],) * 2, dtype=np.float32)
 
 
-def _largest(row: Indexes, column: Indexes, value: Scores, count: int) -> tuple[Indexes, Indexes, Scores]:
+def largest_of_each_row(row: Indexes, column: Indexes, value: Scores, count: int) -> tuple[Indexes, Indexes, Scores]:
+    """Of a matrix's entries, row by row, the largest first; equal ones by the lower column."""
     order = np.lexsort((column, -value, row))
     row, column, value = row[order], column[order], value[order]
     place = np.arange(len(row)) - np.searchsorted(row, row)

@@ -9,15 +9,10 @@ from torch import nn
 from recsys.config import build_section
 from recsys.errors import ConfigError
 from recsys.manifest import Inputs
-from recsys.models.ease import Ease, EaseConfig, fit_ease
-from recsys.models.factors import FactorConfig, FactorNetwork, FactorScores
-from recsys.models.graph_filter import GraphFilter, GraphFilterConfig, fit_graph_filter
-from recsys.models.interactions import Matrix, Recommender
-from recsys.models.lightgcn import LightGcn, LightGcnConfig
-from recsys.models.mf import Mf
+from recsys.models.dcn import Dcn, DcnConfig
+from recsys.models.deepfm import DeepFm, DeepFmConfig
 from recsys.models.mlp import Mlp, MlpConfig
-from recsys.models.neighbours import ItemKnn, NeighboursConfig, UserKnn, fit_item_knn, fit_user_knn
-from recsys.models.popular import Popular, PopularConfig, fit_popular
+from recsys.models.wide_and_deep import WideAndDeep, WideAndDeepConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +24,10 @@ class ModelKind:
 
 
 MODELS: dict[str, ModelKind] = {
+    "dcn": ModelKind(config=DcnConfig, build=Dcn),
+    "deepfm": ModelKind(config=DeepFmConfig, build=DeepFm),
     "mlp": ModelKind(config=MlpConfig, build=Mlp),
+    "wide_and_deep": ModelKind(config=WideAndDeepConfig, build=WideAndDeep),
 }
 
 
@@ -53,75 +51,3 @@ def model_spec(name: str, settings: Mapping[str, Any]) -> ModelSpec:
     """Raises ConfigError for an unknown name, an unknown key or a value out of range."""
     require_known(name)
     return ModelSpec(name=name, config=build_section(MODELS[name].config, settings, f"models/{name}"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClosedFormKind:
-    """`fit` takes the typed configuration and who took what, and returns a `fitted`."""
-
-    config: type[Any]
-    fit: Callable[[Any, Matrix], Recommender]
-    fitted: type[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InteractionKind:
-    """`build` takes the typed configuration and who took what, and returns the network to train."""
-
-    config: type[Any]
-    build: Callable[[Any, Matrix], FactorNetwork]
-
-
-CLOSED_FORM_MODELS: dict[str, ClosedFormKind] = {
-    "bspm": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter, fitted=GraphFilter),
-    "chebycf": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter, fitted=GraphFilter),
-    "ease": ClosedFormKind(config=EaseConfig, fit=fit_ease, fitted=Ease),
-    "gf_cf": ClosedFormKind(config=GraphFilterConfig, fit=fit_graph_filter, fitted=GraphFilter),
-    "item_knn": ClosedFormKind(config=NeighboursConfig, fit=fit_item_knn, fitted=ItemKnn),
-    "popular": ClosedFormKind(config=PopularConfig, fit=fit_popular, fitted=Popular),
-    "user_knn": ClosedFormKind(config=NeighboursConfig, fit=fit_user_knn, fitted=UserKnn),
-}
-
-INTERACTION_MODELS: dict[str, InteractionKind] = {
-    "lightgcn": InteractionKind(config=LightGcnConfig, build=LightGcn),
-    "mf": InteractionKind(config=FactorConfig, build=Mf),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClosedFormSpec:
-    """A registered name with its settings, checked."""
-
-    name: str
-    config: Any
-
-    def fit(self, matrix_UI: Matrix) -> Recommender:
-        return CLOSED_FORM_MODELS[self.name].fit(self.config, matrix_UI)
-
-
-@dataclass(frozen=True, kw_only=True)
-class InteractionSpec:
-    """A registered name with its settings, checked."""
-
-    name: str
-    config: Any
-
-    def build(self, matrix_UI: Matrix) -> FactorNetwork:
-        return INTERACTION_MODELS[self.name].build(self.config, matrix_UI)
-
-
-def interaction_spec(name: str, settings: Mapping[str, Any]) -> ClosedFormSpec | InteractionSpec:
-    """Of a model that learns from interactions alone. Raises ConfigError as model_spec does."""
-    if name in CLOSED_FORM_MODELS:
-        config = build_section(CLOSED_FORM_MODELS[name].config, settings, f"models/{name}")
-        return ClosedFormSpec(name=name, config=config)
-    if name in INTERACTION_MODELS:
-        config = build_section(INTERACTION_MODELS[name].config, settings, f"models/{name}")
-        return InteractionSpec(name=name, config=config)
-    known = sorted([*CLOSED_FORM_MODELS, *INTERACTION_MODELS])
-    raise ConfigError(f"no model of interactions is named {name!r}; known ones: {known}")
-
-
-def recommender_class(name: str) -> type[Any]:
-    """What a model of interactions scores with once it is fitted."""
-    return CLOSED_FORM_MODELS[name].fitted if name in CLOSED_FORM_MODELS else FactorScores

@@ -3,9 +3,10 @@
 Shapes: B batch, I id inputs, F numeric inputs.
 """
 
+import itertools
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -75,7 +76,7 @@ def shuffled_batches(
     Memory: `buffer_rows`, one batch and a few row groups.
     """
     with closing(_row_groups(folder, row_groups, _EXAMPLE_COLUMNS, _stacked)) as reads:
-        yield from _mixed(reads, batch_size=batch_size, buffer_rows=buffer_rows, seed=seed)
+        yield from _mixed(reads, batch_size, buffer_rows, seed)
 
 
 def shuffled_pairs(
@@ -83,7 +84,7 @@ def shuffled_pairs(
 ) -> Generator[PairBatch, None, None]:
     """As shuffled_batches, of files that hold user_idx and item_idx alone."""
     with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
-        yield from _mixed(reads, batch_size=batch_size, buffer_rows=buffer_rows, seed=seed)
+        yield from _mixed(reads, batch_size, buffer_rows, seed)
 
 
 def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
@@ -93,9 +94,21 @@ def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
         return _joined([PairBatch(user_idx_B=none, item_idx_B=none), *reads])
 
 
-def _mixed(
-    reads: Iterator[Rows], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
-) -> Generator[Rows, None, None]:
+def files_of_batch(
+    row_groups: Sequence[RowGroup], number: int, *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+) -> list[str]:
+    """Whose rows are in that batch of shuffled_batches; found by mixing numbers of row groups in place of rows."""
+    reads = (_marked(group, marker) for marker, group in enumerate(row_groups))
+    batch = next(itertools.islice(_mixed(reads, batch_size, buffer_rows, seed), number, None))
+    return [row_groups[marker].file for marker in np.unique(batch.ids_BI.numpy())]
+
+
+def _marked(group: RowGroup, marker: int) -> Batch:
+    label_B = torch.zeros(group.rows)
+    return Batch(ids_BI=torch.full((group.rows, 1), marker), numeric_BF=label_B[:, None], label_B=label_B)
+
+
+def _mixed(reads: Iterable[Rows], batch_size: int, buffer_rows: int, seed: Sequence[int]) -> Iterator[Rows]:
     generator = np.random.default_rng(list(seed))
     waiting: list[Rows] = []
     for read in reads:

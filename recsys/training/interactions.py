@@ -4,28 +4,30 @@ Shapes: U users, I items, P pairs, B pairs of a step, N negatives.
 """
 
 import copy
+import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.models.factors import FactorNetwork, FactorScores
+from recsys.models.interaction_registry import InteractionSpec
 from recsys.models.interactions import Indexes, Matrix, interaction_matrix
 from recsys.models.rank_all import metric_sums
-from recsys.models.registry import InteractionSpec
 from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
-from recsys.training.loop import device_for, gradient_of
+from recsys.training.loop import device_for
+from recsys.training.optimization import build_optimizer, learning_rate_at, refine_gradient, set_learning_rate
 from recsys.training.plan import EpochPlan, plan_epoch
 from recsys.training.workers import HorovodWorkers, Workers
 
@@ -59,6 +61,20 @@ class PairEpoch:
     rows_per_s: float
 
 
+@dataclass(kw_only=True)
+class _Best:
+    """The epoch with the highest validation NDCG; without one, the last."""
+
+    epoch: int = 0
+    ndcg: float = float("nan")
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def look_at(self, figures: PairEpoch, network: FactorNetwork) -> None:
+        # nan is never "worse": without held-out pairs the last epoch wins.
+        if not figures.ndcg <= self.ndcg:
+            self.epoch, self.ndcg, self.state = figures.epoch, figures.ndcg, copy.deepcopy(network.state_dict())
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairTrained:
     """`scores`: of the epoch with the best validation NDCG (the last without one), from the leader only."""
@@ -83,25 +99,22 @@ class PairFit:
 def work_on_pairs(task: PairTask) -> PairTrained:
     """Runs in every worker process."""
     configure_logging()
-    return train_on_pairs(task, HorovodWorkers())
+    return train_on_pairs(task, HorovodWorkers(task.config.step_timeout_s))
 
 
 def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
-    """The same seed gives the same vectors. Raises ConfigError where the loss is not finite."""
+    """The same seed gives the same vectors. Raises ConfigError where the loss is not finite or diverges."""
     torch.set_num_threads(task.config.threads_per_worker)
-    shared = _started(task, workers)
+    shared, best = _started(task, workers), _Best()
     curve: list[PairEpoch] = []
-    best: tuple[float, int, dict[str, Any]] | None = None
     for epoch in range(1, task.config.epochs + 1):
-        figures = _epoch(shared, epoch)
-        curve.append(figures)
-        # Without held-out pairs the metric is nan, which is never "worse": the last epoch wins.
-        if best is None or not figures.ndcg <= best[0]:
-            best = (figures.ndcg, epoch, copy.deepcopy(shared.network.state_dict()))
-    assert best is not None, "the configuration asks for at least one epoch"
-    shared.network.load_state_dict(best[2])
+        curve.append(_epoch(shared, epoch))
+        best.look_at(curve[-1], shared.network)
+        if 0 < task.config.patience <= epoch - best.epoch:
+            break
+    shared.network.load_state_dict(best.state)
     scores = shared.network.fitted() if workers.is_leader else None
-    return PairTrained(scores=scores, best_epoch=best[1], curve=tuple(curve))
+    return PairTrained(scores=scores, best_epoch=best.epoch, curve=tuple(curve))
 
 
 def _started(task: PairTask, workers: Workers) -> PairFit:
@@ -111,10 +124,7 @@ def _started(task: PairTask, workers: Workers) -> PairFit:
     device = device_for(task.config.device, workers.local_index)
     network = task.spec.build(seen_UI).to(device)
     workers.start_alike(network)
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=task.config.learning_rate * workers.count, weight_decay=task.config.weight_decay, fused=True,
-    )  # fmt: skip
+    optimizer = build_optimizer(network.parameters(), task.config, workers=workers.count)
     return PairFit(network=network, optimizer=optimizer, task=task, workers=workers, device=device, seen_UI=seen_UI)
 
 
@@ -124,6 +134,7 @@ def _epoch(shared: PairFit, epoch: int) -> PairEpoch:
     plan = plan_epoch(
         shared.task.row_groups,
         epoch=epoch, seed=config.seed, workers=workers.count, batch_size=config.batch_size,
+        batches_a_step=config.batches_a_step,
     )  # fmt: skip
     batches = shuffled_pairs(
         shared.task.folder,
@@ -147,51 +158,53 @@ def _epoch(shared: PairFit, epoch: int) -> PairEpoch:
 
 def _steps(shared: PairFit, plan: EpochPlan, batches: Iterator[PairBatch], epoch: int) -> float:
     shared.network.train()
-    config, steps = shared.task.config, len(plan.step_rows)
+    config, task, steps = shared.task.config, shared.task, len(plan.step_rows)
     # The negatives are the same on every worker, so that the gradient is that of one process.
-    generator = torch.Generator().manual_seed(hash((config.seed, epoch)))
+    generator = np.random.default_rng([config.seed, epoch])
     loss_sum = 0.0
     for step, rows in enumerate(plan.step_rows):
-        _set_learning_rate(shared, epoch - 1 + step / steps)
-        negative_idx_N = torch.randint(shared.task.items, (shared.task.spec.config.negatives,), generator=generator)
-        loss = float(take_pair_step(shared, next(batches, None), negative_idx_N, rows))
-        if not math.isfinite(loss):
+        share = (epoch - 1 + step / steps) / config.epochs
+        set_learning_rate(shared.optimizer, learning_rate_at(share, config, workers=shared.workers.count))
+        negative_idx_N = torch.from_numpy(generator.integers(0, task.items, task.spec.config.negatives))
+        own = itertools.islice(batches, plan.batches_a_step)
+        loss = float(take_pair_step(shared, own, negative_idx_N, rows))
+        if not (math.isfinite(loss) and loss <= config.max_loss):
             raise ConfigError(
-                f"training stopped: the loss became {loss} in epoch {epoch}, step {step + 1} of {steps}. "
-                "Cure: a smaller train.learning_rate (it is multiplied by train.workers)"
+                f"training stopped: the loss became {loss:g} in epoch {epoch}, step {step + 1} of {steps} "
+                f"(train.max_loss is {config.max_loss:g}). Cure: a smaller train.learning_rate (it is multiplied by "
+                "train.workers) or a train.clip_norm"
             )
         loss_sum += loss * rows
     return loss_sum / sum(plan.step_rows)
 
 
-def take_pair_step(shared: PairFit, batch: PairBatch | None, negative_idx_N: Tensor, global_rows: int) -> Tensor:
+def take_pair_step(shared: PairFit, batches: Iterable[PairBatch], negative_idx_N: Tensor, global_rows: int) -> Tensor:
     """One update from all workers' pairs; returns their mean loss. A worker without pairs adds zeros."""
     loss = torch.zeros((), device=shared.device)
-    compute_pair_gradient(shared, batch, negative_idx_N, global_rows, loss)
+    compute_pair_gradient(shared, batches, negative_idx_N, global_rows, loss)
+    refine_gradient(shared.network.parameters(), shared.task.config)
     shared.optimizer.step()
     return loss
 
 
 def compute_pair_gradient(
-    shared: PairFit, batch: PairBatch | None, negative_idx_N: Tensor, global_rows: int, loss: Tensor
+    shared: PairFit, batches: Iterable[PairBatch], negative_idx_N: Tensor, global_rows: int, loss: Tensor
 ) -> None:
     """Leaves the gradient of the mean loss over all workers' pairs in the parameters, and that loss in `loss`."""
     shared.optimizer.zero_grad(set_to_none=True)
-    if batch is not None:
+    for batch in batches:
         indexes = (tensor.to(shared.device) for tensor in (batch.user_idx_B, batch.item_idx_B, negative_idx_N))
         own_loss = shared.network.loss_sum(*indexes) / global_rows
         own_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         loss += own_loss.detach()
-    gradients = [gradient_of(parameter) for parameter in shared.network.parameters()]
+    gradients = [_gradient(parameter) for parameter in shared.network.parameters()]
     shared.workers.add_up([*gradients, loss])
 
 
-def _set_learning_rate(shared: PairFit, epochs_done: float) -> None:
-    """Falls in a straight line to the model's share of the first one."""
-    left = 1 - epochs_done / shared.task.config.epochs
-    end = shared.task.spec.config.learning_rate_end
-    for group in shared.optimizer.param_groups:
-        group["lr"] = shared.task.config.learning_rate * shared.workers.count * (end + (1 - end) * left)
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 def validate(shared: PairFit) -> tuple[float, float]:

@@ -4,12 +4,13 @@ Shapes: B batch.
 """
 
 import copy
+import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,11 +18,25 @@ from torch import Tensor, nn
 
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
-from recsys.logs import PROGRESS_EVERY_S
 from recsys.manifest import Manifest
-from recsys.training.batches import Batch, ordered_batches, shuffled_batches
+from recsys.training.batches import Batch, ordered_batches
+from recsys.training.checkpoint import Checkpoints, random_state, seed_random_state, set_random_state
 from recsys.training.losses import ValidationSums, log_loss_sum, validation_figures
+from recsys.training.optimization import (
+    build_optimizer,
+    largest_gradient,
+    learning_rate_at,
+    mixed_precision,
+    precision_for,
+    refine_gradient,
+    set_learning_rate,
+    smoothed,
+)
 from recsys.training.plan import EpochPlan, plan_epoch
+from recsys.training.position import EpochFigures, Position
+from recsys.training.progress import Progress
+from recsys.training.reading import files_of_step, share_batches
+from recsys.training.watch import ALLREDUCE, Clock, Watchdog, clock_for, percentages
 from recsys.training.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -30,23 +45,13 @@ _VALIDATION_BATCH_ROWS = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochFigures:
-    """Mean log-loss a row; the area under the ROC curve of the validation rows; nan without validation rows."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    validation_auc: float
-    rows_per_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """`state`: the parameters after `best_epoch`, the one with the lowest validation loss (the last without one)."""
+    """`state`: the parameters after `best_epoch`, by `train.best_by`; `seconds` of each phase on this worker."""
 
     state: dict[str, Any]
     best_epoch: int
     curve: tuple[EpochFigures, ...]
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,28 +63,46 @@ class Fit:
     config: TrainConfig
     workers: Workers
     device: torch.device
+    precision: torch.dtype = torch.float32
+    clock: Clock = field(default_factory=Clock)
 
 
-def fit(model: nn.Module, folder: str, manifest: Manifest, config: TrainConfig, workers: Workers) -> Fitted:
-    """Trains in place. Raises ConfigError where the loss is not finite, on all workers at the same step."""
+def fit(
+    model: nn.Module, folder: str, manifest: Manifest, config: TrainConfig, workers: Workers,
+    checkpoint_folder: str | None = None,
+) -> Fitted:  # fmt: skip
+    """Trains in place, from the folder's newest checkpoint where there is one.
+
+    Raises ConfigError where the loss is not finite or diverges, on all workers at the same step.
+    """
     device = device_for(config.device, workers.local_index)
     model.to(device)
-    workers.start_alike(model)
-    learning_rate = config.learning_rate * workers.count
-    # Fused: on a CPU ten times as fast, which shows on large embeddings.
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=config.weight_decay, fused=True)
-    shared = Fit(model=model, optimizer=optimizer, config=config, workers=workers, device=device)
-    curve: list[EpochFigures] = []
-    best: tuple[float, int, dict[str, Any]] | None = None
-    for epoch in range(1, config.epochs + 1):
-        figures = _epoch(shared, folder, manifest, epoch)
-        curve.append(figures)
-        # Without validation rows the loss is nan, which is never "worse": the last epoch wins.
-        if best is None or not figures.validation_loss >= best[0]:
-            best = (figures.validation_loss, epoch, copy.deepcopy(model.state_dict()))
-    assert best is not None, "the configuration asks for at least one epoch"
-    model.load_state_dict(best[2])
-    return Fitted(state=best[2], best_epoch=best[1], curve=tuple(curve))
+    shared = Fit(
+        model=model,
+        optimizer=build_optimizer(model.parameters(), config, workers=workers.count),
+        config=config,
+        workers=workers,
+        device=device,
+        precision=precision_for(config.precision, device),
+        clock=clock_for(config, device),
+    )
+    checkpoints = Checkpoints(checkpoint_folder) if checkpoint_folder is not None else None
+    watchdog = Watchdog(
+        shared.clock, index=workers.index, count=workers.count, timeout_s=config.step_timeout_s,
+        folder=checkpoint_folder,
+    )  # fmt: skip
+    with watchdog:
+        position = _resumed(shared, checkpoints)
+        workers.start_alike(model)
+        while not position.is_over(config):
+            _epoch(shared, folder, manifest, position, checkpoints)
+    model.load_state_dict(position.best_state)
+    return Fitted(
+        state=position.best_state,
+        best_epoch=position.best_epoch,
+        curve=tuple(position.curve),
+        seconds=dict(shared.clock.seconds),
+    )
 
 
 def device_for(setting: str, local_index: int) -> torch.device:
@@ -90,74 +113,150 @@ def device_for(setting: str, local_index: int) -> torch.device:
     return torch.device("cuda", local_index % torch.cuda.device_count())
 
 
-def _epoch(shared: Fit, folder: str, manifest: Manifest, epoch: int) -> EpochFigures:
+def _resumed(shared: Fit, checkpoints: Checkpoints | None) -> Position:
+    """The leader says which checkpoint; without one all begin at the start."""
+    workers = shared.workers
+    newest = torch.tensor([checkpoints.newest() if checkpoints is not None and workers.is_leader else 0])
+    _add_up(shared, [newest])
+    shared.clock.enter("checkpoint")
+    if checkpoints is None or int(newest) == 0:
+        return Position(streams=workers.count)
+    saved = checkpoints.load(int(newest))
+    shared.model.load_state_dict(saved["model"])
+    shared.optimizer.load_state_dict(saved["optimizer"])
+    position = Position.from_plain(saved["position"])
+    if len(saved["random"]) == workers.count:
+        set_random_state(saved["random"][workers.index], shared.device)
+    else:
+        seed_random_state((shared.config.seed, position.taken, workers.count, workers.index))
+    if workers.is_leader:
+        logger.info("going on from the checkpoint after step %d of epoch %d", position.steps, position.epoch)
+    return position
+
+
+def _save(shared: Fit, checkpoints: Checkpoints | None, position: Position) -> None:
+    """A collective: the leader writes all workers' random states."""
+    if checkpoints is None:
+        return
+    own = random_state(shared.device)
+    random = torch.zeros(shared.workers.count, len(own), dtype=torch.int32)
+    random[shared.workers.index] = own
+    _add_up(shared, [random])
+    shared.clock.enter("checkpoint")
+    if shared.workers.is_leader:
+        contents = {
+            "position": position.to_plain(),
+            "model": shared.model.state_dict(),
+            "optimizer": shared.optimizer.state_dict(),
+            "random": random.to(torch.uint8),
+        }
+        checkpoints.save(position.taken, contents)
+
+
+def _epoch(shared: Fit, folder: str, manifest: Manifest, position: Position, checkpoints: Checkpoints | None) -> None:
     config, workers = shared.config, shared.workers
-    started = time.monotonic()
+    started, rows_before = time.monotonic(), position.rows
     plan = plan_epoch(
         manifest.train.row_groups,
-        epoch=epoch, seed=config.seed, workers=workers.count, batch_size=config.batch_size,
+        epoch=position.epoch, seed=config.seed, workers=position.streams, batch_size=config.batch_size,
+        batches_a_step=config.batches_a_step,
     )  # fmt: skip
-    batches = shuffled_batches(
-        folder,
-        plan.row_groups[workers.index],
-        batch_size=config.batch_size,
-        buffer_rows=config.shuffle_buffer_rows,
-        seed=(config.seed, epoch, workers.index),
-    )
+    plan = position.share_out(plan, workers=workers.count)
     # Closed at once when a step fails: a reader left open keeps its threads.
-    with closing(batches):
-        train_loss = _train_steps(shared, plan, batches, epoch)
-    rows_per_s = manifest.train.rows / (time.monotonic() - started)
+    with closing(share_batches(folder, plan, config, position, worker=workers.index)) as batches:
+        _train_steps(shared, plan, batches, position, checkpoints)
+    rows_per_s = (position.rows - rows_before) / (time.monotonic() - started)
     validation_loss, validation_auc = validate(shared, folder, manifest)
-    if workers.is_leader:
-        logger.info(
-            "epoch %d/%d: train loss %.5f, validation loss %.5f, validation AUC %.5f, %d rows/s",
-            epoch, config.epochs, train_loss, validation_loss, validation_auc, rows_per_s,
-        )  # fmt: skip
-    return EpochFigures(
-        epoch=epoch,
-        train_loss=train_loss,
+    figures = EpochFigures(
+        epoch=position.epoch,
+        train_loss=position.loss_sum / manifest.train.rows,
         validation_loss=validation_loss,
         validation_auc=validation_auc,
         rows_per_s=rows_per_s,
     )
+    _log_epoch(shared, figures)
+    value = validation_loss if config.best_by == "validation_loss" else -validation_auc
+    position.epoch_done(figures, value, copy.deepcopy(shared.model.state_dict()), workers=workers.count)
+    _save(shared, checkpoints, position)
 
 
-def _train_steps(shared: Fit, plan: EpochPlan, batches: Iterator[Batch], epoch: int) -> float:
+def _train_steps(
+    shared: Fit, plan: EpochPlan, batches: Iterator[Batch], position: Position, checkpoints: Checkpoints | None
+) -> None:
+    config = shared.config
     shared.model.train()
-    progress = _Progress(plan, epoch, shared.config.epochs, is_shown=shared.workers.is_leader)
-    loss_sum = 0.0
-    for step, rows in enumerate(plan.step_rows):
-        loss = float(take_step(shared, next(batches, None), rows))
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"training stopped: the loss became {loss} in epoch {epoch}, step {step + 1} of {len(plan.step_rows)}. "
-                "Cure: a smaller train.learning_rate (it is multiplied by train.workers), or look for values that are "
-                "not finite in examples.pairs"
-            )
-        loss_sum += loss * rows
+    progress = Progress(plan, position, config.epochs, is_shown=shared.workers.is_leader)
+    rows_of_epoch, every = sum(group.rows for stream in plan.row_groups for group in stream), config.checkpoint_steps
+    for step in range(position.steps, len(plan.step_rows)):
+        rows = plan.step_rows[step]
+        used = (position.epoch - 1) * rows_of_epoch + position.rows
+        rate = learning_rate_at(used / (config.epochs * rows_of_epoch), config, workers=shared.workers.count)
+        set_learning_rate(shared.optimizer, rate)
+        shared.clock.place = f"epoch {position.epoch}, step {step + 1} of {len(plan.step_rows)}"
+        loss = float(take_accumulated_step(shared, itertools.islice(batches, plan.batches_a_step), rows))
+        _require_sound(loss, shared, plan, position)
+        position.step_taken(rows, loss)
         progress.show(step, loss)
-    return loss_sum / sum(plan.step_rows)
+        if every and position.taken % every == 0 and step + 1 < len(plan.step_rows):
+            _save(shared, checkpoints, position)
+
+
+def _require_sound(loss: float, shared: Fit, plan: EpochPlan, position: Position) -> None:
+    """Raises ConfigError on all workers alike: the loss is that of all of them."""
+    if math.isfinite(loss) and loss <= shared.config.max_loss:
+        return
+    config = shared.config
+    files = {w: files_of_step(plan, config, position, worker=w) for w in range(shared.workers.count)}
+    raise ConfigError(
+        f"training stopped: the loss became {loss:g} in {shared.clock.place} (train.max_loss is {config.max_loss:g}). "
+        f"Largest gradient: {largest_gradient(shared.model)}. Row groups of the step's rows by worker: {files}. "
+        "Cure: a smaller train.learning_rate (it is multiplied by train.workers) or a train.clip_norm, or look for "
+        "values that are not finite in examples.pairs"
+    )
 
 
 def take_step(shared: Fit, batch: Batch | None, global_rows: int) -> Tensor:
     """One update from all workers' batches; returns their mean loss a row. A worker without rows adds zeros."""
-    compute_gradient(shared, batch, global_rows, loss := torch.zeros((), device=shared.device))
+    return take_accumulated_step(shared, [] if batch is None else [batch], global_rows)
+
+
+def take_accumulated_step(shared: Fit, batches: Iterable[Batch], global_rows: int) -> Tensor:
+    """The same from any number of batches a worker, whose gradients are added up."""
+    loss = torch.zeros((), device=shared.device)
+    _compute_gradient(shared, batches, global_rows, loss)
+    refine_gradient(shared.model.parameters(), shared.config)
     shared.optimizer.step()
     return loss
 
 
 def compute_gradient(shared: Fit, batch: Batch | None, global_rows: int, loss: Tensor) -> None:
     """Leaves the gradient of the mean loss over all workers' rows in the parameters, and that loss in `loss`."""
+    _compute_gradient(shared, [] if batch is None else [batch], global_rows, loss)
+
+
+def _compute_gradient(shared: Fit, batches: Iterable[Batch], global_rows: int, loss: Tensor) -> None:
+    clock = shared.clock
     shared.optimizer.zero_grad(set_to_none=True)
-    if batch is not None:
+    clock.enter("reading")
+    for batch in batches:
+        clock.enter("forward")
         on_device = batch.to(shared.device)
-        logit_B = shared.model(on_device.ids_BI, on_device.numeric_BF)
-        own_loss = log_loss_sum(logit_B, on_device.label_B) / global_rows
+        with mixed_precision(shared.precision, shared.device):
+            logit_B = shared.model(on_device.ids_BI, on_device.numeric_BF)
+        label_B = smoothed(on_device.label_B, shared.config.label_smoothing)
+        own_loss = log_loss_sum(logit_B.float(), label_B) / global_rows
+        clock.enter("backward")
         own_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         loss += own_loss.detach()
+        clock.enter("reading")
     gradients = [_gradient(parameter) for parameter in shared.model.parameters()]
-    shared.workers.add_up([*gradients, loss])
+    _add_up(shared, [*gradients, loss])
+    clock.enter("update")
+
+
+def _add_up(shared: Fit, tensors: Sequence[Tensor]) -> None:
+    shared.clock.enter(ALLREDUCE)
+    shared.workers.add_up(tensors)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -178,31 +277,22 @@ def validate(shared: Fit, folder: str, manifest: Manifest) -> tuple[float, float
     own = plan.row_groups[shared.workers.index]
     with closing(ordered_batches(folder, own, batch_size=_VALIDATION_BATCH_ROWS)) as batches:
         for batch in batches:
+            shared.clock.enter("validation")
             on_device = batch.to(shared.device)
             sums.add(shared.model(on_device.ids_BI, on_device.numeric_BF), on_device.label_B)
     total = sums.vector()
-    shared.workers.add_up([total])
+    _add_up(shared, [total])
+    shared.clock.enter("validation")
     return validation_figures(total)
 
 
-class _Progress:
-    """A line every few seconds: where, how fast, how good, how long still."""
-
-    def __init__(self, plan: EpochPlan, epoch: int, epochs: int, *, is_shown: bool) -> None:
-        self._plan, self._epoch, self._epochs, self._is_shown = plan, epoch, epochs, is_shown
-        self._started = self._last = time.monotonic()
-        self._rows = 0
-
-    def show(self, step: int, loss: float) -> None:
-        self._rows += self._plan.step_rows[step]
-        now = time.monotonic()
-        if not self._is_shown or now - self._last < PROGRESS_EVERY_S:
-            return
-        self._last = now
-        rows_per_s = self._rows / (now - self._started)
-        epoch_rows = sum(self._plan.step_rows)
-        rows_left = epoch_rows - self._rows + epoch_rows * (self._epochs - self._epoch)
-        logger.info(
-            "epoch %d/%d, step %d/%d: %d rows/s, loss %.4f, about %d s left",
-            self._epoch, self._epochs, step + 1, len(self._plan.step_rows), rows_per_s, loss, rows_left / rows_per_s,
-        )  # fmt: skip
+def _log_epoch(shared: Fit, figures: EpochFigures) -> None:
+    if not shared.workers.is_leader:
+        return
+    logger.info(
+        "epoch %d/%d: train loss %.5f, validation loss %.5f, validation AUC %.5f, %d rows/s",
+        figures.epoch, shared.config.epochs, figures.train_loss, figures.validation_loss, figures.validation_auc,
+        figures.rows_per_s,
+    )  # fmt: skip
+    if shared.config.profile:
+        logger.info("profile of the leader so far: %s", percentages(shared.clock.seconds))

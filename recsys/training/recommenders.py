@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from recsys.errors import InputError, SchemaError
+from recsys.models.interaction_registry import recommender_class
 from recsys.models.interactions import Recommender
-from recsys.models.registry import recommender_class
 
 ARRAYS = "arrays.npz"
 DESCRIPTION = "recommender.json"

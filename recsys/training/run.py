@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 
 from recsys.config import TrainConfig
-from recsys.errors import ConfigError, InputError
+from recsys.errors import ConfigError, InputError, WorkerFailedError
 from recsys.logs import configure_logging
 from recsys.manifest import Manifest
 from recsys.models.registry import ModelSpec
 from recsys.training.export import state_bytes
-from recsys.training.loop import EpochFigures, fit
+from recsys.training.loop import fit
+from recsys.training.position import EpochFigures
+from recsys.training.requirements import require_files, require_memory
 from recsys.training.workers import HorovodWorkers, Workers, run_on_spark
 
 logger = logging.getLogger(__name__)
@@ -20,21 +22,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask:
-    """All a worker needs; `folder` must be reachable from every worker."""
+    """All a worker needs; both folders must be reachable from every worker. Without `checkpoints` none are kept."""
 
     spec: ModelSpec
     config: TrainConfig
     folder: str
     manifest: Manifest
+    checkpoints: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """`state`: the network's state dict through torch.save, from the leader only."""
+    """`state`: the network's state dict through torch.save, from the leader only; `seconds` by phase, see Clock."""
 
     state: bytes
     best_epoch: int
     curve: tuple[EpochFigures, ...]
+    seconds: dict[str, float]
 
     @property
     def best(self) -> EpochFigures:
@@ -46,6 +50,19 @@ def train(task: TrainingTask, *, slots: int) -> Trained:
     require_trainable(task.manifest, task.folder)
     require_slots(task.config, slots)
     require_row_groups(task.config, len(task.manifest.train.row_groups))
+    require_memory(task.spec, task.manifest.inputs, task.config)
+    require_files(task.folder, task.manifest)
+    for restarts_left in range(task.config.max_restarts, -1, -1):
+        try:
+            return _attempt(task)
+        except WorkerFailedError as error:
+            if not restarts_left:
+                raise
+            logger.warning("%s. Starting all workers again (train.max_restarts: %d left)", error, restarts_left)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _attempt(task: TrainingTask) -> Trained:
     results = run_on_spark(work, [task], workers=task.config.workers, start_timeout_s=task.config.start_timeout_s)
     return results[0]
 
@@ -78,7 +95,7 @@ def require_row_groups(config: TrainConfig, row_groups: int) -> None:
 def work(task: TrainingTask) -> Trained:
     """Runs in every worker process."""
     configure_logging()
-    return train_with(task, HorovodWorkers())
+    return train_with(task, HorovodWorkers(task.config.step_timeout_s))
 
 
 def train_with(task: TrainingTask, workers: Workers) -> Trained:
@@ -89,9 +106,9 @@ def train_with(task: TrainingTask, workers: Workers) -> Trained:
     model = task.spec.build(task.manifest.inputs)
     # From here on each worker leaves out other units.
     torch.manual_seed(task.config.seed + 1 + workers.index)
-    fitted = fit(model, task.folder, task.manifest, task.config, workers)
+    fitted = fit(model, task.folder, task.manifest, task.config, workers, task.checkpoints)
     state = state_bytes(model) if workers.is_leader else b""
-    return Trained(state=state, best_epoch=fitted.best_epoch, curve=fitted.curve)
+    return Trained(state=state, best_epoch=fitted.best_epoch, curve=fitted.curve, seconds=fitted.seconds)
 
 
 def _choose_determinism() -> None:

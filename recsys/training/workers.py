@@ -1,6 +1,7 @@
 """The processes that train together; the only module that knows Horovod."""
 
 import logging
+import os
 import re
 import signal
 import sys
@@ -53,8 +54,11 @@ class OneWorker:
 class HorovodWorkers:
     """The processes that `run_on_spark` started."""
 
-    def __init__(self) -> None:
+    def __init__(self, step_timeout_s: int = 300) -> None:
         import horovod.torch as hvd
+
+        # Later than the watchdog, which knows who hangs; Horovod would only say that somebody does.
+        os.environ["HOROVOD_GLOO_TIMEOUT_SECONDS"] = str(4 * step_timeout_s + 60)
 
         hvd.init()
         self._hvd = hvd
@@ -86,19 +90,19 @@ def run_on_spark(
     """Calls `work(*arguments)` in so many processes, one a Spark task of the running session; results by worker.
 
     What a worker logs goes to this process's standard error. An own error that all workers raise comes back as it
-    is; raises WorkerFailedError where a worker died.
+    is; raises WorkerFailedError where a worker died, or hangs by its watchdog's word.
     """
     import horovod.spark
 
-    last_lines = _LastLines()
     try:
-        with _own_signal_handlers(), _quiet_spark_thread():
+        with _stopping() as stop, _own_signal_handlers(), _quiet_spark_thread():
+            last_lines = _LastLines(on_hang=stop)
             results: list[Result | RecsysError] = horovod.spark.run(
                 _caught, args=(work, tuple(arguments)), num_proc=workers, use_gloo=True,
                 start_timeout=start_timeout_s, stdout=last_lines, stderr=last_lines, verbose=0,
             )  # fmt: skip
     except Exception as error:
-        raise WorkerFailedError(_explanation(str(error), last_lines.text(), workers)) from error
+        raise WorkerFailedError(_explanation(str(error), last_lines, workers)) from error
     return [_result_or_raise(result) for result in results]
 
 
@@ -113,6 +117,28 @@ def _caught(work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result |
         return work(*arguments)
     except RecsysError as error:
         return error
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], None]]:
+    """What ends all workers when called. Horovod on Spark else waits for those that a dead or hanging one left."""
+    from horovod.runner import gloo_run
+
+    register, events = gloo_run.register_shutdown_event, list[threading.Event]()
+
+    def registered() -> threading.Event:
+        events.append(register())
+        return events[-1]
+
+    def stop() -> None:
+        for event in events:
+            event.set()
+
+    gloo_run.register_shutdown_event = registered
+    try:
+        yield stop
+    finally:
+        gloo_run.register_shutdown_event = register
 
 
 @contextmanager
@@ -143,13 +169,18 @@ def _quiet_spark_thread() -> Iterator[None]:
 
 
 class _LastLines:
-    """Passes the workers' output on to standard error and remembers its end for the error message."""
+    """Passes the workers' output on to standard error and remembers its end, and who hangs, for the error message."""
 
-    def __init__(self, count: int = 12) -> None:
+    def __init__(self, on_hang: Callable[[], None], count: int = 12) -> None:
         self._lines: deque[str] = deque(maxlen=count)
+        self._on_hang = on_hang
+        self.hang: str | None = None
 
     def write(self, text: str) -> int:
         self._lines.extend(line for line in text.splitlines() if line.strip())
+        if self.hang is None and (found := _HANGS.search(text)):
+            self.hang = found.group()
+            self._on_hang()
         return sys.stderr.write(text)
 
     def flush(self) -> None:
@@ -159,15 +190,19 @@ class _LastLines:
         return "\n".join(self._lines)
 
 
-def _explanation(error: str, last_lines: str, workers: int) -> str:
+def _explanation(error: str, last_lines: _LastLines, workers: int) -> str:
+    if last_lines.hang is not None:
+        return f"{last_lines.hang}; all were stopped. {_ADVICE}. Where steps just take long: more train.step_timeout_s"
     failed = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", error)
     if failed is None:
         return f"training with {workers} workers did not start or broke off: {error}. {_ADVICE}"
     worker, code = failed.group(1), int(failed.group(2))
     how = "was killed (out of memory is the usual cause)" if code in _KILLED else f"ended with exit code {code}"
-    end = f"\nThe workers' last lines:\n{last_lines}" if last_lines else ""
+    end = f"\nThe workers' last lines:\n{last_lines.text()}" if last_lines.text() else ""
     return f"training worker {worker} of {workers} {how}; the others were stopped. {_ADVICE}{end}"
 
 
+# As recsys/training/watch.py says it.
+_HANGS = re.compile(r"training worker \d+ of \d+ hangs: .*? \(no progress for \S+ s\)")
 _KILLED = (-9, 137, -15, 143)
-_ADVICE = "Nothing was registered: starting the job again is safe and trains from the start"
+_ADVICE = "Nothing was registered: starting the job again is safe and goes on from the last checkpoint"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from recsys.config import load_config
 from recsys.errors import ConfigError, WorkerFailedError
+from recsys.logs import configure_logging
 from recsys.manifest import Manifest
 from recsys.models.registry import model_spec
+from recsys.training import run as training_run
 from recsys.training.batches import Batch, ordered_batches, shuffled_batches
 from recsys.training.loop import Fit, compute_gradient
 from recsys.training.plan import EpochPlan, plan_epoch
-from recsys.training.run import Trained, TrainingTask, train_with
+from recsys.training.run import Trained, TrainingTask, train, train_with
 from recsys.training.workers import HorovodWorkers, OneWorker, Workers, run_on_spark
 from tests.example_sets import write_random_set
 
@@ -127,7 +130,7 @@ def ordered_batches_of_all(task: TrainingTask) -> list[Batch]:
 
 
 def test_workers_agree_on_every_figure_and_only_the_leader_returns_weights(seen: list[Seen]) -> None:
-    losses = [[(e.train_loss, e.validation_loss, e.validation_auc) for e in w.trained.curve] for w in seen]
+    losses = [losses_of(worker.trained) for worker in seen]
     assert losses[0] == losses[1]
     assert losses[0][1][0] < losses[0][0][0]
     assert seen[0].trained.state
@@ -137,6 +140,58 @@ def test_workers_agree_on_every_figure_and_only_the_leader_returns_weights(seen:
 def test_a_second_run_gives_the_same_weights_to_the_bit(seen: list[Seen], task: TrainingTask) -> None:
     again = run_on_spark(train_again, [task], workers=2, start_timeout_s=START_TIMEOUT_S)
     assert again[0].state == seen[0].trained.state
+
+
+class FaultyWorkers(HorovodWorkers):
+    """Worker 1 is killed in its first life and stops for good in its second, each at the given call of add_up."""
+
+    def __init__(self, lives: Path) -> None:
+        super().__init__(step_timeout_s=STEP_TIMEOUT_S)
+        lives.mkdir(exist_ok=True)
+        life = len(list(lives.glob(f"{self.index}-*")))
+        (lives / f"{self.index}-{life}").touch()
+        faults = [(KILLED_AT_CALL, signal.SIGKILL), (STOPPED_AT_CALL, signal.SIGSTOP)]
+        self._fault = faults[life] if self.index == 1 and life < len(faults) else None
+        self._calls = 0
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        self._calls += 1
+        if self._fault is not None and self._calls == self._fault[0]:
+            os.kill(os.getpid(), self._fault[1])
+        super().add_up(tensors)
+
+
+STEP_TIMEOUT_S = 4
+# With a checkpoint each second step the calls are: start, step, step, checkpoint, step, step, validation, checkpoint.
+KILLED_AT_CALL = 5
+STOPPED_AT_CALL = 6
+
+
+def work_with_faults(task: TrainingTask) -> Trained:
+    configure_logging()
+    return train_with(task, FaultyWorkers(Path(task.folder) / "lives"))
+
+
+def test_killed_and_hanging_workers_are_named_and_restarts_end_with_the_unbroken_weights(
+    seen: list[Seen],
+    task: TrainingTask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = replace(task.config, checkpoint_steps=2, step_timeout_s=STEP_TIMEOUT_S, max_restarts=2)
+    monkeypatch.setattr(training_run, "work", work_with_faults)
+    restarted = train(replace(task, config=config, checkpoints=str(tmp_path / "checkpoints")), slots=2)
+    first, second = (record.getMessage() for record in caplog.records if "all workers again" in record.getMessage())
+    assert "training worker 1 of 2 was killed" in first
+    assert "(train.max_restarts: 2 left)" in first
+    assert "training worker 1 of 2 hangs: it gives no sign of life; the others wait for it in epoch 2, step 1" in second
+    assert restarted.state == seen[0].trained.state
+    assert losses_of(restarted) == losses_of(seen[0].trained)
+
+
+def losses_of(trained: Trained) -> list[tuple[float, float, float]]:
+    return [(e.train_loss, e.validation_loss, e.validation_auc) for e in trained.curve]
 
 
 def train_again(task: TrainingTask) -> Trained:

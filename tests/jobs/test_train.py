@@ -139,7 +139,7 @@ def versions_of_seed(lake: Lake, seed: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['mlp'\]"),
+        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['dcn', .*'mlp'"),
         (("train.workers=3",), r"train.workers is 3, but the Spark session has 2 task slots"),
     ],
 )

@@ -19,7 +19,14 @@ from tests.example_sets import columns_of, inputs_of, random_columns, write_spli
 USERS = ITEMS = 20
 INPUTS = inputs_of(USERS, ITEMS, 1)
 # Small, so that planted tastes are learned in well under a second.
-TINY = {"mlp": {"id_dim": 4, "category_dim": 1, "hidden": [16], "dropout": 0.0, "hidden_ids": 0.0}}
+HIDDEN = {"hidden": [16], "dropout": 0.0, "hidden_ids": 0.0}
+DIMS = {"id_dim": 4, "category_dim": 1, **HIDDEN}
+TINY = {
+    "dcn": {**DIMS, "cross_layers": 1, "rank": 4, "experts": 2, "structure": "stacked"},
+    "deepfm": {"field_dim": 4, **HIDDEN},
+    "mlp": DIMS,
+    "wide_and_deep": {**DIMS, "crosses": [["user_idx", "category_idx"]], "cross_buckets": 64},
+}
 EVERY_MODEL = pytest.mark.parametrize("name", sorted(MODELS))
 
 

@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.config import CONF_FOLDER, load_config, load_yaml
+from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError
+from recsys.models.interaction_registry import (
+    CLOSED_FORM_MODELS,
+    INTERACTION_MODELS,
+    InteractionSpec,
+    interaction_settings,
+    interaction_spec,
+)
 from recsys.models.interactions import Recommender
-from recsys.models.registry import CLOSED_FORM_MODELS, INTERACTION_MODELS, InteractionSpec, interaction_spec
 from recsys.training.interactions import PairTask, PairTrained, train_on_pairs
 from recsys.training.pair_files import write_pair_files
 from recsys.training.recommenders import load_recommender, save_recommender
@@ -22,6 +28,7 @@ TINY: dict[str, dict[str, Any]] = {
     **{name: {"ideal_factors": 2} for name in ("bspm", "chebycf", "gf_cf")},
     **{name: {"dim": 4, "negatives": 8, "initial": "random"} for name in INTERACTION_MODELS},
 }
+TINY["ultragcn"] |= {"negative_weight": 2.0, "item_neighbours": 2}
 NAMES = sorted([*CLOSED_FORM_MODELS, *INTERACTION_MODELS])
 EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
 EVERY_TRAINED = pytest.mark.parametrize("name", sorted(INTERACTION_MODELS))
@@ -29,8 +36,7 @@ ALL_USERS = np.arange(USERS)
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    shipped = load_yaml(CONF_FOLDER / "models" / f"{name}.yaml")
-    shipped.pop("train", None)
+    shipped, _ = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     return {**shipped, **TINY.get(name, {})}
 
 
@@ -115,10 +121,14 @@ def test_an_unknown_model_lists_the_known_ones() -> None:
     [
         ("chebycf", {"response": "hill"}, r"unknown response 'hill'; known responses: \['line', 'plateau'\]"),
         ("chebycf", {"order": 0}, r"order must be at least 1 and ideal_factors at least 0"),
+        ("chebycf", {"rest_order": 9}, r"rest_order must be from 1 to 8, got 9"),
+        ("chebycf", {"degree_power": 0.3}, r"a rest_order below order needs equal degree_power and ideal_degree_power"),
         ("ease", {"l2": 0}, r"ease.l2 must be above 0, got 0"),
         ("item_knn", {"neighbours": 0}, r"neighbours must be at least 1 and shrink at least 0"),
         ("mf", {"dim": 0}, r"dim and negatives must be at least 1, got 0 and 8"),
         ("mf", {"initial": "warm"}, r"unknown start 'warm'; known starts: \['random', 'spectral'\]"),
+        ("simplex", {"own_share": 1.0}, r"simplex.own_share must be from 0 to below 1 \(mf has 1\), got 1.0"),
+        ("ultragcn", {"item_neighbours": 0}, r"ultragcn.item_neighbours must be at least 1, got 0"),
         ("lightgcn", {"layers": 0}, r"lightgcn.layers must be at least 1 \(mf has none\), got 0"),
     ],
 )

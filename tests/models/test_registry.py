@@ -2,6 +2,7 @@ import pytest
 
 from recsys.config import CONF_FOLDER, load_yaml
 from recsys.errors import ConfigError
+from recsys.models.interaction_registry import CLOSED_FORM_MODELS, INTERACTION_MODELS
 from recsys.models.mlp import MlpConfig
 from recsys.models.registry import MODELS, model_spec
 
@@ -9,7 +10,7 @@ MLP = {"id_dim": 2, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_id
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'two_tower'; known models: \['mlp'\]"):
+    with pytest.raises(ConfigError, match=r"unknown model 'two_tower'; known models: \['dcn', .*'mlp'"):
         model_spec("two_tower", {})
 
 
@@ -32,8 +33,40 @@ def test_settings_out_of_range_are_refused(changes: dict[str, object], message: 
         model_spec("mlp", {**MLP, **changes})
 
 
+WIDE = {**MLP, "crosses": [["user_idx", "category_idx"]], "cross_buckets": 8}
+DCN = {**MLP, "cross_layers": 1, "rank": 0, "experts": 1, "structure": "stacked"}
+DEEPFM = {"field_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_ids": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("wide_and_deep", {**WIDE, "crosses": [["user_idx"]]}, r"two or more different ones of .* got \['user_idx'\]"),
+        (
+            "wide_and_deep",
+            {**WIDE, "crosses": [["user_idx", "shoe"]]},
+            r"of \['user_idx', 'item_idx', 'category_idx'\]",
+        ),
+        ("wide_and_deep", {**WIDE, "crosses": [["item_idx", "item_idx"]]}, r"two or more different ones"),
+        ("wide_and_deep", {**WIDE, "cross_buckets": 0}, r"wide_and_deep: dimensions must be at least 1"),
+        ("dcn", {**DCN, "structure": "beside"}, r"dcn.structure must be stacked or parallel, got 'beside'"),
+        ("dcn", {**DCN, "rank": -1}, r"dcn.rank must be 0 \(full matrices\) or more, got -1"),
+        ("dcn", {**DCN, "dropout": 1.5}, r"dcn.dropout must be from 0 to below 1, got 1.5"),
+        ("deepfm", {**DEEPFM, "field_dim": 0}, r"deepfm: dimensions must be at least 1"),
+    ],
+)
+def test_settings_of_the_other_networks_out_of_range_are_refused(
+    name: str, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        model_spec(name, settings)
+
+
 def test_every_model_has_a_configuration_file_that_loads() -> None:
+    specs = {name: model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml")) for name in MODELS}
+    assert isinstance(specs["mlp"].config, MlpConfig)
+
+
+def test_every_file_of_a_model_is_of_a_registered_one() -> None:
     files = sorted((CONF_FOLDER / "models").glob("*.yaml"))
-    assert [file.stem for file in files] == sorted(MODELS)
-    specs = [model_spec(file.stem, load_yaml(file)) for file in files]
-    assert isinstance(specs[0].config, MlpConfig)
+    assert [file.stem for file in files] == sorted([*MODELS, *CLOSED_FORM_MODELS, *INTERACTION_MODELS])

@@ -15,7 +15,7 @@ from recsys.config import TrainConfig, load_config
 from recsys.errors import ConfigError, InputError
 from recsys.manifest import Manifest, RowGroup, SplitFiles
 from recsys.models.registry import ModelSpec, model_spec
-from recsys.training import loop
+from recsys.training import loop, progress
 from recsys.training.batches import Batch, ordered_batches
 from recsys.training.run import (
     Trained,
@@ -142,7 +142,7 @@ def slice_of(batch: Batch, rows: slice) -> Batch:
 def test_progress_says_where_how_fast_and_how_long_still(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_EVERY_S", 0.0)
     with caplog.at_level(logging.INFO):
         trained(tmp_path, write_random_set(tmp_path, [20], [10]), epochs=1)
     assert "epoch 1/1, step 2/2: " in caplog.text

@@ -30,7 +30,8 @@ def test_another_epoch_reads_in_another_order_and_the_same_epoch_in_the_same() -
 
 
 def test_no_row_groups_make_no_steps() -> None:
-    assert plan_epoch([], epoch=1, seed=7, workers=2, batch_size=4) == EpochPlan(row_groups=((), ()), step_rows=())
+    plan = plan_epoch([], epoch=1, seed=7, workers=2, batch_size=4)
+    assert (plan.row_groups, plan.shares, plan.step_rows) == (((), ()), ((), ()), ())
 
 
 @given(
