@@ -1,10 +1,11 @@
-"""Recall@20 and NDCG@20 of one model on a split by path, all items ranked but those the user took in training.
+"""The accuracy of one model on a split by path, all items ranked but those the user took in training.
 
-Usage: python -m benchmarks.accuracy --model NAME --train T.parquet --test X.parquet [--validation V.parquet]
-[--seeds 7,8,9] [--set model.key=value] [--set train.key=value] [--quick]
+Usage: python -m benchmarks.accuracy --model NAME (--train T.parquet --test X.parquet | --sequences S.parquet)
+[--validation V.parquet] [--seeds 7,8,9] [--set model.key=value] [--set train.key=value] [--quick]
 
-Values are means over users, and over seeds where there are several. With --validation the epoch with the best NDCG
-there is kept; the test file never decides.
+Train and test hold user_id and item_id: Recall@20 and NDCG@20. Sequences hold position too, and each user's last item
+is the test: HR@10 and NDCG@10. Values are means over users, and over seeds where there are several. With --validation
+the epoch with the best NDCG@20 there is kept; the test set never decides.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import torch
 import yaml
 
 from benchmarks.report import emit
-from benchmarks.splits import Pairs, Split, read_split
+from benchmarks.splits import Pairs, Split, leave_one_out, read_split
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, UserError
 from recsys.lake.session import build_session
@@ -39,10 +40,20 @@ from recsys.training.interactions import PairTask, PairTrained, train_on_pairs, 
 from recsys.training.pair_files import write_pair_files
 from recsys.training.workers import OneWorker, run_on_spark
 
-K = 20
-METRICS = ("recall", "ndcg")
 ROW_GROUPS = 16
 QUICK_EPOCHS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Length of the lists, and metrics by the names of METRICS and of the protocol."""
+
+    k: int
+    metrics: Mapping[str, str]
+
+
+SPLIT = Protocol(k=20, metrics={"recall": "recall", "ndcg": "ndcg"})
+SEQUENCES = Protocol(k=10, metrics={"hit_rate": "hr", "ndcg": "ndcg"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +119,16 @@ def trained(task: PairTask) -> PairTrained:
         session.stop()
 
 
-def measured(recommender: Recommender, split: Split, test: Pairs) -> Mapping[str, float]:
+def measured(recommender: Recommender, split: Split, test: Pairs, protocol: Protocol) -> Mapping[str, float]:
     seen_UI = interaction_matrix(*split.train, users=split.users, items=split.items)
     truth_UI = interaction_matrix(*test, users=split.users, items=split.items)
     users = np.flatnonzero(np.diff(truth_UI.indptr))
-    sums = metric_sums(recommender, seen_UI, truth_UI, users, k=K, metrics=METRICS)
-    return {f"{name}@{K}": float(value) / len(users) for name, value in zip(METRICS, sums, strict=True)}
+    sums = metric_sums(recommender, seen_UI, truth_UI, users, k=protocol.k, metrics=list(protocol.metrics))
+    names = (f"{name}@{protocol.k}" for name in protocol.metrics.values())
+    return {name: float(value) / len(users) for name, value in zip(names, sums, strict=True)}
 
 
-def run(plan: Plan, split: Split, data: str) -> None:
+def run(plan: Plan, split: Split, data: str, protocol: Protocol) -> None:
     """`split.others`: the test set, and the validation set where there is one."""
     empty = np.empty(0, dtype=np.int64)
     test, held_out = (*split.others, (empty, empty))[:2]
@@ -125,7 +137,7 @@ def run(plan: Plan, split: Split, data: str) -> None:
         started = time.perf_counter()
         recommender = recommender_of(plan, split, held_out, seed)
         fit_s.append(time.perf_counter() - started)
-        by_seed.append(measured(recommender, split, test))
+        by_seed.append(measured(recommender, split, test, protocol))
         rank_s.append(time.perf_counter() - started - fit_s[-1])
     for name in by_seed[0]:
         values = [figures[name] for figures in by_seed]
@@ -143,24 +155,43 @@ def report(case: str, values: Sequence[float], unit: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, metavar="NAME", help="a name of recsys/models/registry.py")
-    parser.add_argument("--train", required=True, type=Path, metavar="T.parquet")
-    parser.add_argument("--test", required=True, type=Path, metavar="X.parquet")
-    parser.add_argument("--validation", type=Path, metavar="V.parquet", help="decides which epoch is kept")
-    parser.add_argument("--seeds", default="7", metavar="7,8,9", help="of weights and the order of rows")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
-    parser.add_argument("--quick", action="store_true", help=f"at most {QUICK_EPOCHS} epochs")
-    given = parser.parse_args()
+    given = parser().parse_args()
     configure_logging()
     try:
+        require_one_kind(given)
         plan = plan_of(given.model, given.overrides, [int(s) for s in given.seeds.split(",")], is_quick=given.quick)
-        others = [given.test, *([given.validation] if given.validation else [])]
-        run(plan, read_split(given.train, others), f"{given.train.parent.name}/{given.train.stem}")
+        if given.sequences:
+            run(plan, leave_one_out(given.sequences), name_of(given.sequences), SEQUENCES)
+        else:
+            others = [given.test, *([given.validation] if given.validation else [])]
+            run(plan, read_split(given.train, others), name_of(given.train), SPLIT)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
+
+
+def require_one_kind(given: argparse.Namespace) -> None:
+    is_split = bool(given.train and given.test)
+    if is_split == bool(given.sequences):
+        raise ConfigError("give either --train and --test, or --sequences")
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--model", required=True, metavar="NAME", help="of recsys/models/interaction_registry.py")
+    made.add_argument("--train", type=Path, metavar="T.parquet")
+    made.add_argument("--test", type=Path, metavar="X.parquet")
+    made.add_argument("--sequences", type=Path, metavar="S.parquet")
+    made.add_argument("--validation", type=Path, metavar="V.parquet", help="decides which epoch is kept")
+    made.add_argument("--seeds", default="7", metavar="7,8,9", help="of weights and the order of rows")
+    made.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
+    made.add_argument("--quick", action="store_true", help=f"at most {QUICK_EPOCHS} epochs")
+    return made
 
 
 if __name__ == "__main__":

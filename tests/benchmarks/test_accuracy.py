@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.accuracy import plan_of, run
-from benchmarks.splits import read_split
+from benchmarks.accuracy import SEQUENCES, SPLIT, parser, plan_of, require_one_kind, run
+from benchmarks.splits import leave_one_out, read_split
 from recsys.errors import ConfigError, InputError
 from tests.planted_tastes import USERS, held_out, taken_pairs
 
@@ -36,7 +36,7 @@ def test_a_closed_form_model_finds_the_planted_tastes(
     planted: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = planted
-    run(plan_of("ease", [], [7], is_quick=False), read_split(train, [test]), "planted/train")
+    run(plan_of("ease", [], [7], is_quick=False), read_split(train, [test]), "planted/train", SPLIT)
     figures = lines_of(capsys.readouterr().out)
     assert figures["planted/train, ease, recall@20"] == 1.0
     assert figures["planted/train, ease, ndcg@20"] == 1.0
@@ -46,7 +46,7 @@ def test_a_closed_form_model_finds_the_planted_tastes(
 def test_seeds_give_a_mean_and_a_deviation(planted: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     train, test = planted
     overrides = ["model.dim=2", "model.negatives=8", "model.initial=random", "train.epochs=1", "train.batch_size=64"]
-    run(plan_of("mf", overrides, [7, 8], is_quick=False), read_split(train, [test, test]), "planted")
+    run(plan_of("mf", overrides, [7, 8], is_quick=False), read_split(train, [test, test]), "planted", SPLIT)
     figures = lines_of(capsys.readouterr().out)
     assert 0 < figures["planted, mf, ndcg@20"] < 1
     assert figures["planted, mf, ndcg@20, deviation over 2 seeds"] > 0
@@ -82,5 +82,35 @@ def test_a_missing_file_and_a_missing_column_are_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"t.parquet does not exist\. Cure: give the path"):
         read_split(tmp_path / "t.parquet", [])
     pq.write_table(pa.table({"user": [1]}), tmp_path / "t.parquet")
-    with pytest.raises(InputError, match=r"has 1 rows of \['user'\]; expected user_id and item_id"):
+    with pytest.raises(InputError, match=r"has 1 rows of \['user'\]; expected user_id, item_id"):
         read_split(tmp_path / "t.parquet", [])
+
+
+def sequences(path: Path) -> Path:
+    """User 1 took items 5, 6, 7 in that order, user 2 items 5, 7, and user 3 item 6 alone."""
+    table = {"user_id": [1, 2, 1, 3, 2, 1], "item_id": [7, 5, 5, 6, 7, 6], "position": [2, 0, 0, 0, 1, 1]}
+    pq.write_table(pa.table(table), path)
+    return path
+
+
+def test_the_last_item_of_each_user_with_two_or_more_is_the_test(tmp_path: Path) -> None:
+    split = leave_one_out(sequences(tmp_path / "s.parquet"))
+    assert (split.users, split.items) == (3, 3)
+    assert [indexes.tolist() for indexes in split.others[0]] == [[0, 1], [2, 2]]
+    assert [indexes.tolist() for indexes in split.train] == [[0, 0, 1, 2], [0, 1, 0, 1]]
+
+
+def test_sequences_are_measured_by_hit_rate_and_ndcg_of_ten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = leave_one_out(sequences(tmp_path / "s.parquet"))
+    run(plan_of("popular", [], [7], is_quick=False), split, "made", SEQUENCES)
+    figures = lines_of(capsys.readouterr().out)
+    # User 1 has one unseen item; user 2 has two, and the more popular one is not the last taken.
+    assert figures["made, popular, hr@10"] == 1.0
+    assert figures["made, popular, ndcg@10"] == pytest.approx((1 + 0.63093) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--train", "t"], ["--train", "t", "--test", "x", "--sequences", "s"]])
+def test_one_kind_of_data_is_asked_for(arguments: list[str]) -> None:
+    given = parser().parse_args(["--model", "mf", *arguments])
+    with pytest.raises(ConfigError, match="give either --train and --test, or --sequences"):
+        require_one_kind(given)
