@@ -13,6 +13,7 @@ def emit(  # noqa: PLR0913  # the keys of one line
     peer: str | None = None,
     peer_value: float | None = None,
     is_higher_better: bool = True,
+    digits: int = 3,
 ) -> None:
     ratio = None
     if peer_value is not None:
@@ -20,10 +21,10 @@ def emit(  # noqa: PLR0913  # the keys of one line
     line = {
         "benchmark": benchmark,
         "case": case,
-        "value": round(value, 3),
+        "value": round(value, digits),
         "unit": unit,
         "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 3),
+        "peer_value": None if peer_value is None else round(peer_value, digits),
         "ratio": ratio,
     }
     sys.stdout.write(json.dumps(line) + "\n")

@@ -16,7 +16,7 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedC
 
 TIERS = {
     "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs", "contracts"),
-    "torch": ("models", "training"),
+    "torch": ("models", "training", "benchmarks"),
     "horovod": ("horovod",),
     "slow": ("e2e",),
 }

@@ -6,10 +6,10 @@ Shapes: B batch, I id inputs, F numeric inputs.
 import itertools
 import time
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,9 +24,13 @@ from recsys.manifest import RowGroup
 
 _ID_NAMES = [i.name for i in ID_INPUTS]
 _NUMERIC_NAMES = [f.name for f in NUMERIC_INPUTS]
+_EXAMPLE_COLUMNS = (*_ID_NAMES, *_NUMERIC_NAMES, c.LABEL)
+_PAIR_COLUMNS = (c.USER_IDX, c.ITEM_IDX)
 # Row groups that wait decoded while the network works; Petastorm's own default of 50 costs memory.
 _QUEUE_ROW_GROUPS = 2
 END_IS_BELIEVED_AFTER_S = 10.0
+
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,20 @@ class Batch:
         return Batch(ids_BI=ids_BI, numeric_BF=numeric_BF, label_B=label_B)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairBatch:
+    """Who took what."""
+
+    user_idx_B: Tensor
+    item_idx_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.user_idx_B)
+
+
+Rows = TypeVar("Rows", Batch, PairBatch)
+
+
 def shuffled_batches(
     folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
 ) -> Generator[Batch, None, None]:
@@ -57,8 +75,23 @@ def shuffled_batches(
 
     Memory: `buffer_rows`, one batch and a few row groups.
     """
-    with closing(_row_groups(folder, row_groups)) as reads:
+    with closing(_row_groups(folder, row_groups, _EXAMPLE_COLUMNS, _stacked)) as reads:
         yield from _mixed(reads, batch_size, buffer_rows, seed)
+
+
+def shuffled_pairs(
+    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+) -> Generator[PairBatch, None, None]:
+    """As shuffled_batches, of files that hold user_idx and item_idx alone."""
+    with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
+        yield from _mixed(reads, batch_size, buffer_rows, seed)
+
+
+def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
+    """Every row, in the files' order."""
+    none = torch.empty(0, dtype=torch.int64)
+    with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
+        return _joined([PairBatch(user_idx_B=none, item_idx_B=none), *reads])
 
 
 def files_of_batch(
@@ -75,9 +108,9 @@ def _marked(group: RowGroup, marker: int) -> Batch:
     return Batch(ids_BI=torch.full((group.rows, 1), marker), numeric_BF=label_B[:, None], label_B=label_B)
 
 
-def _mixed(reads: Iterable[Batch], batch_size: int, buffer_rows: int, seed: Sequence[int]) -> Iterator[Batch]:
+def _mixed(reads: Iterable[Rows], batch_size: int, buffer_rows: int, seed: Sequence[int]) -> Iterator[Rows]:
     generator = np.random.default_rng(list(seed))
-    waiting: list[Batch] = []
+    waiting: list[Rows] = []
     for read in reads:
         waiting.append(read)
         if sum(map(len, waiting)) >= max(buffer_rows, batch_size):
@@ -92,7 +125,7 @@ def _mixed(reads: Iterable[Batch], batch_size: int, buffer_rows: int, seed: Sequ
 
 def ordered_batches(folder: str, row_groups: Sequence[RowGroup], *, batch_size: int) -> Generator[Batch, None, None]:
     """Every row once, in the files' order; a row group's last batch may be short."""
-    with closing(_row_groups(folder, row_groups)) as reads:
+    with closing(_row_groups(folder, row_groups, _EXAMPLE_COLUMNS, _stacked)) as reads:
         for read in reads:
             yield from _cut(read, 0, len(read), batch_size)
 
@@ -102,7 +135,9 @@ def file_urls(folder: str, row_groups: Sequence[RowGroup]) -> list[str]:
     return [f"{root}/{group.file}" for group in row_groups]
 
 
-def _row_groups(folder: str, row_groups: Sequence[RowGroup]) -> Generator[Batch, None, None]:
+def _row_groups(
+    folder: str, row_groups: Sequence[RowGroup], names: Sequence[str], made: Callable[[Columns], Rows]
+) -> Generator[Rows, None, None]:
     """In the given order: one reading thread, nothing shuffled by Petastorm, one pass."""
     if not row_groups:
         return
@@ -110,7 +145,7 @@ def _row_groups(folder: str, row_groups: Sequence[RowGroup]) -> Generator[Batch,
         warnings.simplefilter("ignore")  # Petastorm calls Parquet interfaces that pyarrow 14 deprecates
         reader = make_batch_reader(
             file_urls(folder, row_groups),
-            schema_fields=[f"^{name}$" for name in (*_ID_NAMES, *_NUMERIC_NAMES, c.LABEL)],
+            schema_fields=[f"^{name}$" for name in names],
             reader_pool_type="thread",
             workers_count=1,
             results_queue_size=_QUEUE_ROW_GROUPS,
@@ -119,17 +154,16 @@ def _row_groups(folder: str, row_groups: Sequence[RowGroup]) -> Generator[Batch,
         )
     # Not as a context manager: that prints a line a pass.
     try:
-        yield from _planned_rows(reader, sum(group.rows for group in row_groups), folder)
+        yield from _planned_rows(map(made, _columns(reader)), sum(group.rows for group in row_groups), folder)
     finally:
         reader.stop()
         reader.join()
 
 
-def _planned_rows(reader: Iterator[Any], planned: int, folder: str) -> Iterator[Batch]:
+def _planned_rows(reads: Iterator[Rows], planned: int, folder: str) -> Iterator[Rows]:
     """As many rows as the manifest promises. Raises InputError where the files hold fewer or more."""
     rows = 0
-    while rows < planned and (columns := _next_columns(reader)) is not None:
-        read = _stacked(columns._asdict())
+    while rows < planned and (read := next(reads, None)) is not None:
         rows += len(read)
         yield read
     if rows != planned:
@@ -137,6 +171,11 @@ def _planned_rows(reader: Iterator[Any], planned: int, folder: str) -> Iterator[
             f"the example files in {folder} gave {rows} rows where the manifest plans {planned}. Cure: run "
             "build_examples again"
         )
+
+
+def _columns(reader: Iterator[Any]) -> Iterator[Columns]:
+    while (columns := _next_columns(reader)) is not None:
+        yield columns._asdict()
 
 
 def _next_columns(reader: Iterator[Any]) -> Any | None:
@@ -156,26 +195,33 @@ def _next_columns(reader: Iterator[Any]) -> Any | None:
             time.sleep(0.01)
 
 
-def _stacked(columns: dict[str, NDArray[Any]]) -> Batch:
+def _paired(columns: Columns) -> PairBatch:
+    user_idx, item_idx = (torch.from_numpy(columns[name].astype(np.int64)) for name in _PAIR_COLUMNS)
+    return PairBatch(user_idx_B=user_idx, item_idx_B=item_idx)
+
+
+def _stacked(columns: Columns) -> Batch:
     ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.int64)
     numeric = np.stack([columns[name] for name in _NUMERIC_NAMES], axis=1).astype(np.float32)
     label = columns[c.LABEL].astype(np.float32)
     return Batch(ids_BI=torch.from_numpy(ids), numeric_BF=torch.from_numpy(numeric), label_B=torch.from_numpy(label))
 
 
-def _shuffled(parts: Sequence[Batch], generator: np.random.Generator) -> Batch:
-    whole = Batch(
-        ids_BI=torch.cat([part.ids_BI for part in parts]),
-        numeric_BF=torch.cat([part.numeric_BF for part in parts]),
-        label_B=torch.cat([part.label_B for part in parts]),
-    )
+def _shuffled(parts: Sequence[Rows], generator: np.random.Generator) -> Rows:
+    whole = _joined(parts)
     return _rows(whole, torch.from_numpy(generator.permutation(len(whole))))
 
 
-def _rows(batch: Batch, which: slice | Tensor) -> Batch:
-    return Batch(ids_BI=batch.ids_BI[which], numeric_BF=batch.numeric_BF[which], label_B=batch.label_B[which])
+def _joined(parts: Sequence[Rows]) -> Rows:
+    kind = type(parts[0])
+    return kind(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(kind)})
 
 
-def _cut(batch: Batch, start: int, stop: int, batch_size: int) -> Iterator[Batch]:
+def _rows(batch: Rows, which: slice | Tensor) -> Rows:
+    kind = type(batch)
+    return kind(**{field.name: getattr(batch, field.name)[which] for field in fields(kind)})
+
+
+def _cut(batch: Rows, start: int, stop: int, batch_size: int) -> Iterator[Rows]:
     for first in range(start, stop, batch_size):
         yield _rows(batch, slice(first, min(first + batch_size, stop)))

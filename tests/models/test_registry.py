@@ -2,6 +2,7 @@ import pytest
 
 from recsys.config import CONF_FOLDER, load_yaml
 from recsys.errors import ConfigError
+from recsys.models.interaction_registry import CLOSED_FORM_MODELS, INTERACTION_MODELS
 from recsys.models.mlp import MlpConfig
 from recsys.models.registry import MODELS, model_spec
 
@@ -62,7 +63,10 @@ def test_settings_of_the_other_networks_out_of_range_are_refused(
 
 
 def test_every_model_has_a_configuration_file_that_loads() -> None:
-    files = sorted((CONF_FOLDER / "models").glob("*.yaml"))
-    assert [file.stem for file in files] == sorted(MODELS)
-    specs = {file.stem: model_spec(file.stem, load_yaml(file)) for file in files}
+    specs = {name: model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml")) for name in MODELS}
     assert isinstance(specs["mlp"].config, MlpConfig)
+
+
+def test_every_file_of_a_model_is_of_a_registered_one() -> None:
+    files = sorted((CONF_FOLDER / "models").glob("*.yaml"))
+    assert [file.stem for file in files] == sorted([*MODELS, *CLOSED_FORM_MODELS, *INTERACTION_MODELS])

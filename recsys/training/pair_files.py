@@ -1,0 +1,28 @@
+"""Example files of taken pairs, user_idx and item_idx alone, written without Spark."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys import columns as c
+from recsys.manifest import RowGroup
+from recsys.models.interactions import Indexes
+
+
+def write_pair_files(
+    folder: Path, user_idx_P: Indexes, item_idx_P: Indexes, *, row_groups: int, seed: int
+) -> tuple[RowGroup, ...]:
+    """One row group a file, the pairs dealt to them at random by the seed; no empty one."""
+    (folder / c.TRAIN).mkdir(parents=True)
+    order_P = np.random.default_rng(seed).permutation(len(user_idx_P))
+    shares = np.array_split(order_P, min(row_groups, len(order_P)))
+    return tuple(_write(folder, number, user_idx_P[share], item_idx_P[share]) for number, share in enumerate(shares))
+
+
+def _write(folder: Path, number: int, user_idx_P: Indexes, item_idx_P: Indexes) -> RowGroup:
+    file = f"{c.TRAIN}/{number:05d}.parquet"
+    columns = {c.USER_IDX: user_idx_P.astype(np.int32), c.ITEM_IDX: item_idx_P.astype(np.int32)}
+    pq.write_table(pa.table(columns), folder / file)
+    return RowGroup(file=file, rows=len(user_idx_P))

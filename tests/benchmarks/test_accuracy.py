@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.accuracy import SEQUENCES, SPLIT, parser, plan_of, require_one_kind, run
+from benchmarks.splits import leave_one_out, read_split
+from recsys.errors import ConfigError, InputError
+from tests.planted_tastes import USERS, held_out, taken_pairs
+
+
+def written(path: Path, users: list[object], items: list[object]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"user_id": users, "item_id": items}), path)
+    return path
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> tuple[Path, Path]:
+    """With text for ids: any will do."""
+    users, items = ([f"id {number:02d}" for number in indexes] for indexes in taken_pairs())
+    test_items = [f"id {held_out(user):02d}" for user in range(USERS)]
+    test = written(tmp_path / "planted" / "test.parquet", [f"id {user:02d}" for user in range(USERS)], test_items)
+    return written(tmp_path / "planted" / "train.parquet", users, items), test
+
+
+def lines_of(text: str) -> dict[str, float]:
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert all(set(line) >= {"benchmark", "case", "value", "unit", "peer", "ratio"} for line in lines)
+    return {line["case"]: line["value"] for line in lines}
+
+
+def test_a_closed_form_model_finds_the_planted_tastes(
+    planted: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test = planted
+    run(plan_of("ease", [], [7], is_quick=False), read_split(train, [test]), "planted/train", SPLIT)
+    figures = lines_of(capsys.readouterr().out)
+    assert figures["planted/train, ease, recall@20"] == 1.0
+    assert figures["planted/train, ease, ndcg@20"] == 1.0
+    assert set(figures) == {f"planted/train, ease, {name}" for name in ("recall@20", "ndcg@20", "fit", "rank")}
+
+
+def test_seeds_give_a_mean_and_a_deviation(planted: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    train, test = planted
+    overrides = ["model.dim=2", "model.negatives=8", "model.initial=random", "train.epochs=1", "train.batch_size=64"]
+    run(plan_of("mf", overrides, [7, 8], is_quick=False), read_split(train, [test, test]), "planted", SPLIT)
+    figures = lines_of(capsys.readouterr().out)
+    assert 0 < figures["planted, mf, ndcg@20"] < 1
+    assert figures["planted, mf, ndcg@20, deviation over 2 seeds"] > 0
+
+
+def test_set_reaches_nested_keys_of_the_model_and_the_train_section() -> None:
+    plan = plan_of("mf", ["model.loss.name=bpr", "model.dim=8", "train.epochs=3"], [7], is_quick=False)
+    assert (plan.spec.config.loss.name, plan.spec.config.dim, plan.config.epochs) == ("bpr", 8, 3)
+    assert plan.config.decay == "linear", "as conf/models/mf.yaml has it"
+    assert plan_of("mf", [], [7], is_quick=True).config.epochs == 2
+
+
+@pytest.mark.parametrize("override", ["dim=8", "model=8", "lake.root=x", "model.dim"])
+def test_set_of_another_form_is_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"--set takes model.key=value or train.key=value, got"):
+        plan_of("mf", [override], [7], is_quick=False)
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no model of interactions is named 'als'"):
+        plan_of("als", [], [7], is_quick=False)
+
+
+def test_ids_are_numbered_over_all_files(tmp_path: Path) -> None:
+    train = written(tmp_path / "t.parquet", [30, 10], [5, 7])
+    split = read_split(train, [written(tmp_path / "x.parquet", [20], [6])])
+    assert (split.users, split.items) == (3, 3)
+    assert [indexes.tolist() for indexes in split.train] == [[2, 0], [0, 2]]
+    assert [indexes.tolist() for indexes in split.others[0]] == [[1], [1]]
+
+
+def test_a_missing_file_and_a_missing_column_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t.parquet does not exist\. Cure: give the path"):
+        read_split(tmp_path / "t.parquet", [])
+    pq.write_table(pa.table({"user": [1]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"has 1 rows of \['user'\]; expected user_id, item_id"):
+        read_split(tmp_path / "t.parquet", [])
+
+
+def sequences(path: Path) -> Path:
+    """User 1 took items 5, 6, 7 in that order, user 2 items 5, 7, and user 3 item 6 alone."""
+    table = {"user_id": [1, 2, 1, 3, 2, 1], "item_id": [7, 5, 5, 6, 7, 6], "position": [2, 0, 0, 0, 1, 1]}
+    pq.write_table(pa.table(table), path)
+    return path
+
+
+def test_the_last_item_of_each_user_with_two_or_more_is_the_test(tmp_path: Path) -> None:
+    split = leave_one_out(sequences(tmp_path / "s.parquet"))
+    assert (split.users, split.items) == (3, 3)
+    assert [indexes.tolist() for indexes in split.others[0]] == [[0, 1], [2, 2]]
+    assert [indexes.tolist() for indexes in split.train] == [[0, 0, 1, 2], [0, 1, 0, 1]]
+
+
+def test_sequences_are_measured_by_hit_rate_and_ndcg_of_ten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = leave_one_out(sequences(tmp_path / "s.parquet"))
+    run(plan_of("popular", [], [7], is_quick=False), split, "made", SEQUENCES)
+    figures = lines_of(capsys.readouterr().out)
+    # User 1 has one unseen item; user 2 has two, and the more popular one is not the last taken.
+    assert figures["made, popular, hr@10"] == 1.0
+    assert figures["made, popular, ndcg@10"] == pytest.approx((1 + 0.63093) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--train", "t"], ["--train", "t", "--test", "x", "--sequences", "s"]])
+def test_one_kind_of_data_is_asked_for(arguments: list[str]) -> None:
+    given = parser().parse_args(["--model", "mf", *arguments])
+    with pytest.raises(ConfigError, match="give either --train and --test, or --sequences"):
+        require_one_kind(given)

@@ -1,0 +1,137 @@
+"""What every model of interactions keeps, on planted tastes: even users like even items, odd users odd ones."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.config import CONF_FOLDER, load_config
+from recsys.errors import ConfigError
+from recsys.models.interaction_registry import (
+    CLOSED_FORM_MODELS,
+    INTERACTION_MODELS,
+    InteractionSpec,
+    interaction_settings,
+    interaction_spec,
+)
+from recsys.models.interactions import Recommender
+from recsys.training.interactions import PairTask, PairTrained, train_on_pairs
+from recsys.training.pair_files import write_pair_files
+from recsys.training.recommenders import load_recommender, save_recommender
+from recsys.training.workers import OneWorker
+from tests.planted_tastes import ITEMS, USERS, found_held_out, taken_matrix, taken_pairs
+
+# Small, so that planted tastes are learned in well under a second; the rest is as shipped.
+TINY: dict[str, dict[str, Any]] = {
+    **{name: {"ideal_factors": 2} for name in ("bspm", "chebycf", "gf_cf")},
+    **{name: {"dim": 4, "negatives": 8, "initial": "random"} for name in INTERACTION_MODELS},
+}
+TINY["ultragcn"] |= {"negative_weight": 2.0, "item_neighbours": 2}
+NAMES = sorted([*CLOSED_FORM_MODELS, *INTERACTION_MODELS])
+EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
+EVERY_TRAINED = pytest.mark.parametrize("name", sorted(INTERACTION_MODELS))
+ALL_USERS = np.arange(USERS)
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    shipped, _ = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+    return {**shipped, **TINY.get(name, {})}
+
+
+def trained(folder: Path, name: str, *, epochs: int = 60, seed: int = 1) -> PairTrained:
+    config = replace(
+        load_config([]).train,
+        epochs=epochs, batch_size=64, learning_rate=0.05, seed=seed, weight_decay=0.0, device="cpu",
+    )  # fmt: skip
+    spec = interaction_spec(name, settings_of(name))
+    assert isinstance(spec, InteractionSpec)
+    nobody = np.empty(0, dtype=np.int64)
+    row_groups = write_pair_files(folder, *taken_pairs(), row_groups=2, seed=seed)
+    task = PairTask(
+        spec=spec, config=config, folder=str(folder), row_groups=row_groups, users=USERS, items=ITEMS,
+        held_out_P=(nobody, nobody),
+    )  # fmt: skip
+    return train_on_pairs(task, OneWorker())
+
+
+def fitted(folder: Path, name: str) -> Recommender:
+    if name in CLOSED_FORM_MODELS:
+        spec = interaction_spec(name, settings_of(name))
+        assert not isinstance(spec, InteractionSpec)
+        return spec.fit(taken_matrix())
+    scores = trained(folder, name).scores
+    assert scores is not None
+    return scores
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "popular"])
+def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(name: str, tmp_path: Path) -> None:
+    assert found_held_out(fitted(tmp_path / "pairs", name).scores(ALL_USERS)) == USERS
+
+
+@EVERY_MODEL
+def test_one_user_scores_like_many_and_in_any_order(name: str, tmp_path: Path) -> None:
+    recommender = fitted(tmp_path / "pairs", name)
+    scores_UI = recommender.scores(ALL_USERS)
+    assert scores_UI.shape == (USERS, ITEMS)
+    assert scores_UI.dtype == np.float32
+    np.testing.assert_allclose(recommender.scores(ALL_USERS[::-1]), scores_UI[::-1], rtol=1e-4, atol=1e-6)
+    for user in (0, 7, USERS - 1):
+        np.testing.assert_allclose(recommender.scores(np.array([user]))[0], scores_UI[user], rtol=1e-4, atol=1e-6)
+
+
+@EVERY_MODEL
+def test_no_user_gives_no_row(name: str, tmp_path: Path) -> None:
+    assert fitted(tmp_path / "pairs", name).scores(np.empty(0, dtype=np.int64)).shape == (0, ITEMS)
+
+
+@EVERY_MODEL
+def test_saved_and_loaded_scores_are_equal(name: str, tmp_path: Path) -> None:
+    recommender = fitted(tmp_path / "pairs", name)
+    save_recommender(tmp_path / "model", name, recommender)
+    loaded = load_recommender(tmp_path / "model")
+    assert type(loaded) is type(recommender)
+    assert np.array_equal(loaded.scores(ALL_USERS), recommender.scores(ALL_USERS))
+
+
+@EVERY_TRAINED
+def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path) -> None:
+    first, again, other = (
+        trained(tmp_path / str(run), name, epochs=3, seed=seed) for run, seed in enumerate((1, 1, 2))
+    )
+    assert [epoch.train_loss for epoch in first.curve] == [epoch.train_loss for epoch in again.curve]
+    assert [epoch.train_loss for epoch in first.curve] != [epoch.train_loss for epoch in other.curve]
+
+
+def test_every_model_of_interactions_has_a_configuration_file_that_loads() -> None:
+    specs = [interaction_spec(name, settings_of(name)) for name in NAMES]
+    assert [spec.name for spec in specs] == NAMES
+    assert len(specs) == len(CLOSED_FORM_MODELS) + len(INTERACTION_MODELS)
+
+
+def test_an_unknown_model_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no model of interactions is named 'als'; known ones: \['bspm', .*'mf'"):
+        interaction_spec("als", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("chebycf", {"response": "hill"}, r"unknown response 'hill'; known responses: \['line', 'plateau'\]"),
+        ("chebycf", {"order": 0}, r"order must be at least 1 and ideal_factors at least 0"),
+        ("chebycf", {"rest_order": 9}, r"rest_order must be from 1 to 8, got 9"),
+        ("chebycf", {"degree_power": 0.3}, r"a rest_order below order needs equal degree_power and ideal_degree_power"),
+        ("ease", {"l2": 0}, r"ease.l2 must be above 0, got 0"),
+        ("item_knn", {"neighbours": 0}, r"neighbours must be at least 1 and shrink at least 0"),
+        ("mf", {"dim": 0}, r"dim and negatives must be at least 1, got 0 and 8"),
+        ("mf", {"initial": "warm"}, r"unknown start 'warm'; known starts: \['random', 'spectral'\]"),
+        ("simplex", {"own_share": 1.0}, r"simplex.own_share must be from 0 to below 1 \(mf has 1\), got 1.0"),
+        ("ultragcn", {"item_neighbours": 0}, r"ultragcn.item_neighbours must be at least 1, got 0"),
+        ("lightgcn", {"layers": 0}, r"lightgcn.layers must be at least 1 \(mf has none\), got 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name: str, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        interaction_spec(name, {**settings_of(name), **changes})

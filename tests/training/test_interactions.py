@@ -1,0 +1,156 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import Tensor
+
+from recsys import columns as c
+from recsys.config import load_config
+from recsys.errors import ConfigError, InputError, SchemaError
+from recsys.models.interaction_registry import InteractionSpec, interaction_spec
+from recsys.models.popular import Popular
+from recsys.training import interactions
+from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
+from recsys.training.interactions import PairFit, PairTask, PairTrained, train_on_pairs
+from recsys.training.pair_files import write_pair_files
+from recsys.training.recommenders import DESCRIPTION, load_recommender, save_recommender
+from recsys.training.workers import OneWorker
+from tests.planted_tastes import ITEMS, USERS, held_out, taken_pairs
+
+NOBODY = np.empty(0, dtype=np.int64)
+HELD_OUT_P = (np.arange(USERS), np.array([held_out(user) for user in range(USERS)]))
+LOSS = {"name": "bpr", "is_cosine": False, "temperature": 1.0, "margin": 0.0, "negative_weight": 1.0}
+MF = {"dim": 2, "initial": "random", "negatives": 6, "l2": 0.01, "loss": LOSS}
+
+
+def task_of(folder: Path, *, held_out_P: Any = (NOBODY, NOBODY), **changes: Any) -> PairTask:
+    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "device": "cpu"}
+    spec = interaction_spec("mf", MF)
+    assert isinstance(spec, InteractionSpec)
+    return PairTask(
+        spec=spec,
+        config=replace(load_config([]).train, **{**settings, **changes}),
+        folder=str(folder),
+        row_groups=write_pair_files(folder, *taken_pairs(), row_groups=3, seed=1),
+        users=USERS,
+        items=ITEMS,
+        held_out_P=held_out_P,
+    )
+
+
+def trained(folder: Path, **changes: Any) -> PairTrained:
+    return train_on_pairs(task_of(folder, **changes), OneWorker())
+
+
+def test_files_hold_every_pair_once_in_row_groups_of_like_size(tmp_path: Path) -> None:
+    row_groups = write_pair_files(tmp_path, *taken_pairs(), row_groups=3, seed=1)
+    assert [group.rows for group in row_groups] == [60, 60, 60]
+    read = all_pairs(str(tmp_path), row_groups)
+    found = sorted(zip(read.user_idx_B.tolist(), read.item_idx_B.tolist(), strict=True))
+    assert found == sorted(zip(*(indexes.tolist() for indexes in taken_pairs()), strict=True))
+    assert pq.read_table(tmp_path / row_groups[0].file).column_names == [c.USER_IDX, c.ITEM_IDX]
+
+
+def test_fewer_pairs_than_row_groups_leave_no_empty_file(tmp_path: Path) -> None:
+    row_groups = write_pair_files(tmp_path, np.array([0, 1]), np.array([1, 0]), row_groups=5, seed=1)
+    assert [group.rows for group in row_groups] == [1, 1]
+
+
+def test_pairs_come_shuffled_by_the_seed_each_once(tmp_path: Path) -> None:
+    row_groups = write_pair_files(tmp_path, *taken_pairs(), row_groups=3, seed=1)
+
+    def pairs(seed: int) -> list[tuple[int, int]]:
+        batches = list(shuffled_pairs(str(tmp_path), row_groups, batch_size=50, buffer_rows=90, seed=[seed]))
+        assert [len(batch) for batch in batches] == [50, 50, 50, 30]
+        return [(int(u), int(i)) for b in batches for u, i in zip(b.user_idx_B, b.item_idx_B, strict=True)]
+
+    assert pairs(1) == pairs(1) != pairs(2)
+    assert sorted(pairs(1)) == sorted(pairs(2))
+    assert len(set(pairs(1))) == 180
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    curve = trained(tmp_path, epochs=60).curve
+    assert curve[-1].train_loss < 0.45 < 0.6 < curve[0].train_loss
+
+
+def test_the_epoch_with_the_best_validation_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.1, 0.3, 0.2])
+    monkeypatch.setattr(interactions, "validate", lambda _: (0.5, next(values)))
+    three = trained(tmp_path / "3", epochs=3, decay="none")
+    monkeypatch.setattr(interactions, "validate", lambda _: (float("nan"), float("nan")))
+    two = trained(tmp_path / "2", epochs=2, decay="none")
+    assert (three.best_epoch, two.best_epoch) == (2, 2)
+    assert three.scores is not None
+    assert two.scores is not None
+    assert np.array_equal(three.scores.user_UD, two.scores.user_UD)
+
+
+def test_patience_ends_training_that_gets_no_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.3, 0.1, 0.2, 0.9])
+    monkeypatch.setattr(interactions, "validate", lambda _: (0.5, next(values)))
+    assert [epoch.ndcg for epoch in trained(tmp_path, epochs=9, patience=2).curve] == [0.3, 0.1, 0.2]
+
+
+def test_validation_ranks_what_was_held_out(tmp_path: Path) -> None:
+    curve = trained(tmp_path, epochs=60, held_out_P=HELD_OUT_P).curve
+    # The held-out item is the only one that a user likes and did not take.
+    assert curve[-1].recall == 1.0
+    assert curve[-1].ndcg == pytest.approx(1.0)
+    assert curve[0].ndcg < 0.9
+
+
+def test_a_loss_that_diverges_stops_with_the_step_and_a_cure(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the loss became .* in epoch 1, step 1 of 3 \(train.max_loss is 0.1\)"):
+        trained(tmp_path, max_loss=0.1)
+
+
+class RecordingWorker(OneWorker):
+    """Pretends that another worker's sums are these."""
+
+    def __init__(self, others: Sequence[Tensor]) -> None:
+        self.others = others
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        for tensor, other in zip(tensors, self.others, strict=True):
+            tensor += other
+
+
+def gradients_of(start: PairFit, batches: list[PairBatch], rows: int, workers: OneWorker) -> list[Tensor]:
+    loss = torch.zeros(())
+    interactions.compute_pair_gradient(replace(start, workers=workers), batches, torch.tensor([0, 3, 7]), rows, loss)
+    return [*(p.grad.clone() for p in start.network.parameters() if p.grad is not None), loss]
+
+
+def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_pairs(tmp_path: Path) -> None:
+    task = task_of(tmp_path)
+    start = interactions._started(task, OneWorker())
+    whole = all_pairs(task.folder, task.row_groups)
+    expected = gradients_of(start, [whole], 180, OneWorker())
+    parts = [
+        [PairBatch(user_idx_B=whole.user_idx_B[part], item_idx_B=whole.item_idx_B[part])]
+        for part in (slice(0, 100), slice(100, 180))
+    ]
+    summed = [torch.zeros_like(gradient) for gradient in expected]
+    for part in [*parts, []]:
+        summed = gradients_of(start, part, 180, RecordingWorker(summed))
+    for actual, gradient in zip(summed, expected, strict=True):
+        assert torch.allclose(actual, gradient, rtol=0, atol=1e-6)
+    assert float(expected[-1]) > 0.1
+
+
+def test_a_folder_without_a_recommender_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no recommender in .*recommender.json is missing"):
+        load_recommender(tmp_path)
+
+
+def test_a_recommender_of_another_format_is_refused(tmp_path: Path) -> None:
+    save_recommender(tmp_path, "popular", Popular(degree_I=np.ones(2, dtype=np.float32)))
+    (tmp_path / DESCRIPTION).write_text('{"format": 9, "model": "popular"}')
+    with pytest.raises(SchemaError, match=r"has format 9, expected 1\. Cure: fit the model again"):
+        load_recommender(tmp_path)
