@@ -38,7 +38,7 @@ def updated(steps: int = 1, **changes: Any) -> float:
     optimizer = build_optimizer([weight], config(learning_rate=0.05, **changes), workers=2)
     for _ in range(steps):
         optimizer.step()
-    return float(weight)
+    return weight.item()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_rate_reaches_the_optimizer() -> None:
     optimizer = build_optimizer([weight], config(optimizer="sgd", momentum=0.0, weight_decay=0.0), workers=1)
     set_learning_rate(optimizer, 0.4)
     optimizer.step()
-    assert float(weight) == pytest.approx(2 - 0.4 * 0.5)
+    assert weight.item() == pytest.approx(2 - 0.4 * 0.5)
 
 
 def gradients_after(**changes: Any) -> list[list[float]]:
