@@ -93,9 +93,10 @@ def random_state(device: torch.device) -> Tensor:
 
 def set_random_state(state: Tensor, device: torch.device) -> None:
     size = len(torch.get_rng_state())
-    torch.set_rng_state(state[:size])
+    # Cloned: torch reads a view's memory from its storage's start, another worker's state, or crashes.
+    torch.set_rng_state(state[:size].clone())
     if device.type == "cuda" and len(state) > size:
-        torch.cuda.set_rng_state(state[size:], device)
+        torch.cuda.set_rng_state(state[size:].clone(), device)
 
 
 def seed_random_state(seed: Sequence[int]) -> None:

@@ -156,7 +156,7 @@ class FaultyWorkers(HorovodWorkers):
         super().add_up(tensors)
 
 
-STEP_TIMEOUT_S = 4
+STEP_TIMEOUT_S = 8
 # With a checkpoint each second step the calls are: start, step, step, checkpoint, step, step, validation, checkpoint.
 KILLED_AT_CALL = 5
 STOPPED_AT_CALL = 6

@@ -66,11 +66,16 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, capsys: pyt
     assert "code ran" not in capsys.readouterr().out
 
 
-def test_random_numbers_go_on_where_they_were() -> None:
-    state = random_state(CPU)
-    expected = torch.rand(3)
-    set_random_state(state, CPU)
-    assert torch.equal(torch.rand(3), expected)
+def test_random_numbers_go_on_where_they_were_for_any_worker() -> None:
+    states, expected = [], []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(random_state(CPU))
+        expected.append(torch.rand(3))
+    of_all_workers = torch.stack(states)
+    for worker in (1, 0):
+        set_random_state(of_all_workers[worker], CPU)
+        assert torch.equal(torch.rand(3), expected[worker])
 
 
 def test_random_numbers_of_other_workers_differ() -> None:
