@@ -49,13 +49,8 @@ def run_program(
             text = (report or summary)(run, outcomes)
         _print_result(name, parsed.config.lake.root, text, outcomes)
         return 0
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         return _report(name, error)
-    except KeyboardInterrupt:
-        logger.error(
-            "%s was interrupted; tables are as the last finished stage left them. Start it again to go on", name
-        )
-        return 1
 
 
 @contextmanager
@@ -80,7 +75,13 @@ def _running(name: str, arguments: Arguments) -> Iterator[Run]:
             spark.stop()
 
 
-def _report(name: str, error: Exception) -> int:
+def _report(name: str, error: BaseException) -> int:
+    # Whatever fails on the way out of an interrupt, it was an interrupt.
+    if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+        logger.error(
+            "%s was interrupted; tables are as the last finished stage left them. Start it again to go on", name
+        )
+        return 1
     known = explained(error)
     if known is None:
         logger.error("%s failed", name, exc_info=error)
@@ -93,7 +94,7 @@ def explained(error: BaseException) -> RecsysError | None:
     """Our own error, or one that says what a known failure of the machine means; None for the unknown."""
     if isinstance(error, RecsysError):
         return error
-    if "No space left on device" in _whole_text(error):
+    if "No space left on device" in "\n".join(map(_text, _causes(error))):
         return EnvironmentProblem(
             "the disk is full: a write ended with 'No space left on device'. The tables are as they were before this "
             "stage. Cure: free space (the lake and Spark's spark.local.dir both need some), then start the job again"
@@ -101,12 +102,12 @@ def explained(error: BaseException) -> RecsysError | None:
     return None
 
 
-def _whole_text(error: BaseException) -> str:
-    causes = [_text(error)]
-    while (cause := error.__cause__ or error.__context__) is not None:
-        causes.append(_text(cause))
-        error = cause
-    return "\n".join(causes)
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what it came from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _text(error: BaseException) -> str:

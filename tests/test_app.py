@@ -100,6 +100,17 @@ def test_a_full_disk_is_told_from_the_text_anywhere_in_the_chain() -> None:
         assert "Cure: free space" in str(known)
 
 
+def test_whatever_fails_on_the_way_out_of_an_interrupt_it_was_an_interrupt(
+    error_log: pytest.LogCaptureFixture,
+) -> None:
+    failed = ConnectionError("the JVM is gone")
+    failed.__context__ = KeyboardInterrupt()
+    for error in (KeyboardInterrupt(), failed):
+        error_log.clear()
+        assert app._report("clean_logs", error) == 1
+        assert "clean_logs was interrupted; tables are as the last finished stage left them" in error_log.text
+
+
 def test_an_error_whose_text_died_with_the_jvm_is_still_an_error() -> None:
     class Py4JLike(Exception):
         def __str__(self) -> str:
