@@ -124,6 +124,7 @@ QUARANTINE = Table(
         _SOURCE_ROW,
         (c.REASONS, "array<string>", "Every rule that the row broke, sorted"),
         (c.RAW, "string", "The raw record as JSON text"),
+        (c.IDENTITY, "bigint", "Of a duplicate, that of the row that was kept; null otherwise"),
     ),
 )
 

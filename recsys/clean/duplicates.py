@@ -46,7 +46,7 @@ def part(judged: Judged, key: Sequence[str]) -> Parted:
         return Parted(kept=good, left_out=rejected)
     # A key's own columns, under names that the others cannot have.
     compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
-    suspects = _kept_small(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*_PLACE, *compared))
+    suspects = _kept_small(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*_PLACE, c.IDENTITY, *compared))
     whole = with_raw(_of_places(judged.rows.select(*RAW_COLUMNS), suspects))
     duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
@@ -105,7 +105,8 @@ def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
     bad = _kept_small(once.where(~F.col(IS_GOOD)).select(*_PLACE))
     whole = with_raw(_of_places(judged.rows, bad).withColumn(c.REASONS, judged.reasons))
-    return whole.select(*_PLACE, c.REASONS, c.RAW, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
+    no_identity = F.lit(None).cast("bigint").alias(c.IDENTITY)
+    return whole.select(*_PLACE, c.REASONS, c.RAW, no_identity, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
 
 
 def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
@@ -124,4 +125,5 @@ def _later_rows(rows: DataFrame, key: Sequence[str]) -> DataFrame:
     is_equal = F.col(c.RAW) == F.first(c.RAW).over(in_order)
     reason = F.when(is_equal, F.lit(EXACT_DUPLICATE)).otherwise(F.lit(KEY_DUPLICATE))
     numbered = rows.withColumn(_POSITION, F.row_number().over(in_order)).withColumn(c.REASONS, F.array(reason))
-    return numbered.where(F.col(_POSITION) > 1).select(*_PLACE, c.REASONS, c.RAW, F.lit(True).alias(IS_DUPLICATE))
+    later = numbered.where(F.col(_POSITION) > 1)
+    return later.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, F.lit(True).alias(IS_DUPLICATE))

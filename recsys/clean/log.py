@@ -234,6 +234,13 @@ def colliding_files(kept: DataFrame, before: DataFrame, files: Files, *, is_of_o
     return _paths_of(others.join(kept.select(c.IDENTITY), on=c.IDENTITY, how="left_semi"))
 
 
+def waiting_files(kept: DataFrame, before: Before, files: Files) -> set[str]:
+    """Paths of files taken before with a duplicate of a row that `files` had then and have no longer."""
+    lost = before.events.where(_is_of(files)).join(kept.select(c.IDENTITY), on=c.IDENTITY, how="left_anti")
+    others = before.quarantine.where(~_is_of(files))
+    return _paths_of(others.join(lost.select(c.IDENTITY), on=c.IDENTITY, how="left_semi"))
+
+
 def _paths_of(rows: DataFrame) -> set[str]:
     """Never as many as rows: the files of a log."""
     return {row[c.SOURCE_FILE] for row in rows.select(c.SOURCE_FILE).distinct().collect()}
@@ -298,6 +305,7 @@ class _Parter:
                 return parted
             is_of_one_day = not mapping.key or c.EVENT_TS in mapping.key
             more = colliding_files(parted.kept, before.events, files, is_of_one_day=is_of_one_day)
+            more |= waiting_files(parted.kept, before, files)
             found = _files_at(self._source, more) - set(files)
             if not found:
                 return parted

@@ -5,7 +5,7 @@ conf/sources/online_retail.yaml and complete_journey.yaml show every key with a 
 
 import importlib.util
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -261,9 +261,17 @@ def mapping_file(conf_folder: Path, name: str) -> Path:
 def load_mapping(file: Path) -> SourceMapping:
     """Raises ConfigError for an unknown key or a contradiction, naming the file."""
     try:
-        return build_section(SourceMapping, load_yaml(file), where=file.name)
+        return _sharing_files(build_section(SourceMapping, load_yaml(file), where=file.name))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
+
+
+def _sharing_files(mapping: SourceMapping) -> SourceMapping:
+    """Where items are read from the event files, their columns are no news to the events."""
+    if mapping.items.files != mapping.events.files:
+        return mapping
+    ignored = (*mapping.events.ignored, *mapping.items.source_columns().values())
+    return replace(mapping, events=replace(mapping.events, ignored=ignored))
 
 
 def input_folder(mapping: SourceMapping, given: str | None) -> str:

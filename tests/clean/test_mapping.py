@@ -83,3 +83,11 @@ def test_a_missing_package_and_a_missing_folder_name_the_cure(tmp_path: Path) ->
         input_folder(mapping, None)
     with pytest.raises(InputError, match=r"'no_such_shop', which is not installed.*pip install no-such-shop"):
         input_folder(mapping, "package://no_such_shop/data")
+
+
+def test_columns_of_items_in_the_event_files_are_no_news_to_the_events() -> None:
+    mappings = {
+        name: load_mapping(CONF_FOLDER / "sources" / f"{name}.yaml") for name in ("online_retail", "complete_journey")
+    }
+    assert mappings["online_retail"].events.ignored == ("StockCode", "Description")
+    assert "week" in mappings["complete_journey"].events.ignored

@@ -1,0 +1,49 @@
+from recsys.clean.files import InputFile
+from recsys.clean.ledger import Entry, Intake, Known, plan_intake
+
+BY_FILE = frozenset({"events"})
+
+
+def file_of(path: str, *, num_bytes: int = 10, modified_ms: int = 5) -> InputFile:
+    return InputFile(location=path, uri=path, path=path, num_bytes=num_bytes, modified_ms=modified_ms)
+
+
+def entry(path: str, *, table: str = "events", rules: str = "r", checksum: str = "same") -> Entry:
+    return Entry(
+        source_table=table, source_file=path, num_bytes=10, modified_ms=5, checksum=checksum, rules=rules
+    )  # fmt: skip
+
+
+def plan(files: dict[str, tuple[InputFile, ...]], *entries: Entry, checksum: str = "same") -> Intake:
+    known = Known(entries=entries, rules="r", by_file=BY_FILE)
+    return plan_intake(files, known, lambda _: checksum)
+
+
+def test_without_a_ledger_and_under_other_rules_all_files_are_taken() -> None:
+    files = {"events": (file_of("a"), file_of("b"))}
+    assert plan(files) == Intake(files=files, is_whole=True)
+    assert plan(files, entry("a"), entry("b", rules="other")) == Intake(files=files, is_whole=True)
+
+
+def test_a_file_is_taken_once() -> None:
+    found = plan({"events": (file_of("a"), file_of("b"))}, entry("a"))
+    assert found.files == {"events": (file_of("b"),)}
+    assert (found.is_whole, found.taken, found.changed) == (False, {"a"}, ())
+
+
+def test_a_file_of_another_time_or_size_is_taken_again_where_its_content_changed() -> None:
+    for touched in (file_of("a", modified_ms=6), file_of("a", num_bytes=11)):
+        assert plan({"events": (touched,)}, entry("a")).files == {"events": ()}
+        found = plan({"events": (touched,)}, entry("a"), checksum="another")
+        assert (found.files, found.changed) == ({"events": (touched,)}, ("a",))
+
+
+def test_a_catalogue_is_taken_whole_and_only_where_one_of_its_files_is_new() -> None:
+    files = {"events": (file_of("a"),), "items": (file_of("i1"), file_of("i2"))}
+    first = (entry("a"), entry("i1", table="items"))
+    assert plan(files, *first).files == {"events": (), "items": files["items"]}
+    assert plan(files, *first, entry("i2", table="items")).files == {"events": (), "items": ()}
+
+
+def test_files_that_are_gone_are_named() -> None:
+    assert plan({"events": (file_of("b"),)}, entry("a"), entry("b")).gone == ("a",)
