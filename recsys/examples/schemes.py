@@ -87,7 +87,8 @@ def keep_core(events: DataFrame, least: int) -> DataFrame:
             break
         left = fewer
     users, items = (left.select(key).distinct() for key in (c.USER_ID, c.ITEM_ID))
-    return events.join(users, on=c.USER_ID, how="left_semi").join(items, on=c.ITEM_ID, how="left_semi")
+    of_core = events.join(users, on=c.USER_ID, how="left_semi").join(items, on=c.ITEM_ID, how="left_semi")
+    return of_core.select(*events.columns)
 
 
 def split_counts(parted: DataFrame) -> DataFrame:
