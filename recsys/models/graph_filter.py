@@ -122,10 +122,9 @@ def polynomials(config: GraphFilterConfig, border: float) -> tuple[Polynomial, P
 def _interpolated(gain: Callable[[_Numbers], _Numbers], order: int, border: float) -> Polynomial:
     """Through the extrema of the Chebyshev polynomial of that order on 0 to `border`: both ends are met."""
     eigenvalue_K = (1 - np.cos(np.arange(order + 1) * math.pi / order)) / 2 * border
-    fit: Callable[..., Chebyshev] = Chebyshev.fit  # numpy leaves it untyped
-    whole = fit(eigenvalue_K, gain(eigenvalue_K), order, domain=[0, border])
-    convert: Callable[..., Polynomial] = whole.convert  # untyped as well
-    return convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1])
+    fit = Chebyshev.fit(eigenvalue_K, gain(eigenvalue_K), order, domain=[0, border])  # type: ignore[no-untyped-call]  # numpy's own
+    whole: Polynomial = fit.convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1])
+    return whole
 
 
 def _response(config: GraphFilterConfig, eigenvalue: _Numbers) -> _Numbers:

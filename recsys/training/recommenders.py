@@ -42,8 +42,8 @@ def load_recommender(folder: Path) -> Recommender:
     with np.load(folder / ARRAYS) as arrays:
         names = sorted({name.partition(".")[0] for name in arrays})
         fields = {name: _whole(name, arrays) for name in names}
-    loaded: Recommender = recommender_class(description["model"])(**fields)
-    return loaded
+    recommender: Recommender = recommender_class(description["model"])(**fields)
+    return recommender
 
 
 def _parts(name: str, matrix: Any) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """What every model of interactions keeps, on planted tastes: even users like even items, odd users odd ones."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError
@@ -40,7 +43,7 @@ def settings_of(name: str) -> dict[str, Any]:
     return {**shipped, **TINY.get(name, {})}
 
 
-def trained(folder: Path, name: str, *, epochs: int = 60, seed: int = 1) -> PairTrained:
+def trained(folder: Path, name: str, *, epochs: int, seed: int = 1) -> PairTrained:
     config = replace(
         load_config([]).train,
         epochs=epochs, batch_size=64, learning_rate=0.05, seed=seed, weight_decay=0.0, device="cpu",
@@ -48,7 +51,7 @@ def trained(folder: Path, name: str, *, epochs: int = 60, seed: int = 1) -> Pair
     spec = interaction_spec(name, settings_of(name))
     assert isinstance(spec, InteractionSpec)
     nobody = np.empty(0, dtype=np.int64)
-    row_groups = write_pair_files(folder, *taken_pairs(), row_groups=2, seed=seed)
+    row_groups = write_pair_files(folder, *taken_pairs(), row_groups=1, seed=seed)
     task = PairTask(
         spec=spec, config=config, folder=str(folder), row_groups=row_groups, users=USERS, items=ITEMS,
         held_out_P=(nobody, nobody),
@@ -56,24 +59,34 @@ def trained(folder: Path, name: str, *, epochs: int = 60, seed: int = 1) -> Pair
     return train_on_pairs(task, OneWorker())
 
 
-def fitted(folder: Path, name: str) -> Recommender:
-    if name in CLOSED_FORM_MODELS:
-        spec = interaction_spec(name, settings_of(name))
-        assert not isinstance(spec, InteractionSpec)
-        return spec.fit(taken_matrix())
-    scores = trained(folder, name).scores
-    assert scores is not None
-    return scores
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recommender]:
+    """By name, each made once."""
+
+    @cache
+    def of(name: str) -> Recommender:
+        if name in CLOSED_FORM_MODELS:
+            spec = interaction_spec(name, settings_of(name))
+            assert not isinstance(spec, InteractionSpec)
+            return spec.fit(taken_matrix())
+        torch.set_num_threads(1)
+        scores = trained(tmp_path_factory.mktemp("pairs") / name, name, epochs=60).scores
+        assert scores is not None
+        return scores
+
+    return of
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "popular"])
-def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(name: str, tmp_path: Path) -> None:
-    assert found_held_out(fitted(tmp_path / "pairs", name).scores(ALL_USERS)) == USERS
+def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(
+    name: str, fitted: Callable[[str], Recommender]
+) -> None:
+    assert found_held_out(fitted(name).scores(ALL_USERS)) == USERS
 
 
 @EVERY_MODEL
-def test_one_user_scores_like_many_and_in_any_order(name: str, tmp_path: Path) -> None:
-    recommender = fitted(tmp_path / "pairs", name)
+def test_one_user_scores_like_many_and_in_any_order(name: str, fitted: Callable[[str], Recommender]) -> None:
+    recommender = fitted(name)
     scores_UI = recommender.scores(ALL_USERS)
     assert scores_UI.shape == (USERS, ITEMS)
     assert scores_UI.dtype == np.float32
@@ -83,13 +96,13 @@ def test_one_user_scores_like_many_and_in_any_order(name: str, tmp_path: Path) -
 
 
 @EVERY_MODEL
-def test_no_user_gives_no_row(name: str, tmp_path: Path) -> None:
-    assert fitted(tmp_path / "pairs", name).scores(np.empty(0, dtype=np.int64)).shape == (0, ITEMS)
+def test_no_user_gives_no_row(name: str, fitted: Callable[[str], Recommender]) -> None:
+    assert fitted(name).scores(np.empty(0, dtype=np.int64)).shape == (0, ITEMS)
 
 
 @EVERY_MODEL
-def test_saved_and_loaded_scores_are_equal(name: str, tmp_path: Path) -> None:
-    recommender = fitted(tmp_path / "pairs", name)
+def test_saved_and_loaded_scores_are_equal(name: str, fitted: Callable[[str], Recommender], tmp_path: Path) -> None:
+    recommender = fitted(name)
     save_recommender(tmp_path / "model", name, recommender)
     loaded = load_recommender(tmp_path / "model")
     assert type(loaded) is type(recommender)
@@ -99,7 +112,7 @@ def test_saved_and_loaded_scores_are_equal(name: str, tmp_path: Path) -> None:
 @EVERY_TRAINED
 def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path) -> None:
     first, again, other = (
-        trained(tmp_path / str(run), name, epochs=3, seed=seed) for run, seed in enumerate((1, 1, 2))
+        trained(tmp_path / str(run), name, epochs=1, seed=seed) for run, seed in enumerate((1, 1, 2))
     )
     assert [epoch.train_loss for epoch in first.curve] == [epoch.train_loss for epoch in again.curve]
     assert [epoch.train_loss for epoch in first.curve] != [epoch.train_loss for epoch in other.curve]

@@ -75,7 +75,7 @@ def test_pairs_come_shuffled_by_the_seed_each_once(tmp_path: Path) -> None:
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
-    curve = trained(tmp_path, epochs=60).curve
+    curve = trained(tmp_path, epochs=12, batch_size=12).curve
     assert curve[-1].train_loss < 0.45 < 0.6 < curve[0].train_loss
 
 
@@ -98,7 +98,7 @@ def test_patience_ends_training_that_gets_no_better(tmp_path: Path, monkeypatch:
 
 
 def test_validation_ranks_what_was_held_out(tmp_path: Path) -> None:
-    curve = trained(tmp_path, epochs=60, held_out_P=HELD_OUT_P).curve
+    curve = trained(tmp_path, epochs=12, batch_size=12, held_out_P=HELD_OUT_P).curve
     # The held-out item is the only one that a user likes and did not take.
     assert curve[-1].recall == 1.0
     assert curve[-1].ndcg == pytest.approx(1.0)
