@@ -13,7 +13,7 @@ PROCESSES ?= 2
 PY := .venv/bin/python
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup doctor demo test test-kills check fmt fmt-check lint types imports bench notebook clean
+.PHONY: help setup doctor demo test test-long check fmt fmt-check lint types imports bench notebook clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,10 @@ demo: setup ## raw logs to recommendation tables: LAKE=./lake SOURCE=complete_jo
 	  $(if $(INPUT),--set source.input=$(INPUT)) $(ARGS)
 
 test: setup ## all tests (10 minutes at most on two cores)
-	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m 'not kills' $(TESTS)
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m 'not long' $(TESTS)
 
-test-kills: setup ## the whole pipeline killed at every stage and started again (some minutes)
-	@$(PY) -m pytest -q -m kills tests/e2e
+test-long: setup ## tests of a minute or more: kills at every stage, workers that hang, days of ingest
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m long tests
 
 check: setup fmt-check lint types imports ## format, lint, types, import borders
 

@@ -1,4 +1,4 @@
-"""Killed at every stage: some minutes, so a target of its own (`make test-kills`)."""
+"""Killed at every stage: some minutes, so a target of its own (`make test-long`)."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from recsys import tables
 from tests.e2e.conftest import STAGES, WRITTEN, Finished, command, contents, run
 
-pytestmark = pytest.mark.kills
+pytestmark = pytest.mark.long
 
 COMPARED = tuple(table for table in WRITTEN if table is not tables.RUNS)
 

@@ -19,6 +19,8 @@ from recsys.training.workers import HorovodWorkers, OneWorker, Workers
 from tests.example_sets import write_random_set
 from tests.horovod.test_workers import gradients_of, losses_of, task_of, users_of
 
+pytestmark = pytest.mark.long
+
 ROWS = 101
 
 

@@ -167,6 +167,7 @@ def work_with_faults(task: TrainingTask) -> Trained:
     return train_with(task, FaultyWorkers(Path(task.folder) / "lives"))
 
 
+@pytest.mark.long
 def test_killed_and_hanging_workers_are_named_and_restarts_end_with_the_unbroken_weights(
     seen: list[Seen],
     task: TrainingTask,

@@ -82,6 +82,7 @@ def test_leakage_and_splits_are_reported_for_the_run_date(lake: Lake) -> None:
     assert not lake.exists(tables.PARTED_EVENTS)
 
 
+@pytest.mark.long
 def test_what_the_configuration_asks_for_besides_is_written_and_used(lake: Lake, tmp_path: Path) -> None:
     other = copied(lake, tmp_path / "lake")
     promotions = [

@@ -69,6 +69,7 @@ def _user_items(run: Run) -> set[tuple[object, ...]]:
     return set(rows)
 
 
+@pytest.mark.long
 def test_optional_grains_are_written_where_the_configuration_names_them(run: Run) -> None:
     grains = [grain.name for grain in OPTIONAL_GRAINS]
     config = load_config([], [*SETTINGS, f"features.grains={grains}", "features.sequence_length=3"])

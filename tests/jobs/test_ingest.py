@@ -95,6 +95,7 @@ def shop(spark: SparkSession, tmp_path: Path) -> Callable[[str], Shop]:
     return lambda mapping: Shop(spark, tmp_path, mapping)
 
 
+@pytest.mark.long
 def test_days_in_any_order_late_doubled_and_changed(
     shop: Callable[[str], Shop], caplog: pytest.LogCaptureFixture
 ) -> None:
