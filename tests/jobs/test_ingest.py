@@ -27,6 +27,7 @@ events:
   amount: {column: price, unit: whole}
 items: {files: items.csv, format: csv, columns: {item_id: sku}}
 """
+pytestmark = pytest.mark.long
 # The same log where items are what the event files say of them.
 REPEATED = MAPPING.replace(
     "items: {files: items.csv, format: csv, columns: {item_id: sku}}",
@@ -95,7 +96,6 @@ def shop(spark: SparkSession, tmp_path: Path) -> Callable[[str], Shop]:
     return lambda mapping: Shop(spark, tmp_path, mapping)
 
 
-@pytest.mark.long
 def test_days_in_any_order_late_doubled_and_changed(
     shop: Callable[[str], Shop], caplog: pytest.LogCaptureFixture
 ) -> None:
