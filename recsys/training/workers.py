@@ -149,13 +149,18 @@ def _stopping() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _own_signal_handlers() -> Iterator[None]:
-    """Horovod puts its own in their place and leaves them there."""
-    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Horovod would put its own in their place: nobody in a Spark job looks at what they set, and they stay."""
+    set_handler = signal.signal
+
+    def set_another(number: int, handler: Any) -> Any:
+        is_ours = number in (signal.SIGINT, signal.SIGTERM)
+        return signal.getsignal(number) if is_ours else set_handler(number, handler)
+
+    signal.signal = set_another  # type: ignore[assignment]  # for as long as Horovod runs
     try:
         yield
     finally:
-        for number, handler in ours.items():
-            signal.signal(number, handler)
+        signal.signal = set_handler
 
 
 @contextmanager
