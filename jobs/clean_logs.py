@@ -137,8 +137,8 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
         for table, files in log.files.items()
         for file, count in zip(files, log.counts[table], strict=True)
     ]
-    schema = ", ".join(f"{column.name} {column.type}" for column in tables.LEDGER.columns)
-    return run.spark.createDataFrame([tuple(row[name] for name in tables.LEDGER.column_names) for row in rows], schema)
+    values = [tuple(row[name] for name in tables.LEDGER.column_names) for row in rows]
+    return run.spark.createDataFrame(values, tables.LEDGER.schema)
 
 
 def write(lake: Lake, log: CleanLog, ledger: DataFrame, *, is_whole: bool) -> None:

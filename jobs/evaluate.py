@@ -76,9 +76,8 @@ def _write(run: Run, rows: Sequence[MetricRow], model: Model) -> None:
     constant = {c.RUN_DATE: run.day, c.SPLIT: c.TEST, c.RUN_ID: run.run_id}
     of_model = {c.MODEL_NAME: model.name, c.MODEL_VERSION: model.version}
     whole = [{**constant, **row, **(of_model if row[c.RECOMMENDER].startswith(MODEL) else {})} for row in rows]
-    schema = ", ".join(f"{column.name} {column.type}" for column in tables.METRICS.columns)
     values = [tuple(row.get(name) for name in tables.METRICS.column_names) for row in whole]
-    frame = run.spark.createDataFrame(values, schema).coalesce(1)
+    frame = run.spark.createDataFrame(values, tables.METRICS.schema).coalesce(1)
     run.lake.overwrite(tables.METRICS, frame, where=f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'")
 
 

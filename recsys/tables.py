@@ -29,6 +29,11 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @property
+    def schema(self) -> str:
+        """As Spark's createDataFrame takes it."""
+        return ", ".join(f"{column.name} {column.type}" for column in self.columns)
+
 
 def _columns(*rows: tuple[str, str, str]) -> tuple[Column, ...]:
     return tuple(Column(name=name, type=type_, comment=comment) for name, type_, comment in rows)

@@ -101,10 +101,7 @@ def rescued_columns(records: DataFrame, mapping: EventsMapping) -> list[str]:
 
 def rescued(names: Sequence[str]) -> Column:
     """Null where no value is there."""
-    if not names:
-        return F.lit(None).cast("map<string,string>")
-    pairs = [part for name in names for part in (F.lit(name), values.text(name))]
-    found = F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
+    found = values.text_map(names)
     return F.when(F.size(found) > 0, found)
 
 

@@ -53,4 +53,4 @@ def clean_promotions(spark: SparkSession, kept: DataFrame | None) -> DataFrame:
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:
-    return spark.createDataFrame([], ", ".join(f"{column.name} {column.type}" for column in table.columns))
+    return spark.createDataFrame([], table.schema)

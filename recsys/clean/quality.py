@@ -92,7 +92,7 @@ def count_reasons(left_out: Iterable[Row]) -> dict[str, int]:
 
 def quality_rows(spark: SparkSession, counts: Mapping[str, Sequence[FileCounts]]) -> DataFrame:
     rows = [tuple(getattr(file, name) for name in QUALITY.column_names) for files in counts.values() for file in files]
-    return spark.createDataFrame(rows, ", ".join(f"{column.name} {column.type}" for column in QUALITY.columns))
+    return spark.createDataFrame(rows, QUALITY.schema)
 
 
 def figures(

@@ -1,6 +1,6 @@
 """clean.users: one row a user, with what the user files know of them."""
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
@@ -17,23 +17,15 @@ def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -
     typed = records.select(
         values.mapped_text(mapping, c.USER_ID),
         values.flag(mapping.is_opted_out).alias(c.IS_OPTED_OUT),
-        attributes(mapping.attributes).alias(c.ATTRIBUTES),
+        values.text_map(mapping.attributes).alias(c.ATTRIBUTES),
         *RAW_COLUMNS,
     )
     return part(judge(typed, USERS, limits), [c.USER_ID])
-
-
-def attributes(source_columns: tuple[str, ...]) -> Column:
-    """Blank ones are left out."""
-    if not source_columns:
-        return F.create_map().cast("map<string,string>")
-    pairs = [part for name in source_columns for part in (F.lit(name), values.text(name))]
-    return F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
 
 
 def clean_users(named: DataFrame | None, events: DataFrame) -> DataFrame:
     """Users of the user files and, with nothing known of them, all other users of clean.events."""
     seen = events.select(c.USER_ID).distinct()
     unnamed = seen if named is None else seen.join(named, on=c.USER_ID, how="left_anti")
-    added = unnamed.select(c.USER_ID, F.lit(False).alias(c.IS_OPTED_OUT), attributes(()).alias(c.ATTRIBUTES))
+    added = unnamed.select(c.USER_ID, F.lit(False).alias(c.IS_OPTED_OUT), values.text_map(()).alias(c.ATTRIBUTES))
     return added if named is None else named.select(*TABLE.column_names).unionByName(added)

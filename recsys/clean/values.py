@@ -1,6 +1,7 @@
 """Typed values from the text of a record: null where it is blank or does not fit; the rules tell which."""
 
 import re
+from collections.abc import Sequence
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -27,6 +28,14 @@ _FLOAT_OF_WHOLE_NUMBER = r"^-?\d+\.\d*([eE]\+?\d+)?$"
 
 def text(source_column: str) -> Column:
     return F.col(TEXT).getField(source_column)
+
+
+def text_map(source_columns: Sequence[str]) -> Column:
+    """By the log's own names; blank ones are left out."""
+    if not source_columns:
+        return F.create_map().cast("map<string,string>")
+    pairs = [part for name in source_columns for part in (F.lit(name), text(name))]
+    return F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
 
 
 def mapped_text(mapping: TableMapping, name: str) -> Column:

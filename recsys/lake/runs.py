@@ -35,8 +35,7 @@ def record(  # noqa: PLR0913  # the columns of one row
         dict(versions),
         json.dumps(dict(figures)),
     )
-    schema = ", ".join(f"{column.name} {column.type}" for column in RUNS.columns)
-    rows = lake.spark.createDataFrame([row], schema)
+    rows = lake.spark.createDataFrame([row], RUNS.schema)
     lake.overwrite(RUNS, rows, where=f"{c.STAGE} = '{stage}' AND {c.RUN_DATE} <=> {_sql_date(run_date)}")
 
 
