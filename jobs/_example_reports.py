@@ -12,6 +12,7 @@ from recsys import tables
 from recsys.examples.leakage import leakage_report, leakage_sample
 from recsys.examples.schemes import PARTED_BY_EVENT, folds_of, split_counts
 from recsys.examples.split import Cutoffs
+from recsys.frames.local_rows import local_rows
 from recsys.stages import Run
 
 
@@ -22,7 +23,7 @@ def write_leakage(run: Run, labels: DataFrame, version: int, rows_of: Mapping[st
     columns = [column for column in tables.LEAKAGE.columns if column.name != c.RUN_DATE]
     schema = ", ".join(f"{column.name} {column.type}" for column in columns)
     values = [tuple(row[column.name] for column in columns) for row in report]
-    overwrite_day(run, tables.LEAKAGE, run.spark.createDataFrame(values, schema).coalesce(1))
+    overwrite_day(run, tables.LEAKAGE, local_rows(run.spark, values, schema).coalesce(1))
     return [row[c.FEATURE] for row in report if row[c.REASONS]]
 
 

@@ -34,6 +34,7 @@ from recsys.clean.quality import figures, quality_rows
 from recsys.clean.rules import EVENTS, ITEMS
 from recsys.clean.users import clean_users
 from recsys.frames.keys import new_ids
+from recsys.frames.local_rows import local_rows
 from recsys.lake.at_once import at_once
 from recsys.lake.store import Lake, is_one_of
 from recsys.stages import Figures, Run, Stage
@@ -138,7 +139,7 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
         for file, count in zip(files, log.counts[table], strict=True)
     ]
     values = [tuple(row[name] for name in tables.LEDGER.column_names) for row in rows]
-    return run.spark.createDataFrame(values, tables.LEDGER.schema)
+    return local_rows(run.spark, values, tables.LEDGER.schema)
 
 
 def write(lake: Lake, log: CleanLog, ledger: DataFrame, *, is_whole: bool) -> None:
@@ -189,7 +190,7 @@ def _write_ids(lake: Lake) -> None:
 def append_new_ids(lake: Lake, table: Table, rows: DataFrame) -> None:
     key, idx = table.column_names
     if not lake.exists(table):
-        lake.overwrite(table, new_ids(lake.spark.createDataFrame([], f"{key} string, {idx} int"), rows, key, idx))
+        lake.overwrite(table, new_ids(local_rows(lake.spark, [], f"{key} string, {idx} int"), rows, key, idx))
     elif not (added := new_ids(lake.read(table), rows, key, idx)).isEmpty():
         lake.append(table, added)
 

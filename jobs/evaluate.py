@@ -25,6 +25,7 @@ from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
 from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item
 from recsys.evaluation.ranking import candidate_recall, coverage, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
+from recsys.frames.local_rows import local_rows
 from recsys.scoring.top_n import top_n
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date, run_stage
 
@@ -77,7 +78,7 @@ def _write(run: Run, rows: Sequence[MetricRow], model: Model) -> None:
     of_model = {c.MODEL_NAME: model.name, c.MODEL_VERSION: model.version}
     whole = [{**constant, **row, **(of_model if row[c.RECOMMENDER].startswith(MODEL) else {})} for row in rows]
     values = [tuple(row.get(name) for name in tables.METRICS.column_names) for row in whole]
-    frame = run.spark.createDataFrame(values, tables.METRICS.schema).coalesce(1)
+    frame = local_rows(run.spark, values, tables.METRICS.schema).coalesce(1)
     run.lake.overwrite(tables.METRICS, frame, where=f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'")
 
 

@@ -31,7 +31,7 @@ class Table:
 
     @property
     def schema(self) -> str:
-        """As Spark's createDataFrame takes it."""
+        """As in `CREATE TABLE`."""
         return ", ".join(f"{column.name} {column.type}" for column in self.columns)
 
 

@@ -3,19 +3,33 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys import tables
 from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.local_rows import arrow_table, fields_of, local_rows
+from recsys.lake.store import Lake
 from recsys.tables import Table
 
-
-def rows_of(spark: SparkSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    schema = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
-    return spark.createDataFrame([tuple(row.get(name) for name in table.column_names) for row in rows], schema)
+Rows = Sequence[Mapping[str, Any]]
 
 
-def feature_tables(spark: SparkSession, **rows: Sequence[Mapping[str, Any]]) -> FeatureTables:
+def rows_of(spark: SparkSession, table: Table, rows: Rows) -> DataFrame:
+    return local_rows(spark, _values(table, rows), table.schema)
+
+
+def write_rows(lake: Lake, table: Table, rows: Rows) -> None:
+    """Replaces a table, without Spark, which takes half a second for each."""
+    values = arrow_table(_values(table, rows), fields_of(table.schema))
+    write_deltalake(lake.path(table), values, mode="overwrite", partition_by=list(table.partition_by) or None)
+
+
+def _values(table: Table, rows: Rows) -> list[tuple[Any, ...]]:
+    return [tuple(row.get(name) for name in table.column_names) for row in rows]
+
+
+def feature_tables(spark: SparkSession, **rows: Rows) -> FeatureTables:
     """Rows by grain; a grain that is not given is empty."""
     grains = {
         "user": tables.USER_FEATURES,

@@ -1,5 +1,6 @@
 """A lake of twelve users and sixteen items in the days before 18 December 2017, as far as build_examples reads it."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.examples.split import cutoffs
 from recsys.lake.store import Lake
-from tests.feature_rows import rows_of
+from tests.feature_rows import write_rows
 
 RUN_DATE = date(2017, 12, 18)
 DAYS = cutoffs(RUN_DATE, label_days=14, train_windows=2)
@@ -22,13 +23,19 @@ def likes(user: int, item: int) -> bool:
     return user % 2 == item % 2
 
 
-def write_small_lake(spark: SparkSession, root: str) -> Lake:
-    lake = Lake(spark, root)
-    days = [{c.AS_OF_DATE: day} for day in (*DAYS.train, DAYS.validation)]
+def write_small_lake(
+    spark: SparkSession,
+    root: str,
+    *,
+    feature_days: Sequence[date] = (*DAYS.train, DAYS.validation),
+    more_users: Sequence[dict[str, Any]] = (),
+) -> Lake:
+    """Features are the same on each of their days; `more_users` have no index, no features and no events."""
+    days = [{c.AS_OF_DATE: day} for day in feature_days]
     categories = ["dairy", "bakery"]
     rows: dict[tables.Table, list[dict[str, Any]]] = {
         tables.EVENTS: _events(),
-        tables.USERS: [{c.USER_ID: user, c.IS_OPTED_OUT: False, c.ATTRIBUTES: {}} for user in USERS],
+        tables.USERS: [{c.USER_ID: user, c.IS_OPTED_OUT: False, c.ATTRIBUTES: {}} for user in USERS] + [*more_users],
         tables.ITEMS: [
             {c.ITEM_ID: item, c.CATEGORY: categories[number % 2], c.IS_ELIGIBLE: True}
             for number, item in enumerate(ITEMS)
@@ -58,8 +65,9 @@ def write_small_lake(spark: SparkSession, root: str) -> Lake:
         tables.STORE_ITEM_FEATURES: [],
         tables.PROMOTIONS: [],
     }
+    lake = Lake(spark, root)
     for table, of_table in rows.items():
-        lake.overwrite(table, rows_of(spark, table, of_table))
+        write_rows(lake, table, of_table)
     return lake
 
 

@@ -11,7 +11,7 @@ from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
 from recsys.lake.store import Lake
 from recsys.stages import Figures, Run, Stage, fingerprint, run_stage
-from tests.feature_rows import rows_of
+from tests.feature_rows import write_rows
 
 RUN_DATE = date(2017, 12, 18)
 
@@ -42,7 +42,7 @@ def run(spark: SparkSession, tmp_path: Path) -> Run:
 
 def write_users(lake: Lake, *users: str) -> None:
     rows = [{c.USER_ID: user, c.USER_IDX: number} for number, user in enumerate(users)]
-    lake.overwrite(tables.USER_IDS, rows_of(lake.spark, tables.USER_IDS, rows))
+    write_rows(lake, tables.USER_IDS, rows)
 
 
 def item_ids(run: Run) -> list[str]:
@@ -127,7 +127,7 @@ def test_a_stage_of_all_days_has_no_date_and_another_takes_the_day_after_the_las
         return {}
 
     events = [{c.EVENT_DATE: date(2017, 11, 30), c.SOURCE_FILE: "log", c.SOURCE_ROW: 1}]
-    run.lake.overwrite(tables.EVENTS, rows_of(run.spark, tables.EVENTS, events))
+    write_rows(run.lake, tables.EVENTS, events)
     stage = replace(COPY, run=note_date)
     run_stage(replace(stage, is_dated=False), run)
     run_stage(stage, replace(run, run_date=None))

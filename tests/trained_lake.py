@@ -7,17 +7,15 @@ from tempfile import TemporaryDirectory
 
 import torch
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys import tables, tracking
+from recsys import tracking
 from recsys.lake import runs
 from recsys.lake.store import Lake
 from recsys.models.registry import model_spec
 from recsys.tracking import Registry, TrainingRecord
 from recsys.training.export import save_model, state_bytes
 from tests.example_sets import inputs_of
-from tests.feature_rows import rows_of
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS, write_small_lake
 
 COLD = "cold"  # without history and without an index
@@ -26,12 +24,9 @@ MODEL_NAME = tracking.registered_name("mlp")
 
 
 def write_trained_lake(spark: SparkSession, root: str) -> Lake:
-    lake = write_small_lake(spark, root)
     more_users = [{c.USER_ID: COLD, c.IS_OPTED_OUT: False}, {c.USER_ID: OPTED_OUT, c.IS_OPTED_OUT: True}]
-    lake.append(tables.USERS, rows_of(spark, tables.USERS, more_users))
-    for table in (tables.USER_FEATURES, tables.ITEM_FEATURES, tables.USER_ITEM_FEATURES):
-        newest = lake.read(table).where(F.col(c.AS_OF_DATE) == F.lit(DAYS.validation))
-        lake.append(table, newest.withColumn(c.AS_OF_DATE, F.explode(F.array(F.lit(DAYS.test), F.lit(RUN_DATE)))))
+    days = (*DAYS.train, DAYS.validation, DAYS.test, RUN_DATE)
+    lake = write_small_lake(spark, root, feature_days=days, more_users=more_users)
     register_model(lake, seed=1)
     return lake
 

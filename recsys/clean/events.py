@@ -22,6 +22,7 @@ from recsys.clean.rules import (
 )
 from recsys.clean.scans import RAW_COLUMNS, raw_fields
 from recsys.config import CleanConfig
+from recsys.frames.local_rows import local_rows
 from recsys.tables import EVENTS as TABLE
 
 
@@ -122,6 +123,6 @@ def with_known_ts(rows: DataFrame, files: Sequence[InputFile]) -> DataFrame:
     if len(files) == 1:
         return rows.withColumn(c.KNOWN_TS, F.timestamp_millis(F.lit(files[0].modified_ms)))
     schema = f"{c.SOURCE_FILE} string, {c.MODIFIED_MS} bigint"
-    times = rows.sparkSession.createDataFrame([(file.path, file.modified_ms) for file in files], schema)
+    times = local_rows(rows.sparkSession, [(file.path, file.modified_ms) for file in files], schema)
     timed = times.select(c.SOURCE_FILE, F.timestamp_millis(c.MODIFIED_MS).alias(c.KNOWN_TS))
     return rows.join(F.broadcast(timed), on=c.SOURCE_FILE, how="left")

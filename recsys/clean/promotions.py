@@ -12,6 +12,7 @@ from recsys.clean.mapping import PeriodMapping, PromotionsMapping
 from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
+from recsys.frames.local_rows import local_rows
 from recsys.tables import PROMOTIONS as TABLE
 from recsys.tables import Table
 
@@ -53,4 +54,4 @@ def clean_promotions(spark: SparkSession, kept: DataFrame | None) -> DataFrame:
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:
-    return spark.createDataFrame([], table.schema)
+    return local_rows(spark, [], table.schema)

@@ -12,6 +12,7 @@ from recsys import columns as c
 from recsys.clean.duplicates import IS_DUPLICATE, Parted
 from recsys.clean.rules import EVENTS
 from recsys.errors import DataQualityError, InputError
+from recsys.frames.local_rows import local_rows
 from recsys.tables import QUALITY, QUARANTINE
 
 _NUM_FILES_SHOWN = 5
@@ -92,7 +93,7 @@ def count_reasons(left_out: Iterable[Row]) -> dict[str, int]:
 
 def quality_rows(spark: SparkSession, counts: Mapping[str, Sequence[FileCounts]]) -> DataFrame:
     rows = [tuple(getattr(file, name) for name in QUALITY.column_names) for files in counts.values() for file in files]
-    return spark.createDataFrame(rows, QUALITY.schema)
+    return local_rows(spark, rows, QUALITY.schema)
 
 
 def figures(

@@ -30,6 +30,7 @@ from recsys.clean.scans import (
     scan_parquet,
 )
 from recsys.errors import InputError
+from recsys.frames.local_rows import local_rows
 
 _OFFSET = "_offset"
 
@@ -134,7 +135,7 @@ def _no_records(spark: SparkSession, columns: Sequence[str]) -> DataFrame:
         f"{RECORD} struct<{fields}>, {LINE} string, {IS_MALFORMED} boolean, "
         f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint"
     )
-    return spark.createDataFrame([], schema)
+    return local_rows(spark, [], schema)
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
@@ -144,7 +145,7 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 def _with_file(scanned: DataFrame, paths: Mapping[str, str]) -> DataFrame:
     if len(paths) == 1:
         return scanned.withColumn(c.SOURCE_FILE, F.lit(*paths.values()))
-    files = scanned.sparkSession.createDataFrame(list(paths.items()), f"{URI} string, {c.SOURCE_FILE} string")
+    files = local_rows(scanned.sparkSession, list(paths.items()), f"{URI} string, {c.SOURCE_FILE} string")
     return scanned.join(F.broadcast(files), on=URI, how="inner")
 
 
@@ -163,7 +164,7 @@ def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], paths: Mapping
             offsets.append((uri, block[BLOCK], paths[uri], rows_before + 1 - block[SCAN_ID]))
             rows_before += block[c.ROWS_READ]
     schema = f"{URI} string, {BLOCK} bigint, {c.SOURCE_FILE} string, {_OFFSET} bigint"
-    places = scanned.sparkSession.createDataFrame(offsets, schema)
+    places = local_rows(scanned.sparkSession, offsets, schema)
     placed = scanned.join(F.broadcast(places), on=[URI, BLOCK], how="inner")
     return placed.withColumn(c.SOURCE_ROW, F.col(SCAN_ID) + F.col(_OFFSET))
 

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.frames.local_rows import local_rows
 from recsys.lake.store import Lake
 from recsys.tables import RUNS, Table
 
@@ -35,7 +36,7 @@ def record(  # noqa: PLR0913  # the columns of one row
         dict(versions),
         json.dumps(dict(figures)),
     )
-    rows = lake.spark.createDataFrame([row], RUNS.schema)
+    rows = local_rows(lake.spark, [row], RUNS.schema)
     lake.overwrite(RUNS, rows, where=f"{c.STAGE} = '{stage}' AND {c.RUN_DATE} <=> {_sql_date(run_date)}")
 
 

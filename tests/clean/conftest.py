@@ -12,6 +12,7 @@ from recsys import columns as c
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.scans import IS_MALFORMED, LINE, RECORD, prepared
 from recsys.config import CleanConfig, build_section
+from recsys.frames.local_rows import local_rows
 
 EVENT_LINES = ("user,item,at,n,price", "u1,i1,2024-05-03 09:00:00,1,2.50", "u2,i1,2024-05-03 10:00:00,2,2.50")
 
@@ -51,7 +52,7 @@ def records(spark: SparkSession) -> Callable[..., DataFrame]:
 
     def make(names: Sequence[str], *rows: Sequence[str | None]) -> DataFrame:
         schema = ", ".join(f"`{name}` string" for name in (*names, c.SOURCE_ROW))
-        frame = spark.createDataFrame([(*row, str(i)) for i, row in enumerate(rows, start=1)], schema)
+        frame = local_rows(spark, [(*row, str(i)) for i, row in enumerate(rows, start=1)], schema)
         placed = frame.select(
             F.struct(*names).alias(RECORD),
             F.lit(None).cast("string").alias(LINE),

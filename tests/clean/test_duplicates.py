@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from recsys.clean.duplicates import Parted, merged, part, part_merged
 from recsys.clean.rules import Judged
+from recsys.frames.local_rows import local_rows
 
 KEPT = "source_file string, source_row long"
 LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
@@ -13,7 +14,7 @@ LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
 def judged(spark: SparkSession, rows: list[tuple[str, int, str | None, str, list[str]]], partitions: int = 1) -> Judged:
     """Rows of file, number, key, raw text and reasons; equal texts have equal hashes, as do two that differ."""
     schema = "source_file string, source_row long, key string, _line string, reasons array<string>"
-    return as_judged(spark.createDataFrame(rows, schema).repartition(partitions))
+    return as_judged(local_rows(spark, rows, schema).repartition(partitions))
 
 
 def as_judged(rows: DataFrame) -> Judged:
@@ -31,9 +32,9 @@ def as_judged(rows: DataFrame) -> Judged:
 
 def expect(spark: SparkSession, parted: Parted, kept: list[object], left_out: list[object]) -> None:
     options = {"ignore_nullable": True, "ignore_row_order": True}
-    assert_df_equality(parted.kept.select("source_file", "source_row"), spark.createDataFrame(kept, KEPT), **options)
+    assert_df_equality(parted.kept.select("source_file", "source_row"), local_rows(spark, kept, KEPT), **options)
     found = parted.left_out.select("source_file", "source_row", "reasons", "is_duplicate")
-    assert_df_equality(found, spark.createDataFrame(left_out, LEFT_OUT), **options)
+    assert_df_equality(found, local_rows(spark, left_out, LEFT_OUT), **options)
 
 
 @pytest.fixture(params=[1, 5])
@@ -103,7 +104,8 @@ def test_nothing_in_nothing_out(spark: SparkSession) -> None:
 
 def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spark: SparkSession) -> None:
     schema = "source_file string, source_row long, item_id string, name string, _line string, reasons array<string>"
-    rows = spark.createDataFrame(
+    rows = local_rows(
+        spark,
         [
             ("b.csv", 1, "i1", "lamp", "", []),
             ("b.csv", 2, "i1", "lamp", "", []),
@@ -119,7 +121,8 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         schema,
     )
     parted, counted = part_merged(as_judged(rows), "item_id", ["name"])
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
         "item_id string, name string, source_file string, source_row long",
     )

@@ -11,6 +11,7 @@ from recsys.clean.files import InputFile
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.rules import IS_NUMBER_MISSING
 from recsys.config import CleanConfig
+from recsys.frames.local_rows import local_rows
 
 Records = Callable[..., DataFrame]
 Mapping = Callable[..., EventsMapping]
@@ -44,8 +45,8 @@ def test_an_optional_number_may_be_missing_from_a_purchase(records: Records, map
 
 
 def test_with_known_marks_keys_that_the_other_table_has(spark: SparkSession) -> None:
-    events = spark.createDataFrame([("a",), ("b",), (None,)], "user_id string")
-    known = spark.createDataFrame([("a",), ("z",)], "user_id string")
+    events = local_rows(spark, [("a",), ("b",), (None,)], "user_id string")
+    known = local_rows(spark, [("a",), ("z",)], "user_id string")
     marked = with_known(events, known, "user_id", "is_known_user")
     assert {tuple(row) for row in marked.collect()} == {("a", True), ("b", False), (None, False)}
     assert {row[1] for row in with_known(events, None, "user_id", "is_known_user").collect()} == {True}
@@ -56,8 +57,8 @@ def test_events_of_unknown_items_and_users_are_left_out(
 ) -> None:
     good = ("2024-05-03 09:00:00", "1", "1")
     rows = records(NAMES, ("u1", "i1", *good), ("u1", "i9", *good), ("u9", "i1", *good))
-    items = spark.createDataFrame([("i1",)], "item_id string")
-    users = spark.createDataFrame([("u1",)], "user_id string")
+    items = local_rows(spark, [("i1",)], "item_id string")
+    users = local_rows(spark, [("u1",)], "user_id string")
     parted = part_events(rows, mapping(), limits, known_items=items, known_users=users)
     assert [row[c.SOURCE_ROW] for row in parted.kept.collect()] == [1]
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
@@ -73,14 +74,16 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
         datetime(2017, 12, 18, 3, 0),  # still Sunday in New York
     ]
     rows = [("u", "i", "purchase", ts, "b", "s", 1.0, 1, None, 5, "a.csv", i) for i, ts in enumerate(instants)]
-    kept = spark.createDataFrame(
+    kept = local_rows(
+        spark,
         rows,
         "user_id string, item_id string, event_type string, event_ts timestamp, basket_id string, store_id string, "
         "quantity double, amount_cents long, rescued map<string,string>, identity long, source_file string, "
         "source_row long",
     )
     names = (c.EVENT_DATE, c.LOCAL_HOUR, c.LOCAL_WEEKDAY)
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             (date(2017, 3, 12), 1, 7),
             (date(2017, 3, 12), 3, 7),
@@ -107,7 +110,7 @@ def test_columns_that_the_mapping_does_not_name_are_rescued(records: Records, ma
 
 
 def test_a_row_becomes_known_with_its_file(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([("a.csv",), ("b.csv",)], "source_file string")
+    rows = local_rows(spark, [("a.csv",), ("b.csv",)], "source_file string")
     files = [file_of("a.csv", 1_700_000_000_123), file_of("b.csv", 1_600_000_000_000)]
     for given, expected in ((files, [1_700_000_000.123, 1_600_000_000.0]), (files[:1], [1_700_000_000.123] * 2)):
         found = with_known_ts(rows, given).orderBy(c.SOURCE_FILE).select(F.col(c.KNOWN_TS).cast("double")).collect()

@@ -12,6 +12,7 @@ from recsys.clean.quality import (
     require_reconciled,
 )
 from recsys.errors import DataQualityError, InputError
+from recsys.frames.local_rows import local_rows
 
 LEFT_OUT = "source_file string, reasons array<string>, is_duplicate boolean"
 
@@ -29,9 +30,9 @@ def counts(read: int, kept: int, quarantined: int, duplicate: int) -> FileCounts
 
 def test_every_record_is_counted_once_by_file(spark: SparkSession) -> None:
     parted = Parted(
-        kept=spark.createDataFrame([("a.csv",), ("a.csv",), ("b.csv",)], "source_file string"),
-        left_out=spark.createDataFrame(
-            [("a.csv", ["bad_time", "missing_user"], False), ("b.csv", ["exact_duplicate"], True)], LEFT_OUT
+        kept=local_rows(spark, [("a.csv",), ("a.csv",), ("b.csv",)], "source_file string"),
+        left_out=local_rows(
+            spark, [("a.csv", ["bad_time", "missing_user"], False), ("b.csv", ["exact_duplicate"], True)], LEFT_OUT
         ),
     )
     left_out = count_left_out(parted)

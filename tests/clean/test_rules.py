@@ -8,6 +8,7 @@ from recsys import columns as c
 from recsys.clean import rules
 from recsys.clean.rules import RULES, judge
 from recsys.config import CleanConfig
+from recsys.frames.local_rows import local_rows
 
 GOOD_EVENT: dict[str, Any] = {
     "user_id": "u1", "item_id": "i1", "event_type": "purchase", "event_ts": datetime(2024, 5, 3), "time_text": "t",
@@ -75,7 +76,7 @@ def reasons(
     limits: CleanConfig,
 ) -> list[list[str]]:
     rows = [(i, *{**good, **change}.values()) for i, change in enumerate(changes)]
-    judged = judge(spark.createDataFrame(rows, f"i int, {types}"), table, limits)
+    judged = judge(local_rows(spark, rows, f"i int, {types}"), table, limits)
     found = judged.rows.withColumn(c.REASONS, judged.reasons).orderBy("i").collect()
     assert [row[rules.IS_GOOD] for row in found] == [not row[c.REASONS] for row in found]
     return [row[c.REASONS] for row in found]

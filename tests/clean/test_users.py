@@ -6,6 +6,7 @@ from recsys import columns as c
 from recsys.clean.mapping import FlagMapping, UsersMapping
 from recsys.clean.users import clean_users, part_users
 from recsys.config import CleanConfig
+from recsys.frames.local_rows import local_rows
 
 
 def test_users_of_files_and_of_events_become_one_table(
@@ -20,7 +21,7 @@ def test_users_of_files_and_of_events_become_one_table(
         is_opted_out=FlagMapping(column="no_ads", false_values=("0",)),
     )
     rows = records(("id", "age", "city", "no_ads"), ("u1", "40", None, "1"), ("u2", None, None, "0"))
-    events = spark.createDataFrame([("u2",), ("u3",), ("u3",)], "user_id string")
+    events = local_rows(spark, [("u2",), ("u3",), ("u3",)], "user_id string")
     users = clean_users(part_users(rows, mapping, limits).kept, events)
     found = {row[c.USER_ID]: (row[c.IS_OPTED_OUT], row[c.ATTRIBUTES]) for row in users.collect()}
     assert found == {"u1": (True, {"age": "40"}), "u2": (False, {}), "u3": (False, {})}
@@ -28,5 +29,5 @@ def test_users_of_files_and_of_events_become_one_table(
 
 
 def test_without_user_files_users_are_those_of_events(spark: SparkSession) -> None:
-    events = spark.createDataFrame([("u3",), ("u3",)], "user_id string")
+    events = local_rows(spark, [("u3",), ("u3",)], "user_id string")
     assert [tuple(row) for row in clean_users(None, events).collect()] == [("u3", False, {})]

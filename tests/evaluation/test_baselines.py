@@ -7,6 +7,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import PERSONAL, POPULAR, baseline_lists, popular_ranks
 from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 
 DAY = date(2017, 12, 4)
@@ -15,12 +16,12 @@ RANKS = "item_id string, popular_rank int"
 
 @pytest.fixture
 def ranks(spark):
-    return spark.createDataFrame([(item, number) for number, item in enumerate("abcde", start=1)], RANKS)
+    return local_rows(spark, [(item, number) for number, item in enumerate("abcde", start=1)], RANKS)
 
 
 @pytest.fixture
 def users(spark):
-    return spark.createDataFrame([("u1",), ("cold",)], "user_id string")
+    return local_rows(spark, [("u1",), ("cold",)], "user_id string")
 
 
 @pytest.fixture
@@ -102,6 +103,6 @@ def test_popular_ranks_follow_the_window_then_the_item_id(spark, window_days, or
             for item, b28, b91 in sold
         ],
     )
-    expected = spark.createDataFrame([(item, number) for number, item in enumerate(order, start=1)], RANKS)
+    expected = local_rows(spark, [(item, number) for number, item in enumerate(order, start=1)], RANKS)
     actual = popular_ranks(items, features, window_days=window_days)
     assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)

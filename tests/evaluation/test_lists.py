@@ -6,6 +6,7 @@ from chispa import assert_df_equality
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED, truth_of
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 
 DAY = date(2017, 12, 4)
@@ -29,7 +30,8 @@ def user_items(spark):
 
 
 def test_truth_is_what_served_users_bought_of_eligible_items_once_a_kind(spark, items, users, user_items):
-    purchases = spark.createDataFrame(
+    purchases = local_rows(
+        spark,
         [
             ("u1", "milk"),  # bought before: no new item
             ("u1", "milk"),  # twice in the window
@@ -42,7 +44,8 @@ def test_truth_is_what_served_users_bought_of_eligible_items_once_a_kind(spark, 
         ],
         "user_id string, item_id string",
     )
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             ("u1", "milk", REPEATS_ALLOWED),
             ("u1", "bread", REPEATS_ALLOWED),

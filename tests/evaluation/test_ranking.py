@@ -4,6 +4,7 @@ from chispa import assert_approx_df_equality, assert_df_equality
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.ranking import candidate_recall, coverage, sums_by_replicate, user_hits, value_name
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 
 ALL = "repeats_allowed"
@@ -13,7 +14,8 @@ NAMES = ("model", "popular")
 
 @pytest.fixture(scope="module")
 def truth(spark):
-    return spark.createDataFrame(
+    return local_rows(
+        spark,
         [
             (ALL, "u1", "a"),
             (ALL, "u1", "b"),
@@ -26,7 +28,8 @@ def truth(spark):
 
 @pytest.fixture(scope="module")
 def lists(spark):
-    return spark.createDataFrame(
+    return local_rows(
+        spark,
         [
             (ALL, "model", "u1", 1, "a"),
             (ALL, "model", "u1", 2, "x"),
@@ -80,7 +83,8 @@ def test_coverage_counts_the_items_that_users_with_a_truth_are_shown(spark, list
         tables.ITEMS,
         [{c.ITEM_ID: item, c.IS_ELIGIBLE: item != "fee"} for item in ("a", "b", "x", "y", "fee")],
     )
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             (ALL, "model", 3 / 4),  # a, b, x
             (ALL, "popular", 2 / 4),
@@ -92,8 +96,9 @@ def test_coverage_counts_the_items_that_users_with_a_truth_are_shown(spark, list
 
 
 def test_candidate_recall_is_the_mean_share_of_a_users_truth(spark, truth):
-    candidates = spark.createDataFrame([("u1", "a"), ("u2", "b")], "user_id string, item_id string")
-    expected = spark.createDataFrame(
+    candidates = local_rows(spark, [("u1", "a"), ("u2", "b")], "user_id string, item_id string")
+    expected = local_rows(
+        spark,
         [
             (ALL, (1 / 2 + 0) / 2),  # one of two of u1; none of u2, whose candidates miss all
             (NEW, 0.0),

@@ -9,6 +9,7 @@ from recsys import tables
 from recsys.catalog import MODEL_INPUTS, NUMERIC_INPUTS, USER
 from recsys.examples.assemble import Ids, assemble
 from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import feature_tables, rows_of
 
 AS_OF, LATER = date(2017, 11, 20), date(2017, 12, 4)
@@ -42,7 +43,7 @@ def rows(spark: SparkSession) -> "Rows":
         (AS_OF, "elsewhere", "milk", "popular"),
         (AS_OF, "stranger", "unheard of", "popular"),
     ]
-    frame = assemble(spark.createDataFrame(pairs, PAIRS), features_of(spark), items_of(spark), ids_of(spark))
+    frame = assemble(local_rows(spark, pairs, PAIRS), features_of(spark), items_of(spark), ids_of(spark))
     collected = frame.collect()
     assert len(collected) == len(pairs)
     return {(row[c.AS_OF_DATE], row[c.USER_ID], row[c.ITEM_ID]): row for row in collected}
@@ -120,7 +121,7 @@ def test_unknown_ids_are_minus_one_and_an_item_without_category_keeps_its_index(
 
 
 def test_columns_are_the_pairs_own_then_the_catalogues_with_its_types(spark: SparkSession) -> None:
-    pairs = spark.createDataFrame([(AS_OF, "u", "milk", "own")], PAIRS)
+    pairs = local_rows(spark, [(AS_OF, "u", "milk", "own")], PAIRS)
     frame = assemble(pairs, feature_tables(spark), items_of(spark), ids_of(spark))
     expected = [*pairs.dtypes, *((i.name, i.input_type) for i in MODEL_INPUTS)]
     assert frame.dtypes == expected

@@ -14,7 +14,7 @@ from recsys.catalog import MODEL_INPUTS
 from recsys.errors import InputError
 from recsys.lake.example_files import ExampleFiles, newest_example_files, write_example_files
 from recsys.lake.store import Lake
-from tests.feature_rows import rows_of
+from tests.feature_rows import rows_of, write_rows
 
 RUN_DATE = date(2017, 12, 18)
 INPUTS = {i.name: 0 if i.input_type == "int" else 0.0 for i in MODEL_INPUTS}
@@ -38,9 +38,9 @@ def example(key: int, split: str = c.TRAIN, **values: Any) -> dict[str, Any]:
 def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Shared: each test writes its own version of the examples."""
     lake = Lake(spark, str(tmp_path_factory.mktemp("files") / "lake"))
-    lake.overwrite(tables.USER_IDS, rows_of(spark, tables.USER_IDS, [{c.USER_ID: "u", c.USER_IDX: 4}]))
-    lake.overwrite(tables.ITEM_IDS, rows_of(spark, tables.ITEM_IDS, [{c.ITEM_ID: "i", c.ITEM_IDX: 0}]))
-    lake.overwrite(tables.CATEGORY_IDS, rows_of(spark, tables.CATEGORY_IDS, []))
+    write_rows(lake, tables.USER_IDS, [{c.USER_ID: "u", c.USER_IDX: 4}])
+    write_rows(lake, tables.ITEM_IDS, [{c.ITEM_ID: "i", c.ITEM_IDX: 0}])
+    write_rows(lake, tables.CATEGORY_IDS, [])
     return lake
 
 

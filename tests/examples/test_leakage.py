@@ -12,6 +12,7 @@ from recsys.catalog import MODEL_INPUTS, NEVER_DAYS
 from recsys.config import load_config
 from recsys.examples import leakage
 from recsys.examples.leakage import auc, leakage_report, leakage_sample
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 
 LIMITS = load_config([], ["examples.suspicious_auc=0.9", "examples.suspicious_auc_gap=0.2"]).examples
@@ -92,7 +93,8 @@ def test_the_sample_is_bounded_drawn_by_hash_and_dated_by_the_labels(
         for n in range(count)
     ]
     examples = rows_of(spark, tables.EXAMPLES, rows)
-    labels = spark.createDataFrame(
+    labels = local_rows(
+        spark,
         [(day, "u", str(n), date(2017, 11, 20 + n % 5)) for n in range(1, 1000, 2)],
         "as_of_date date, user_id string, item_id string, label_date date",
     )

@@ -4,13 +4,14 @@ from datetime import date
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys.examples.negatives import keep_sampled
+from recsys.frames.local_rows import local_rows
 
 AS_OF, LATER = date(2017, 11, 20), date(2017, 12, 4)
 
 
 def test_a_positive_of_a_low_grade_counts_like_any_other(spark: SparkSession) -> None:
     graded = [(AS_OF, "u", "viewed", 0.2), (AS_OF, "u", "in cart", 0.5), *((AS_OF, "u", str(n), 0.0) for n in range(9))]
-    rows = spark.createDataFrame(graded, "as_of_date date, user_id string, item_id string, label float")
+    rows = local_rows(spark, graded, "as_of_date date, user_id string, item_id string, label float")
     sampled = keep_sampled(rows, 3).collect()
     assert sorted(round(row["label"], 1) for row in sampled) == [*[0.0] * 6, 0.2, 0.5]
 
@@ -21,7 +22,7 @@ def labelled(spark: SparkSession, *lists: tuple[date, str, int, int]) -> DataFra
     for as_of, user, positives, negatives in lists:
         rows += [(as_of, user, f"bought {number}", 1.0) for number in range(positives)]
         rows += [(as_of, user, f"item {number}", 0.0) for number in range(negatives)]
-    return spark.createDataFrame(rows, "as_of_date date, user_id string, item_id string, label float")
+    return local_rows(spark, rows, "as_of_date date, user_id string, item_id string, label float")
 
 
 def kept(rows: DataFrame, negatives_per_positive: int) -> set[tuple[date, str, str]]:

@@ -16,6 +16,7 @@ from recsys.examples.sampled_negatives import (
     shown_pairs,
     wanted_of,
 )
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
@@ -24,12 +25,12 @@ PAIRS = "as_of_date date, user_id string, item_id string"
 
 
 def wanted(spark: SparkSession, *numbers: tuple[date, str, int]) -> DataFrame:
-    return spark.createDataFrame(numbers, "as_of_date date, user_id string, wanted bigint")
+    return local_rows(spark, numbers, "as_of_date date, user_id string, wanted bigint")
 
 
 def weights_of(spark: SparkSession, of_items: dict[str, int], *days: date) -> DataFrame:
     rows = [(day, item, weight) for day in days for item, weight in of_items.items()]
-    return spark.createDataFrame(rows, "as_of_date date, item_id string, weight bigint")
+    return local_rows(spark, rows, "as_of_date date, item_id string, weight bigint")
 
 
 def test_weights_are_buyers_to_a_power_and_0_makes_all_alike(spark: SparkSession) -> None:
@@ -49,14 +50,16 @@ def test_weights_are_buyers_to_a_power_and_0_makes_all_alike(spark: SparkSession
 
 def test_every_positive_wants_its_number(spark: SparkSession) -> None:
     rows = [(AS_OF, "u", "a", 1.0), (AS_OF, "u", "b", 0.5), (AS_OF, "u", "c", 0.0), (AS_OF, "none", "c", 0.0)]
-    labelled = spark.createDataFrame(rows, f"{PAIRS}, label float")
+    labelled = local_rows(spark, rows, f"{PAIRS}, label float")
     assert [tuple(row) for row in wanted_of(labelled, 3).collect()] == [(AS_OF, "u", 6)]
 
 
 def test_as_many_different_items_as_wanted_and_never_a_positive_of_any_window(spark: SparkSession) -> None:
     weights = weights_of(spark, {f"i{n:03d}": 1 + n % 3 for n in range(300)}, AS_OF, LATER)
-    positives = spark.createDataFrame(
-        [(day, "u", f"i{n:03d}") for day, first in ((AS_OF, 0), (LATER, 10)) for n in range(first, first + 10)], PAIRS
+    positives = local_rows(
+        spark,
+        [(day, "u", f"i{n:03d}") for day, first in ((AS_OF, 0), (LATER, 10)) for n in range(first, first + 10)],
+        PAIRS,
     )
     asked = wanted(spark, (AS_OF, "u", 20), (LATER, "u", 20), (AS_OF, "v", 20), (AS_OF, "all", 600))
     drawn, again = (
@@ -64,7 +67,7 @@ def test_as_many_different_items_as_wanted_and_never_a_positive_of_any_window(sp
         for number in (1, 5)
     )
     rows = drawn.collect()
-    assert_df_equality(again, spark.createDataFrame(rows, drawn.schema), ignore_row_order=True)
+    assert_df_equality(again, local_rows(spark, rows, drawn.schema), ignore_row_order=True)
     found: dict[tuple[date, str], set[str]] = {}
     for row in rows:
         found.setdefault((row[c.AS_OF_DATE], row[c.USER_ID]), set()).add(row[c.ITEM_ID])
@@ -84,7 +87,7 @@ def test_as_many_different_items_as_wanted_and_never_a_positive_of_any_window(sp
 def test_items_are_drawn_in_proportion_to_their_weights(spark: SparkSession) -> None:
     shares = {"a": 600, "b": 300, "c": 95, "d": 5}
     asked = wanted(spark, *((AS_OF, f"u{n}", 1) for n in range(2000)))
-    positives = spark.createDataFrame([], PAIRS)
+    positives = local_rows(spark, [], PAIRS)
     drawn = drawn_negatives(asked, weights_of(spark, shares, AS_OF), positives).collect()
     counts = Counter(row[c.ITEM_ID] for row in drawn)
     assert sum(counts.values()) == 2000
@@ -113,18 +116,19 @@ def test_shown_are_impressions_and_promotions_in_the_main_store_in_the_label_win
     events.append(purchase("online", "bought", datetime(2017, 11, 21)))
     features, known = rows_of(spark, tables.USER_FEATURES, users), rows_of(spark, tables.EVENTS, events)
     shown = shown_pairs(features, rows_of(spark, tables.PROMOTIONS, promotions), known, label_days=14)
-    expected = spark.createDataFrame([(AS_OF, "u", "runs"), (AS_OF, "online", "seen")], PAIRS)
+    expected = local_rows(spark, [(AS_OF, "u", "runs"), (AS_OF, "online", "seen")], PAIRS)
     assert_df_equality(shown, expected, ignore_nullable=True, ignore_row_order=True)
     many = [promotion(f"i{n}", AS_OF, LATER) for n in range(MAX_SHOWN_A_STORE + 50)]
     assert shown_pairs(features, rows_of(spark, tables.PROMOTIONS, many), known, label_days=14).count() == 201
 
 
 def test_shown_negatives_are_as_many_as_wanted_and_never_bought(spark: SparkSession) -> None:
-    shown = spark.createDataFrame(
+    shown = local_rows(
+        spark,
         [(AS_OF, user, f"i{n}") for user in ("u", "few", "no positive") for n in range(3 if user == "few" else 30)],
         PAIRS,
     )
-    positives = spark.createDataFrame([(LATER, "u", f"i{n}") for n in range(20)] + [(AS_OF, "few", "i0")], PAIRS)
+    positives = local_rows(spark, [(LATER, "u", f"i{n}") for n in range(20)] + [(AS_OF, "few", "i0")], PAIRS)
     rows = shown_negatives(wanted(spark, (AS_OF, "u", 6), (AS_OF, "few", 6)), shown, positives).collect()
     assert Counter(row[c.USER_ID] for row in rows) == {"u": 6, "few": 2}
     assert {row[c.ITEM_ID] for row in rows if row[c.USER_ID] == "few"} == {"i1", "i2"}

@@ -17,6 +17,7 @@ from recsys.examples.schemes import (
     split_counts,
 )
 from recsys.examples.split import cutoffs
+from recsys.frames.local_rows import local_rows
 
 DAYS = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2)
 FIRST = datetime(2017, 11, 1, 12)
@@ -26,7 +27,7 @@ EVENTS = "user_id string, item_id string, event_ts timestamp, event_date date, s
 def events_of(spark: SparkSession, *events: tuple[str, str, datetime]) -> DataFrame:
     """Numbered in their order."""
     rows = [(user, item, at, at.date(), "log", number) for number, (user, item, at) in enumerate(events)]
-    return spark.createDataFrame(rows, EVENTS)
+    return local_rows(spark, rows, EVENTS)
 
 
 def splits(parted: DataFrame) -> dict[str, set[str]]:
@@ -100,15 +101,15 @@ def test_the_core_is_the_fixed_point_and_may_be_empty(spark: SparkSession) -> No
 
 def test_counts_name_the_days_and_who_is_not_in_train(spark: SparkSession) -> None:
     day = date(2017, 11, 1)
-    parted = spark.createDataFrame(
-        [
+    parted = local_rows(spark, [
             ("u", "a", day, "train"), ("u", "a", date(2017, 11, 2), "train"), ("v", "b", date(2017, 11, 2), "train"),
             ("u", "b", date(2017, 11, 3), "test"), ("w", "b", date(2017, 11, 4), "test"),
             ("w", "z", date(2017, 11, 4), "test"),
         ],
         "user_id string, item_id string, event_date date, split string",
     )  # fmt: skip
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             ("train", day, date(2017, 11, 2), 3, 2, 0, 2, 0),
             ("test", date(2017, 11, 3), date(2017, 11, 4), 3, 2, 1, 2, 1),

@@ -3,6 +3,7 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from recsys.examples.split import cutoffs, with_example_key, with_split
+from recsys.frames.local_rows import local_rows
 
 DAYS = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2)
 
@@ -14,7 +15,7 @@ def test_label_windows_end_one_after_the_other() -> None:
 
 
 def test_the_split_follows_from_the_cut_off(spark: SparkSession) -> None:
-    pairs = spark.createDataFrame([(day,) for day in (*DAYS.train, DAYS.validation)], "as_of_date date")
+    pairs = local_rows(spark, [(day,) for day in (*DAYS.train, DAYS.validation)], "as_of_date date")
     found = {row["as_of_date"]: row["split"] for row in with_split(pairs, DAYS).collect()}
     assert found == {DAYS.train[0]: "train", DAYS.train[1]: "train", DAYS.validation: "validation"}
 
@@ -27,7 +28,7 @@ def test_every_part_of_an_examples_key_changes_its_number(spark: SparkSession) -
         ("train", DAYS.train[0], "v", "i"),
         ("train", DAYS.train[0], "u", "j"),
     ]
-    pairs = spark.createDataFrame(rows, "split string, as_of_date date, user_id string, item_id string")
+    pairs = local_rows(spark, rows, "split string, as_of_date date, user_id string, item_id string")
     first, again = (
         {tuple(row)[:4]: row["example_key"] for row in with_example_key(pairs.repartition(number)).collect()}
         for number in (1, 3)

@@ -6,6 +6,7 @@ from pyspark.sql import SparkSession
 from recsys import tables
 from recsys.features.context import context_features
 from recsys.features.purchases import visits
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
@@ -25,7 +26,8 @@ def test_shares_of_lines_and_mean_baskets_by_store_weekday_and_hour(spark: Spark
         purchase("u", "milk", datetime(2017, 9, 17, 23)),  # 92 days before
     ]
     actual = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF])
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [("s1", 2, 9, AS_OF, 0.75, 200.0), ("s1", 2, 18, AS_OF, 0.25, 0.0), ("s2", 2, 9, AS_OF, 1.0, 100.0)],
         "store_id string, local_weekday int, local_hour int, as_of_date date, context_purchase_share_91d double, "
         "context_basket_cents_91d double",

@@ -8,6 +8,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.features.graph import edge_features, item_neighbour_features, user_neighbour_features
 from recsys.features.purchases import item_days
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
@@ -31,7 +32,8 @@ def test_edges_halve_with_age_and_know_both_degrees(spark: SparkSession) -> None
         ("v", "old", datetime(2016, 12, 17)),  # 366 days before the later cut-off
         ("v", "milk", datetime(2017, 12, 18)),  # the cut-off's day
     )
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             ("u", "milk", AS_OF, 0.5 + 0.25, 2, 2, 1 / sqrt(4)),
             ("u", "bread", AS_OF, 0.25, 2, 1, 1 / sqrt(2)),

@@ -8,6 +8,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.features.item_item import item_item_features
 from recsys.features.purchases import basket_items
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
@@ -32,8 +33,7 @@ def test_neighbours_are_ranked_by_cosine_with_the_smaller_id_first_at_a_tie(spar
         ("v", "today", datetime(2017, 12, 18), "de"),
         ("v", "old", datetime(2017, 9, 17), "de"),  # 92 days before the later cut-off
     )
-    expected = spark.createDataFrame(
-        [
+    expected = local_rows(spark, [
             # Baskets with a: 4, b: 2, c: 2, d: 3, of 5.
             ("a", "b", AS_OF, 2, 2 / sqrt(8), 2 * 5 / 8, 1),
             ("a", "c", AS_OF, 2, 2 / sqrt(8), 2 * 5 / 8, 2),
@@ -63,7 +63,7 @@ def test_large_baskets_and_many_baskets_a_day_count_in_part(spark: SparkSession)
     rows = item_item_features(log, [AS_OF], neighbours=100).collect()
     assert_df_equality(
         item_item_features(log.repartition(5), [AS_OF], neighbours=100),
-        spark.createDataFrame(rows, item_item_features(log, [AS_OF], neighbours=100).schema),
+        local_rows(spark, rows, item_item_features(log, [AS_OF], neighbours=100).schema),
         ignore_row_order=True,
     )
     found = {(row[c.ITEM_ID], row[c.NEIGHBOUR_ID]): row[c.ITEM_ITEM_BASKETS_91D] for row in rows}

@@ -5,6 +5,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import tables
 from recsys.features.purchases import item_days, opened_baskets, visits
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import Row, purchase
 
@@ -28,7 +29,8 @@ def test_item_days_price_only_the_lines_that_have_quantity_and_amount(spark: Spa
         purchase("u", "milk", NEXT_DAY, quantity=None),
         purchase("u", "milk", MORNING, event_type="view"),
     )
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [("u", "milk", MORNING.date(), 5, 350, 2.345), ("u", "milk", NEXT_DAY.date(), 1, None, None)],
         "user_id string, item_id string, event_date date, lines bigint, cents bigint, units double",
     )
@@ -46,7 +48,8 @@ def test_visits_part_a_basket_by_day_store_and_hour(spark: SparkSession) -> None
         purchase("u", "milk", MORNING, basket_id="b", event_type="cart"),
     )
     day, next_day = MORNING.date(), NEXT_DAY.date()
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             ("u", "b", day, "s1", 2, 9, 2, 100),
             ("u", "b", day, "s2", 2, 9, 1, 100),
@@ -68,8 +71,8 @@ def test_a_basket_opens_on_its_first_day(spark: SparkSession) -> None:
     )
     schema = "user_id string, basket string, event_date date"
     day, next_day = MORNING.date(), NEXT_DAY.date()
-    expected = spark.createDataFrame([("u", "b", day), ("v", "b", next_day)], schema)
+    expected = local_rows(spark, [("u", "b", day), ("v", "b", next_day)], schema)
     assert_df_equality(opened_baskets(visits(log)), expected, ignore_nullable=True, ignore_row_order=True)
     by_store = opened_baskets(visits(log), "store_id").where("user_id = 'u'").select("store_id", "event_date")
-    expected = spark.createDataFrame([("s1", day), ("s2", next_day)], "store_id string, event_date date")
+    expected = local_rows(spark, [("s1", day), ("s2", next_day)], "store_id string, event_date date")
     assert_df_equality(by_store, expected, ignore_nullable=True, ignore_row_order=True)

@@ -5,6 +5,7 @@ from pyspark.sql import SparkSession
 
 from recsys import tables
 from recsys.features.store_item import store_item_features
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import Row
 
@@ -35,7 +36,8 @@ def test_days_of_the_last_week_on_display_and_in_the_mailer(spark: SparkSession)
         promotion("twice", date(2017, 12, 13), date(2017, 12, 17), displayed=True, mailed=False),
     ]
     actual = store_item_features(rows_of(spark, tables.PROMOTIONS, promotions), [AS_OF])
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             ("s1", "ending", AS_OF, 1, 0),
             ("s1", "last_day", AS_OF, 0, 1),

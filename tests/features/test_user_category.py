@@ -6,6 +6,7 @@ from pyspark.sql import SparkSession
 from recsys import tables
 from recsys.features.purchases import item_days
 from recsys.features.user_category import user_category_features
+from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
@@ -36,7 +37,8 @@ def test_purchases_and_shares_by_category(spark: SparkSession) -> None:
         purchase("w", "thing", RECENT),
     ]
     actual = user_category_features(item_days(rows_of(spark, tables.EVENTS, log)), items, [AS_OF])
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [("u", "dairy", AS_OF, 3, 3 / 6), ("u", "bakery", AS_OF, 1, 1 / 6), ("v", "bakery", AS_OF, 1, 1.0)],
         "user_id string, category string, as_of_date date, user_category_purchases_91d bigint, "
         "user_category_share_91d double",

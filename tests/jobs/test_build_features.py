@@ -15,7 +15,7 @@ from recsys.errors import DataQualityError, InputError
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.store import Lake
 from recsys.stages import Run, run_stage
-from tests.feature_rows import rows_of
+from tests.feature_rows import rows_of, write_rows
 from tests.purchase_rows import purchase
 
 RUN_DATE = date(2017, 12, 18)
@@ -29,9 +29,9 @@ def run(spark: SparkSession, tmp_path: Path) -> Run:
     lake = Lake(spark, str(tmp_path / "lake"))
     log = [purchase(f"u{day % 2}", f"i{day % 3}", FIRST_DAY + timedelta(days=day)) for day in range(49)]
     items = [{c.ITEM_ID: f"i{number}", c.CATEGORY: "dairy"} for number in range(3)]
-    lake.overwrite(tables.EVENTS, rows_of(spark, tables.EVENTS, log))
-    lake.overwrite(tables.ITEMS, rows_of(spark, tables.ITEMS, items))
-    lake.overwrite(tables.PROMOTIONS, rows_of(spark, tables.PROMOTIONS, []))
+    write_rows(lake, tables.EVENTS, log)
+    write_rows(lake, tables.ITEMS, items)
+    write_rows(lake, tables.PROMOTIONS, [])
     config = load_config([], SETTINGS)
     return Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
 

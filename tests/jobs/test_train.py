@@ -20,7 +20,7 @@ from recsys.tracking import Registry
 from recsys.training import run as training_run
 from recsys.training.workers import OneWorker
 from tests.example_sets import random_columns
-from tests.feature_rows import rows_of
+from tests.feature_rows import rows_of, write_rows
 
 RUN_DATE = date(2017, 12, 18)
 
@@ -35,7 +35,7 @@ def examples_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory)
         (tables.ITEM_IDS, c.ITEM_ID, c.ITEM_IDX, 16),
         (tables.CATEGORY_IDS, c.CATEGORY, c.CATEGORY_IDX, 3),
     ):
-        lake.overwrite(table, rows_of(spark, table, [{key: str(number), idx: number} for number in range(size)]))
+        write_rows(lake, table, [{key: str(number), idx: number} for number in range(size)])
     version = lake.overwrite(tables.EXAMPLES, rows_of(spark, tables.EXAMPLES, _examples()))
     write_example_files(lake, RUN_DATE, version, row_groups=4, versions={"clean.events": 0})
     return lake

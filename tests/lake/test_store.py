@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError, SchemaError
+from recsys.frames.local_rows import local_rows
 from recsys.lake.store import Lake
 
 SCHEMA = "user_id string, user_idx int"
@@ -18,8 +19,8 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 
 def test_overwrite_then_read_returns_the_rows_and_an_old_version_can_be_pinned(spark: SparkSession, lake: Lake) -> None:
-    first = spark.createDataFrame([("a", 0)], SCHEMA)
-    second = spark.createDataFrame([("a", 0), ("b", 1)], SCHEMA)
+    first = local_rows(spark, [("a", 0)], SCHEMA)
+    second = local_rows(spark, [("a", 0), ("b", 1)], SCHEMA)
     pinned = lake.overwrite(tables.USER_IDS, first)
     lake.overwrite(tables.USER_IDS, second)
     assert_df_equality(
@@ -29,14 +30,14 @@ def test_overwrite_then_read_returns_the_rows_and_an_old_version_can_be_pinned(s
 
 
 def test_column_comments_reach_the_table(spark: SparkSession, lake: Lake) -> None:
-    lake.overwrite(tables.USER_IDS, spark.createDataFrame([("a", 0)], SCHEMA))
+    lake.overwrite(tables.USER_IDS, local_rows(spark, [("a", 0)], SCHEMA))
     described = spark.sql(f"DESCRIBE TABLE delta.`{lake.path(tables.USER_IDS)}`").where("col_name = 'user_idx'").first()
     assert described is not None
     assert described["comment"] == "Dense index from 0; never changes"
 
 
 def test_a_wrong_type_is_refused_before_anything_is_written(spark: SparkSession, lake: Lake) -> None:
-    rows = spark.createDataFrame([("a", "0")], "user_id string, user_idx string")
+    rows = local_rows(spark, [("a", "0")], "user_id string, user_idx string")
     with pytest.raises(SchemaError, match=r"ids.users do not fit it: user_idx: expected int, found string"):
         lake.overwrite(tables.USER_IDS, rows)
     assert not lake.exists(tables.USER_IDS)
@@ -48,7 +49,7 @@ def test_reading_a_table_that_is_not_there_names_the_cure(lake: Lake) -> None:
 
 
 def test_restore_takes_the_table_back(spark: SparkSession, lake: Lake) -> None:
-    first = lake.overwrite(tables.USER_IDS, spark.createDataFrame([("a", 0)], SCHEMA))
-    lake.overwrite(tables.USER_IDS, spark.createDataFrame([("b", 0)], SCHEMA))
+    first = lake.overwrite(tables.USER_IDS, local_rows(spark, [("a", 0)], SCHEMA))
+    lake.overwrite(tables.USER_IDS, local_rows(spark, [("b", 0)], SCHEMA))
     lake.restore(tables.USER_IDS, first)
     assert [row[c.USER_ID] for row in lake.read(tables.USER_IDS).collect()] == ["a"]

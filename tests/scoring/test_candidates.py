@@ -8,6 +8,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.config import CandidatesConfig
 from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.local_rows import local_rows
 from recsys.scoring.candidates import candidates
 from tests.feature_rows import feature_tables, rows_of
 
@@ -68,7 +69,7 @@ def _own(user: str, item: str, days: int, recency: int) -> dict[str, object]:
 
 
 def assert_pairs(actual: DataFrame, expected: list[tuple[str, str, str]], day: date = DAY) -> None:
-    frame = actual.sparkSession.createDataFrame([(day, *row) for row in expected], SCHEMA)
+    frame = local_rows(actual.sparkSession, [(day, *row) for row in expected], SCHEMA)
     assert_df_equality(actual, frame, ignore_nullable=True, ignore_row_order=True)
 
 

@@ -2,6 +2,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys.errors import DataQualityError
+from recsys.frames.local_rows import local_rows
 from recsys.scoring.checks import require_publishable
 
 GOOD = [("u1", 1, "a", 0.9), ("u1", 2, "b", 0.1), ("u2", 1, "b", 0.4)]
@@ -10,9 +11,9 @@ INFINITE = float("inf")
 
 
 def check(spark: SparkSession, rows: list[tuple[str, int, str, float]]) -> None:
-    items = spark.createDataFrame([("a", True), ("b", True), ("fee", False)], "item_id string, is_eligible boolean")
-    users = spark.createDataFrame([("u1",), ("u2",)], "user_id string")
-    lists: DataFrame = spark.createDataFrame(rows, "user_id string, rank int, item_id string, score double")
+    items = local_rows(spark, [("a", True), ("b", True), ("fee", False)], "item_id string, is_eligible boolean")
+    users = local_rows(spark, [("u1",), ("u2",)], "user_id string")
+    lists: DataFrame = local_rows(spark, rows, "user_id string, rank int, item_id string, score double")
     require_publishable(lists, items, users, n=2)
 
 

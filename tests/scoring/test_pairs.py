@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
 from recsys.catalog import MODEL_INPUTS
+from recsys.frames.local_rows import local_rows
 from recsys.scoring.pairs import score_pairs, scored_batch
 
 NUM_ROWS = 25
@@ -26,14 +27,14 @@ def pairs(spark: SparkSession) -> DataFrame:
     schema = f"{KEPT}, " + ", ".join(f"{i.name} {i.input_type}" for i in MODEL_INPUTS)
     inputs = {i.name: 0 if i.input_type == "int" else 0.0 for i in MODEL_INPUTS}
     rows = [("u", f"i{number:02d}", "own", *{**inputs, c.ITEM_IDX: number}.values()) for number in range(NUM_ROWS)]
-    return spark.createDataFrame(rows, schema)
+    return local_rows(spark, rows, schema)
 
 
 def test_scores_are_rounded_and_other_columns_stay(spark, pairs):
     expected = [("u", f"i{number:02d}", "own", round(number / 3, 6)) for number in range(NUM_ROWS)]
     assert_df_equality(
         score_pairs(pairs, load_halved_index, batch_rows=1000),
-        spark.createDataFrame(expected, f"{KEPT}, score double"),
+        local_rows(spark, expected, f"{KEPT}, score double"),
         ignore_nullable=True,
         ignore_row_order=True,
     )

@@ -2,6 +2,7 @@ from datetime import date
 
 from chispa import assert_df_equality
 
+from recsys.frames.local_rows import local_rows
 from recsys.scoring.candidates import CATEGORY, OWN, POPULAR
 from recsys.scoring.top_n import REASONS, reason, top_n
 
@@ -10,7 +11,8 @@ SCHEMA = "as_of_date date, user_id string, item_id string, score double"
 
 
 def test_the_best_come_first_and_ties_are_broken_by_the_item_id(spark):
-    scored = spark.createDataFrame(
+    scored = local_rows(
+        spark,
         [
             (DAY, "u1", "c", 0.5),  # a tie at the border: b stays, c goes
             (DAY, "u1", "a", 0.1),
@@ -21,7 +23,8 @@ def test_the_best_come_first_and_ties_are_broken_by_the_item_id(spark):
         ],
         SCHEMA,
     )
-    expected = spark.createDataFrame(
+    expected = local_rows(
+        spark,
         [
             (DAY, "u1", "d", 0.9, 1),
             (DAY, "u1", "b", 0.5, 2),
@@ -37,8 +40,9 @@ def test_the_best_come_first_and_ties_are_broken_by_the_item_id(spark):
 
 def test_every_source_has_its_reason(spark):
     assert set(REASONS) == {OWN, CATEGORY, POPULAR}
-    rows = spark.createDataFrame([(OWN,), (CATEGORY,), (POPULAR,)], "source string")
-    expected = spark.createDataFrame(
+    rows = local_rows(spark, [(OWN,), (CATEGORY,), (POPULAR,)], "source string")
+    expected = local_rows(
+        spark,
         [(OWN, "bought_before"), (CATEGORY, "favourite_category"), (POPULAR, "popular_now")],
         "source string, reason string",
     )
