@@ -54,14 +54,19 @@ fi
 
 # --- Horovod's wheel, then the environment ---
 wheel=$("$here/build_horovod.sh" "$uv" "$cache" 8>&-)
+# Killed while packages were copied, one may be there in part, and would count as installed.
+installing=$venv/.installing
+if [ -e "$installing" ]; then say "the last installation was broken off: starting .venv anew"; rm -rf "$venv"; fi
 if [ ! -x "$venv/bin/python" ]; then
   say "making .venv with Python 3.11"
   "$uv" venv --quiet --python 3.11 --seed "$venv" 2>/dev/null || "$uv" venv --quiet --python 3.11 "$venv"
 fi
 rm -f "$state"
+touch "$installing"
 say "installing $(grep -c '==' "$here/requirements.lock") packages from deploy/requirements.lock"
 "$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes "$here/requirements.lock"
 "$uv" pip install --quiet --python "$venv/bin/python" --no-deps "$wheel"
+rm -f "$installing"
 
 # --- Delta's jars, beside Spark's own so that no session resolves anything ---
 jars=$("$venv/bin/python" -c 'import pyspark; print(pyspark.__path__[0])')/jars
