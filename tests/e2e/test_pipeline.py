@@ -4,6 +4,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from recsys import columns as c
 from recsys import tables
 from tests.e2e.conftest import STAGES, WRITTEN, Finished, command, frame, run
@@ -39,6 +41,7 @@ def test_the_summary_shows_what_was_made(finished_lake: tuple[Path, Finished]) -
     assert [stage["stage"] for stage in done.figures["stages"]] == list(STAGES)  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_a_second_run_skips_all_stages(
     finished_lake: tuple[Path, Finished], slice_folder: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from recsys.errors import InputError
 from recsys.examples.sampled_negatives import DRAWN, SHOWN
 from recsys.lake.example_files import newest_example_files
 from recsys.lake.store import Lake
-from recsys.stages import Run, run_stage
+from recsys.stages import Figures, Run, run_stage
 from tests.feature_rows import rows_of
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, write_small_lake
 from tests.trained_lake import copied
@@ -36,8 +36,12 @@ def run_of(lake: Lake, *overrides: str) -> Run:
     )
 
 
-def test_two_runs_write_equal_examples_and_equal_files(lake: Lake) -> None:
-    first = run_stage(STAGE, run_of(lake)).figures
+@pytest.fixture(scope="module")
+def first(lake: Lake) -> Figures:
+    return run_stage(STAGE, run_of(lake)).figures
+
+
+def test_two_runs_write_equal_examples_and_equal_files(lake: Lake, first: Figures) -> None:
     examples = lake.read(tables.EXAMPLES, lake.version(tables.EXAMPLES))
     files = newest_example_files(lake, RUN_DATE)
     again = run_stage(STAGE, run_of(lake)).figures
@@ -49,8 +53,7 @@ def test_two_runs_write_equal_examples_and_equal_files(lake: Lake) -> None:
     assert {name: first[name] for name in same} == {name: again[name] for name in same}
 
 
-def test_labels_and_splits_follow_the_cut_offs(lake: Lake) -> None:
-    figures = run_stage(STAGE, run_of(lake)).figures
+def test_labels_and_splits_follow_the_cut_offs(lake: Lake, first: Figures) -> None:
     counted = lake.read(tables.EXAMPLES).groupBy(c.SPLIT, c.AS_OF_DATE).agg(F.sum(c.LABEL).alias(c.LABEL)).collect()
     # Of their eight liked items, twelve users buy two in each window.
     assert {(row[c.SPLIT], row[c.AS_OF_DATE]): row[c.LABEL] for row in counted} == {
@@ -58,17 +61,16 @@ def test_labels_and_splits_follow_the_cut_offs(lake: Lake) -> None:
         (c.TRAIN, DAYS.train[1]): 24,
         (c.VALIDATION, DAYS.validation): 24,
     }
-    assert figures["train_positives"] == 48
-    assert figures["train_rows"] == 48 * (1 + 3)
-    assert figures["cutoffs"] == "2017-10-23, 2017-11-06, 2017-11-20"
+    assert first["train_positives"] == 48
+    assert first["train_rows"] == 48 * (1 + 3)
+    assert first["cutoffs"] == "2017-10-23, 2017-11-06, 2017-11-20"
 
 
-def test_leakage_and_splits_are_reported_for_the_run_date(lake: Lake) -> None:
-    figures = run_stage(STAGE, run_of(lake)).figures
+def test_leakage_and_splits_are_reported_for_the_run_date(lake: Lake, first: Figures) -> None:
     leakage = lake.read(tables.LEAKAGE).collect()
     assert {row[c.FEATURE] for row in leakage} == {i.name for i in MODEL_INPUTS}
     suspects = {row[c.FEATURE] for row in leakage if row[c.REASONS]}
-    assert figures["suspicious_inputs"] == (", ".join(i.name for i in MODEL_INPUTS if i.name in suspects) or "none")
+    assert first["suspicious_inputs"] == (", ".join(i.name for i in MODEL_INPUTS if i.name in suspects) or "none")
     splits = {row[c.SPLIT]: row for row in lake.read(tables.SPLITS).collect()}
     # Two train windows, one validation and one test window of 24 purchases.
     assert {split: (row[c.SCHEME], row[c.FOLD], row[c.ROWS]) for split, row in splits.items()} == {

@@ -50,32 +50,28 @@ def test_a_second_run_publishes_equal_lists_whatever_the_number_of_partitions(la
     assert {**first, "pairs_per_s": 0} == {**again, "pairs_per_s": 0}
 
 
-def test_another_scene_leaves_the_lists_of_the_first_and_is_as_long_as_there_are_items(
-    lake: Lake, first: Figures
-) -> None:
-    basket = run_stage(STAGE, run_of(lake, "score.top_n=50", "score.scene=basket")).figures
-    assert (basket[c.ROWS], basket["items"]) == (13 * len(ITEMS), len(ITEMS))
-    assert of_home(lake).count() == first[c.ROWS]
-    whole = lake.read(tables.TOP_N).where(F.col(c.SCENE) == "basket")
-    counted = whole.groupBy(c.SOURCE, c.REASON).count().collect()
-    # Five own items a user with history; without category features the rest is popular.
-    assert {tuple(row) for row in counted} == {("own", "bought_before", 60), ("popular", "popular_now", 148)}
-
-
-def test_candidate_recall_is_measured_where_no_evaluation_had_these_quotas(lake: Lake, first: Figures) -> None:
+def test_another_scene_leaves_the_lists_of_the_first(lake: Lake, first: Figures) -> None:
     assert first["candidate_recall"] == 1.0
-    # Of the three most popular items, half of the users buy one of their two: i02.
+    # Of the three most popular items, half of the users buy one of their two: i02. No evaluation had these quotas.
     quotas = ("candidates.own_items=0", "candidates.category_items=0", "candidates.popular_items=3", "score.top_n=2")
-    assert run_stage(STAGE, run_of(lake, *quotas)).figures["candidate_recall"] == 0.25
+    basket = run_stage(STAGE, run_of(lake, "score.scene=basket", *quotas)).figures
+    assert (basket[c.ROWS], basket["candidate_recall"]) == (13 * 2, 0.25)
+    assert of_home(lake).count() == first[c.ROWS]
 
 
-def test_the_newest_model_is_the_one_that_scores(lake: Lake, first: Figures) -> None:
+@pytest.mark.usefixtures("first")
+def test_the_newest_model_scores_as_many_items_as_there_are(lake: Lake) -> None:
     before = of_home(lake).localCheckpoint()
     version = register_model(lake, seed=2)
-    assert run_stage(STAGE, run_of(lake, "score.top_n=4")).figures[c.ROWS] == first[c.ROWS]
-    models = of_home(lake).select(c.MODEL_NAME, c.MODEL_VERSION).distinct().collect()
+    figures = run_stage(STAGE, run_of(lake, "score.top_n=50")).figures
+    assert (figures[c.ROWS], figures["items"]) == (13 * len(ITEMS), len(ITEMS))
+    lists = of_home(lake).localCheckpoint()
+    models = lists.select(c.MODEL_NAME, c.MODEL_VERSION).distinct().collect()
     assert [tuple(row) for row in models] == [(MODEL_NAME, version)]
-    assert before.select(c.SCORE).exceptAll(of_home(lake).select(c.SCORE)).count() > 0
+    assert before.select(c.SCORE).exceptAll(lists.select(c.SCORE)).count() > 0
+    counted = lists.groupBy(c.SOURCE, c.REASON).count().collect()
+    # Five own items a user with history; without category features the rest is popular.
+    assert {tuple(row) for row in counted} == {("own", "bought_before", 60), ("popular", "popular_now", 148)}
 
 
 @pytest.mark.usefixtures("first")
