@@ -4,29 +4,25 @@ Takes the files that clean.ledger does not know yet, or whose content changed si
 all files. With other rules (mapping, limits, code of recsys/clean) all files are taken again.
 """
 
-import hashlib
-import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 
-import recsys.clean
 from recsys import app, tables
 from recsys import columns as c
+from recsys.clean.alarms import require_known_rules
 from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
 from recsys.clean.log import (
     Before,
     CleanLog,
     Source,
     clean_log,
-    mapping_hash,
     open_source,
     require_readable,
+    rules_hash,
     state,
     tables_by_file,
 )
@@ -65,6 +61,7 @@ def run(run: Run) -> Figures:
 
 def check(run: Run) -> None:
     """Looks at the files that the run would take, before any of them is read."""
+    require_known_rules(run.config.clean)
     log_source = source(run)
     intake = plan_intake(log_source.files(), _known(run, log_source), log_source.folder.checksum)
     require_readable(log_source, intake.files)
@@ -74,18 +71,9 @@ def _known(run: Run, log_source: Source) -> Known:
     rows = run.lake.read(tables.LEDGER).collect() if run.lake.exists(tables.LEDGER) else []
     return Known(
         entries=entries_from([row.asDict() for row in rows]),
-        rules=_rules(run, log_source),
+        rules=rules_hash(log_source, run.config.clean),
         by_file=tables_by_file(log_source.mapping),
     )
-
-
-def _rules(run: Run, log_source: Source) -> str:
-    """Equal where a file would be judged alike: mapping, limits and code."""
-    digest = hashlib.sha256(mapping_hash(log_source).encode())
-    digest.update(json.dumps(asdict(run.config.clean), sort_keys=True).encode())
-    for file in sorted(Path(next(iter(recsys.clean.__path__))).glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _before(lake: Lake) -> Before:
@@ -127,7 +115,8 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
     checksums = log_source.folder.checksums(file for files in log.files.values() for file in files)
     rows = [
         {
-            **asdict(count),
+            c.SOURCE_TABLE: table,
+            c.SOURCE_FILE: file.path,
             c.NUM_BYTES: file.num_bytes,
             c.MODIFIED_MS: file.modified_ms,
             c.CHECKSUM: checksums[file.path],
@@ -136,7 +125,7 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
             c.RUN_ID: run.run_id,
         }
         for table, files in log.files.items()
-        for file, count in zip(files, log.counts[table], strict=True)
+        for file in files
     ]
     values = [tuple(row[name] for name in tables.LEDGER.column_names) for row in rows]
     return local_rows(run.spark, values, tables.LEDGER.schema)

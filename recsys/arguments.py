@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from recsys.config import CONF_FOLDER, Config, load_config
+from recsys.config import CONF_FOLDER, Config, conf_folder, load_config
 from recsys.errors import ConfigError
 
 
@@ -32,7 +32,7 @@ def parse_arguments(description: str | None, arguments: Sequence[str]) -> Argume
     root = absolute_uri(config.lake.root)
     return Arguments(
         config=replace(config, lake=replace(config.lake, root=root)),
-        conf_folder=_conf_folder(files),
+        conf_folder=conf_folder(files),
         run_date=_parse_run_date(known.run_date),
     )
 
@@ -40,11 +40,6 @@ def parse_arguments(description: str | None, arguments: Sequence[str]) -> Argume
 def absolute_uri(root: str) -> str:
     """Spark, MLflow and the workers run in other folders: a relative lake would be another one for each."""
     return root if "://" in root else str(Path(root).expanduser().resolve())
-
-
-def _conf_folder(files: Sequence[str | Path]) -> Path:
-    folder = Path(files[0]).resolve().parent
-    return folder if (folder / "sources").is_dir() else CONF_FOLDER
 
 
 def _parse_run_date(text: str | None) -> date | None:

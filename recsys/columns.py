@@ -52,6 +52,7 @@ ROWS_READ = "rows_read"
 ROWS_KEPT = "rows_kept"
 ROWS_QUARANTINED = "rows_quarantined"
 ROWS_DUPLICATE = "rows_duplicate"
+RULE_SHARES = "rule_shares"
 
 # Time of knowledge
 AS_OF_DATE = "as_of_date"

@@ -22,6 +22,10 @@ from recsys.errors import ConfigError
 
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
+SOURCES = "sources"
+SOURCE_SETTINGS = "clean"  # the section that a source's mapping may hold too
+
+Layer = tuple[str, Mapping[str, Any]]  # where it was written, sections
 
 GRADED = (c.VIEW, c.CART, c.PURCHASE)
 CANDIDATES, UNIFORM, POPULARITY = NEGATIVES = ("candidates", "uniform", "popularity")
@@ -59,6 +63,11 @@ def _require_day(section: object, key: str) -> None:
 def _require_known(section: object, key: str, given: Sequence[str], known: Sequence[str]) -> None:
     if unknown := sorted(set(given) - set(known)):
         raise ConfigError(f"{_SECTION_NAMES[type(section)]}.{key}: unknown {unknown}; known: {list(known)}")
+
+
+def _require_shares(section: object, key: str) -> None:
+    if wrong := {name: share for name, share in getattr(section, key).items() if not 0 <= share <= 1}:
+        raise ConfigError(f"{_SECTION_NAMES[type(section)]}.{key}: shares lie between 0 and 1, got {wrong}")
 
 
 def _require_grades(labels: Mapping[str, float]) -> None:
@@ -103,10 +112,16 @@ class CleanConfig:
     first_event_date: str
     last_event_date: str
     allow_empty_files: bool
+    alarm_min_rows: int
+    alarm_rejected_share: float
+    alarm_rule_shares: dict[str, float]
 
     def __post_init__(self) -> None:
         _require_range(self, "max_quantity", 1)
         _require_range(self, "max_amount_cents", 1)
+        _require_range(self, "alarm_min_rows", 1)
+        _require_range(self, "alarm_rejected_share", 0, 1)
+        _require_shares(self, "alarm_rule_shares")
         for key in ("first_event_date", "last_event_date"):
             _require_day(self, key)
 
@@ -290,17 +305,41 @@ _SECTION_NAMES: dict[type, str] = {cast(type, hint): name for name, hint in typi
 
 
 def load_config(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> Config:
-    """`files` are laid over conf/base.yaml in order, then `overrides` of the form `section.key=value`.
+    """Over conf/base.yaml lie what the source's mapping says under `clean`, `files` in order, then `overrides` of the
+    form `section.key=value`.
 
     Raises ConfigError for an unknown section or key, a wrong type or a value out of range.
     """
-    merged: dict[str, dict[str, Any]] = {}
-    for file in [_base_file(files), *map(Path, files)]:
-        _merge(merged, load_yaml(file), where=str(file))
-    for override in overrides:
-        _merge(merged, _parse_override(override), where=f"--set {override}")
+    base = _layer(_base_file(files))
+    given = [*map(_layer, map(Path, files)), *((f"--set {text}", _parse_override(text)) for text in overrides)]
+    of_source = _source_layer(conf_folder(files), _merged([base, *given])["source"]["name"])
+    merged = _merged([base, of_source, *given])
     sections = {name: _build(cls, merged[name], name) for cls, name in _SECTION_NAMES.items()}
     return Config(**sections)
+
+
+def conf_folder(files: Sequence[str | Path]) -> Path:
+    """The first configuration file's own, if it holds source mappings."""
+    folder = Path(files[0]).resolve().parent if files else CONF_FOLDER
+    return folder if (folder / SOURCES).is_dir() else CONF_FOLDER
+
+
+def _layer(file: Path) -> Layer:
+    return str(file), load_yaml(file)
+
+
+def _source_layer(folder: Path, name: str) -> Layer:
+    """A mapping that is not there is refused by whoever needs it."""
+    file = folder / SOURCES / f"{name}.yaml"
+    values = load_yaml(file).get(SOURCE_SETTINGS) if file.is_file() else None
+    return str(file), {SOURCE_SETTINGS: values} if values is not None else {}
+
+
+def _merged(layers: Sequence[Layer]) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for where, values in layers:
+        _merge(merged, values, where=where)
+    return merged
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

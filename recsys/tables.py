@@ -44,6 +44,7 @@ _ITEM = (c.ITEM_ID, "string", "Item as the shop's log names it")
 _STORE = (c.STORE_ID, "string", "Store (or country) of the sale; null where the log has none")
 _SOURCE_FILE = (c.SOURCE_FILE, "string", "File of the raw row, relative to the input folder")
 _SOURCE_ROW = (c.SOURCE_ROW, "bigint", "Record number within the file, from 1, header not counted")
+_ROW_DATE = (c.EVENT_DATE, "date", "UTC day of the event; null where it cannot be told, and for all but events")
 _AS_OF = (c.AS_OF_DATE, "date", "Knowledge cut-off: only events before this day (UTC) are counted")
 _RUN_DATE = (c.RUN_DATE, "date", "Day the job ran for")
 _RUN_ID = (c.RUN_ID, "string", "Run that wrote the row; joins ops.runs")
@@ -130,20 +131,23 @@ QUARANTINE = Table(
         (c.REASONS, "array<string>", "Every rule that the row broke, sorted"),
         (c.RAW, "string", "The raw record as JSON text"),
         (c.IDENTITY, "bigint", "Of a duplicate, that of the row that was kept; null otherwise"),
+        _ROW_DATE,
     ),
 )
 
 QUALITY = Table(
     name="ops.quality",
     writer="clean_logs",
-    key=(c.SOURCE_TABLE, c.SOURCE_FILE),
+    key=(c.SOURCE_TABLE, c.SOURCE_FILE, c.EVENT_DATE),
     columns=_columns(
         (c.SOURCE_TABLE, "string", "events, items, users or promotions"),
         _SOURCE_FILE,
-        (c.ROWS_READ, "bigint", "Records in the file"),
+        _ROW_DATE,
+        (c.ROWS_READ, "bigint", "Records of the file and day: those kept, quarantined and duplicate"),
         (c.ROWS_KEPT, "bigint", "Rows that reached the clean table"),
         (c.ROWS_QUARANTINED, "bigint", "Rows in clean.quarantine that are not duplicates"),
         (c.ROWS_DUPLICATE, "bigint", "Rows left out because an equal row or key was kept"),
+        (c.RULE_SHARES, "map<string,double>", "Share of the records read that broke the rule, 0 to 1, by rule"),
     ),
 )
 
@@ -159,11 +163,7 @@ LEDGER = Table(
         (c.CHECKSUM, "string", "SHA-256 of its bytes"),
         (c.RULES, "string", "Hash of the mapping, the limits and the code that judged it"),
         (c.RESCUED, "array<string>", "Its columns that the mapping neither maps nor ignores"),
-        (c.ROWS_READ, "bigint", "Records in the file"),
-        (c.ROWS_KEPT, "bigint", "Rows that reached the clean table"),
-        (c.ROWS_QUARANTINED, "bigint", "Rows in clean.quarantine that are not duplicates"),
-        (c.ROWS_DUPLICATE, "bigint", "Rows left out because an equal row or key was kept"),
-        _RUN_ID,
+        (c.RUN_ID, "string", "Run that took it; joins ops.runs. What became of its records: ops.quality"),
     ),
 )
 

@@ -71,6 +71,20 @@ def test_a_base_yaml_beside_the_first_file_is_the_base(tmp_path: Path) -> None:
     assert load_config([]).score.top_n == 10
 
 
+def test_what_a_source_says_of_cleaning_lies_between_base_yaml_and_what_is_given(tmp_path: Path) -> None:
+    (tmp_path / "sources").mkdir()
+    mapping = "clean: {max_quantity: 7, alarm_min_rows: 8}"
+    file = written(tmp_path / "sources", mapping, "shop.yaml")
+    given = [written(tmp_path, "source: {name: shop}\nclean: {alarm_min_rows: 9}")]
+    found = load_config(given).clean
+    assert (found.max_quantity, found.alarm_min_rows) == (7, 9)
+    assert load_config(given, ["clean.max_quantity=6"]).clean.max_quantity == 6
+    assert load_config(given, ["source.name=other"]).clean.max_quantity == load_config([]).clean.max_quantity
+    file.write_text("clean: 5")
+    with pytest.raises(ConfigError, match=r"shop.yaml: section 'clean' must hold keys, found 5"):
+        load_config(given)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.rules import IS_GOOD, RULE_INPUTS, Judged
+from recsys.clean.rules import IS_GOOD, RULE_INPUTS, TIMELESS, Judged
 from recsys.clean.scans import CONTENT_HASH, LINE, RAW_COLUMNS, RECORD, with_raw
 
 EXACT_DUPLICATE = "exact_duplicate"
@@ -23,8 +23,8 @@ _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
 
 @dataclass(frozen=True, kw_only=True)
 class Parted:
-    """`left_out` has source_file, source_row, reasons, raw and is_duplicate; Spark keeps what it is made of once
-    read."""
+    """`left_out` has source_file, source_row, event_date, reasons, raw and is_duplicate; Spark keeps what it is made of
+    once read."""
 
     kept: DataFrame
     left_out: DataFrame
@@ -46,7 +46,8 @@ def part(judged: Judged, key: Sequence[str]) -> Parted:
         return Parted(kept=good, left_out=rejected)
     # A key's own columns, under names that the others cannot have.
     compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
-    suspects = _kept_small(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*_PLACE, c.IDENTITY, *compared))
+    of_suspect = (*_PLACE, c.IDENTITY, day_of(good).alias(c.EVENT_DATE))
+    suspects = _kept_small(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*of_suspect, *compared))
     whole = with_raw(_of_places(judged.rows.select(*RAW_COLUMNS), suspects))
     duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
@@ -106,7 +107,9 @@ def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
     bad = _kept_small(once.where(~F.col(IS_GOOD)).select(*_PLACE))
     whole = with_raw(_of_places(judged.rows, bad).withColumn(c.REASONS, judged.reasons))
     no_identity = F.lit(None).cast("bigint").alias(c.IDENTITY)
-    return whole.select(*_PLACE, c.REASONS, c.RAW, no_identity, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
+    # The time of such a row says no day that anything happened on.
+    day = F.when(~F.arrays_overlap(c.REASONS, F.array(*map(F.lit, TIMELESS))), day_of(whole)).alias(c.EVENT_DATE)
+    return whole.select(*_PLACE, c.REASONS, c.RAW, no_identity, day, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
 
 
 def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
@@ -126,4 +129,9 @@ def _later_rows(rows: DataFrame, key: Sequence[str]) -> DataFrame:
     reason = F.when(is_equal, F.lit(EXACT_DUPLICATE)).otherwise(F.lit(KEY_DUPLICATE))
     numbered = rows.withColumn(_POSITION, F.row_number().over(in_order)).withColumn(c.REASONS, F.array(reason))
     later = numbered.where(F.col(_POSITION) > 1)
-    return later.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, F.lit(True).alias(IS_DUPLICATE))
+    return later.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, c.EVENT_DATE, F.lit(True).alias(IS_DUPLICATE))
+
+
+def day_of(rows: DataFrame) -> Column:
+    """UTC day of an event, null for rows of other tables."""
+    return F.to_date(c.EVENT_TS) if c.EVENT_TS in rows.columns else F.lit(None).cast("date")

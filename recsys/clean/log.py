@@ -4,9 +4,10 @@ Either the whole log or, beside what is already clean, the files that are new or
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.clean.alarms import require_below_alarms
 from recsys.clean.duplicates import Parted
 from recsys.clean.events import clean_events, part_events, rescued_columns
 from recsys.clean.files import InputFile, RawFolder, heads
@@ -22,8 +24,8 @@ from recsys.clean.ledger import Files, Intake, by_path
 from recsys.clean.mapping import SourceMapping, input_folder, load_mapping, mapping_file
 from recsys.clean.promotions import clean_promotions, no_rows, part_promotions
 from recsys.clean.quality import (
-    FileCounts,
-    count_files,
+    DayCounts,
+    count_days,
     count_left_out,
     count_reasons,
     quarantine_rows,
@@ -79,7 +81,7 @@ class CleanLog:
     named_users: DataFrame | None
     promotions: DataFrame | None
     quarantine: DataFrame | None
-    counts: Mapping[str, Sequence[FileCounts]]
+    counts: Mapping[str, Sequence[DayCounts]]
     reasons: Mapping[str, Mapping[str, int]]
     rescued: Sequence[str]
     is_retaken: bool
@@ -109,6 +111,16 @@ def mapping_hash(source: Source) -> str:
     return hashlib.sha256(source.mapping_file.read_bytes()).hexdigest()
 
 
+def rules_hash(source: Source, limits: CleanConfig) -> str:
+    """Equal where a file would be judged alike: what the mapping and the limits say of rows, and the code."""
+    mapping = asdict(replace(source.mapping, note=None, input=None))
+    of_rows = {key: value for key, value in asdict(limits).items() if not key.startswith("alarm_")}
+    digest = hashlib.sha256(json.dumps([mapping, of_rows], sort_keys=True).encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def tables_by_file(mapping: SourceMapping) -> frozenset[str]:
     """Tables whose rows can be replaced file by file; the others are read whole, they are as small as the catalogue."""
     return frozenset({EVENTS, *([ITEMS] if mapping.items.is_repeated else [])})
@@ -135,6 +147,7 @@ def clean_log(
     events = parter.part_events(wanted, known_items, known_users, before) if wanted else None
     if before is None:
         require_events(parter.counts[EVENTS], parter.reasons[EVENTS])
+    require_below_alarms(parter.counts, limits)
     is_retaken = any(file.path in intake.taken for file in parter.files.get(EVENTS, ()))
     if is_retaken and users is None:  # somebody may have no event any more
         users = _part_users(parter, mapping, replace(intake, files=source.files()))
@@ -268,7 +281,7 @@ class _Parter:
         self._spark, self._source = spark, source
         self.files: dict[str, Files] = {}
         self.parts: dict[str, Parted] = {}
-        self.counts: dict[str, list[FileCounts]] = {}
+        self.counts: dict[str, list[DayCounts]] = {}
         self.reasons: dict[str, dict[str, int]] = {}
         self.rescued: list[str] = []
 
@@ -281,10 +294,10 @@ class _Parter:
             )
             parted = part(raw.records)
             left_out = count_left_out(parted)
-            counts = count_files(table, raw.rows_read, parted, left_out)
-        require_reconciled(counts)
+            counts = count_days(table, raw.rows_read, parted, left_out)
+        require_reconciled(raw.rows_read, counts)
         read, kept = (sum(getattr(count, name) for count in counts) for name in (c.ROWS_READ, c.ROWS_KEPT))
-        logger.info("%s: %d records in %d files, %d kept", table, read, len(counts), kept)
+        logger.info("%s: %d records in %d files, %d kept", table, read, len(files), kept)
         self.files[table], self.parts[table], self.counts[table] = files, parted, counts
         self.reasons[table] = count_reasons(left_out)
         return parted

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from recsys import columns as c
-from recsys.config import build_section, load_yaml
+from recsys.config import SOURCE_SETTINGS, SOURCES, build_section, load_yaml
 from recsys.errors import ConfigError, InputError
 
 FORMATS = ("csv", "json", "parquet")
@@ -251,17 +251,21 @@ class SourceMapping:
 
 def mapping_file(conf_folder: Path, name: str) -> Path:
     """Raises ConfigError with the known names."""
-    file = conf_folder / "sources" / f"{name}.yaml"
+    file = conf_folder / SOURCES / f"{name}.yaml"
     if not file.is_file():
-        known = sorted(path.stem for path in (conf_folder / "sources").glob("*.yaml"))
+        known = sorted(path.stem for path in (conf_folder / SOURCES).glob("*.yaml"))
         raise ConfigError(f"source.name {name!r} is unknown: {file} does not exist; known sources: {known}")
     return file
 
 
 def load_mapping(file: Path) -> SourceMapping:
-    """Raises ConfigError for an unknown key or a contradiction, naming the file."""
+    """Raises ConfigError for an unknown key or a contradiction, naming the file.
+
+    Its section `clean` belongs to the configuration (see `recsys.config.load_config`).
+    """
     try:
-        return _sharing_files(build_section(SourceMapping, load_yaml(file), where=file.name))
+        keys = {key: value for key, value in load_yaml(file).items() if key != SOURCE_SETTINGS}
+        return _sharing_files(build_section(SourceMapping, keys, where=file.name))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 

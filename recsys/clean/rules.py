@@ -33,15 +33,18 @@ RULE_INPUTS = (
 
 MALFORMED_ROW = "malformed_row"
 IS_GOOD = "is_good"
+# Rules whose rows have no day that can be believed.
+TIMELESS = (MALFORMED_ROW, "time_out_of_range")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """`is_broken` is a column; where it is null the rule is kept."""
+    """`is_broken` is a column; where it is null the rule is kept. `limits` are the keys of `clean` that it asks."""
 
     sentence: str
     tables: tuple[str, ...]
     is_broken: Callable[[CleanConfig], Column]
+    limits: tuple[str, ...] = ()
 
 
 def malformed_row(_: CleanConfig) -> Column:
@@ -111,6 +114,8 @@ def unknown_user(_: CleanConfig) -> Column:
     return F.col(c.USER_ID).isNotNull() & ~F.col(IS_KNOWN_USER)
 
 
+# By name. The first is asked first and alone; the order of the others changes nothing, for a row is told all that it
+# breaks.
 RULES: dict[str, Rule] = {
     rule.is_broken.__name__: rule
     for rule in (
@@ -128,19 +133,22 @@ RULES: dict[str, Rule] = {
         Rule(sentence="A purchase has no quantity or amount", tables=(EVENTS,), is_broken=missing_number),
         Rule(sentence="The quantity or the amount is no number", tables=(EVENTS,), is_broken=bad_number),
         Rule(
-            sentence="The quantity is zero, negative or above clean.max_quantity",
+            sentence="The quantity is zero, negative or too large",
             tables=(EVENTS,),
             is_broken=quantity_out_of_range,
+            limits=("max_quantity",),
         ),
         Rule(
-            sentence="The amount is negative or above clean.max_amount_cents",
+            sentence="The amount is negative or too large",
             tables=(EVENTS,),
             is_broken=amount_out_of_range,
+            limits=("max_amount_cents",),
         ),
         Rule(
-            sentence="The time is before clean.first_event_date or after clean.last_event_date",
+            sentence="The time lies before the first or after the last day that an event may have",
             tables=(EVENTS,),
             is_broken=time_out_of_range,
+            limits=("first_event_date", "last_event_date"),
         ),
         Rule(
             sentence="The event type is none that the mapping translates",

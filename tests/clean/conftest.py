@@ -1,6 +1,7 @@
 """Small raw files and mappings for them, and records made by hand."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.scans import IS_MALFORMED, LINE, RECORD, prepared
-from recsys.config import CleanConfig, build_section
+from recsys.config import CleanConfig, build_section, load_config
 from recsys.frames.local_rows import local_rows
 
 EVENT_LINES = ("user,item,at,n,price", "u1,i1,2024-05-03 09:00:00,1,2.50", "u2,i1,2024-05-03 10:00:00,2,2.50")
@@ -19,13 +20,9 @@ EVENT_LINES = ("user,item,at,n,price", "u1,i1,2024-05-03 09:00:00,1,2.50", "u2,i
 
 @pytest.fixture
 def limits() -> CleanConfig:
-    return CleanConfig(
-        max_quantity=100,
-        max_amount_cents=1_000_000,
-        first_event_date="2000-01-01",
-        last_event_date="2024-12-31",
-        allow_empty_files=False,
-    )
+    return replace(
+        load_config([]).clean, max_quantity=100, max_amount_cents=1_000_000, last_event_date="2024-12-31"
+    )  # fmt: skip
 
 
 @pytest.fixture
