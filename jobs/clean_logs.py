@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from recsys import app, tables
 from recsys import columns as c
+from recsys.clean.across import is_any_asked
 from recsys.clean.alarms import require_known_rules
 from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
 from recsys.clean.log import (
@@ -29,6 +30,7 @@ from recsys.clean.log import (
 from recsys.clean.quality import figures, quality_rows
 from recsys.clean.rules import EVENTS, ITEMS
 from recsys.clean.users import clean_users
+from recsys.config import CleanConfig
 from recsys.frames.keys import new_ids
 from recsys.frames.local_rows import local_rows
 from recsys.lake.at_once import at_once
@@ -49,11 +51,11 @@ def run(run: Run) -> Figures:
         known = _known(run, log_source)
         intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
         _report(intake)
-        before = None if intake.is_whole else _before(run.lake)
+        before = None if intake.is_whole else _before(run.lake, run.config.clean)
         log = clean_log(run.spark, log_source, run.config.clean, intake, before)
         _report_rescued(log, known.entries)
         ledger = _ledger_rows(run, log_source, log, known.rules)
-        write(run.lake, log, ledger, is_whole=intake.is_whole)
+        write(run.lake, log, ledger, run.config.clean, is_whole=intake.is_whole)
         return {**figures(log.counts, log.reasons), **_sizes(run.lake)}
     finally:
         run.spark.catalog.clearCache()
@@ -76,13 +78,14 @@ def _known(run: Run, log_source: Source) -> Known:
     )
 
 
-def _before(lake: Lake) -> Before:
+def _before(lake: Lake, limits: CleanConfig) -> Before:
     return Before(
         events=lake.read(tables.EVENTS),
         items=lake.read(tables.ITEMS),
         item_values=lake.read(tables.ITEM_VALUES),
         users=lake.read(tables.USERS),
         quarantine=lake.read(tables.QUARANTINE),
+        has_held=is_any_asked(limits),
     )
 
 
@@ -131,7 +134,7 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
     return local_rows(run.spark, values, tables.LEDGER.schema)
 
 
-def write(lake: Lake, log: CleanLog, ledger: DataFrame, *, is_whole: bool) -> None:
+def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, is_whole: bool) -> None:
     """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them."""
     of_files = {table: is_one_of(c.SOURCE_FILE, (file.path for file in files)) for table, files in log.files.items()}
     of_rows = " OR ".join(f"({c.SOURCE_TABLE} = '{table}' AND {condition})" for table, condition in of_files.items())
@@ -153,19 +156,19 @@ def write(lake: Lake, log: CleanLog, ledger: DataFrame, *, is_whole: bool) -> No
             for table, frame in changed.items()
         ],
     )
-    _write_users(lake, log, is_whole=is_whole)
+    _write_users(lake, log, limits, is_whole=is_whole)
     _write_ids(lake)
     if log.files:
         lake.overwrite(tables.LEDGER, ledger.coalesce(1), None if is_whole else of_rows)
 
 
-def _write_users(lake: Lake, log: CleanLog, *, is_whole: bool) -> None:
+def _write_users(lake: Lake, log: CleanLog, limits: CleanConfig, *, is_whole: bool) -> None:
     events = lake.read(tables.EVENTS)
-    if is_whole or log.is_retaken or log.named_users is not None:
-        lake.overwrite(tables.USERS, clean_users(log.named_users, events))
+    if is_whole or log.are_users_whole or log.named_users is not None:
+        lake.overwrite(tables.USERS, clean_users(log.named_users, events, limits))
     elif log.events is not None:
         known = lake.read(tables.USERS).select(c.USER_ID)
-        new = clean_users(None, log.events).join(known, on=c.USER_ID, how="left_anti")
+        new = clean_users(None, log.events, limits).join(known, on=c.USER_ID, how="left_anti")
         if not new.isEmpty():
             lake.append(tables.USERS, new)
 

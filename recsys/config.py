@@ -33,6 +33,12 @@ GLOBAL_TIME, ROLLING_TIME, LEAVE_ONE_OUT, USER_RATIO, HELD_APART = SCHEMES = (
     "global_time", "rolling_time", "leave_one_out", "user_ratio", "held_apart",
 )  # fmt: skip
 
+# Of `clean`; at 0 the rule or column behind them is off.
+_SWITCHES = (
+    "near_duplicate_seconds", "bot_events_a_day", "bot_items_a_day", "bot_regular_gaps", "price_outlier_deviations",
+    "reseller_quantity", "session_gap_minutes",
+)  # fmt: skip
+
 Section = TypeVar("Section")
 
 
@@ -68,6 +74,16 @@ def _require_known(section: object, key: str, given: Sequence[str], known: Seque
 def _require_shares(section: object, key: str) -> None:
     if wrong := {name: share for name, share in getattr(section, key).items() if not 0 <= share <= 1}:
         raise ConfigError(f"{_SECTION_NAMES[type(section)]}.{key}: shares lie between 0 and 1, got {wrong}")
+
+
+def _require_pattern(section: object, key: str) -> None:
+    try:
+        re.compile(getattr(section, key) or "")
+    except re.error as error:
+        name = _SECTION_NAMES[type(section)]
+        raise ConfigError(
+            f"{name}.{key} must be a regular expression, got {getattr(section, key)!r}: {error}"
+        ) from error
 
 
 def _require_grades(labels: Mapping[str, float]) -> None:
@@ -112,6 +128,20 @@ class CleanConfig:
     first_event_date: str
     last_event_date: str
     allow_empty_files: bool
+    not_product_pattern: str | None
+    cancellation_pattern: str | None
+    near_duplicate_seconds: float
+    bot_events_a_day: int
+    bot_items_a_day: int
+    bot_regular_gaps: int
+    bot_regular_share: float
+    price_outlier_deviations: float
+    price_history_days: int
+    price_history_lines: int
+    reseller_quantity: float
+    reseller_share: float
+    reseller_lines: int
+    session_gap_minutes: int
     alarm_min_rows: int
     alarm_rejected_share: float
     alarm_rule_shares: dict[str, float]
@@ -119,7 +149,14 @@ class CleanConfig:
     def __post_init__(self) -> None:
         _require_range(self, "max_quantity", 1)
         _require_range(self, "max_amount_cents", 1)
-        _require_range(self, "alarm_min_rows", 1)
+        for key in ("alarm_min_rows", "price_history_days", "price_history_lines", "reseller_lines"):
+            _require_range(self, key, 1)
+        for key in _SWITCHES:
+            _require_range(self, key, 0)
+        for key in ("bot_regular_share", "reseller_share"):
+            _require_range(self, key, 0, 1)
+        for key in ("not_product_pattern", "cancellation_pattern"):
+            _require_pattern(self, key)
         _require_range(self, "alarm_rejected_share", 0, 1)
         _require_shares(self, "alarm_rule_shares")
         for key in ("first_event_date", "last_event_date"):

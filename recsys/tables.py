@@ -51,6 +51,11 @@ _RUN_ID = (c.RUN_ID, "string", "Run that wrote the row; joins ops.runs")
 _MODEL_NAME = (c.MODEL_NAME, "string", "Registered model; null for a baseline")
 _MODEL_VERSION = (c.MODEL_VERSION, "int", "Version of the registered model; null for a baseline")
 
+_EVENT_TYPE = (
+    "struct<user_id:string,item_id:string,event_type:string,event_ts:timestamp,basket_id:string,store_id:string,"
+    "quantity:double,amount_cents:bigint>"
+)
+
 EVENTS = Table(
     name="clean.events",
     writer="clean_logs",
@@ -66,8 +71,15 @@ EVENTS = Table(
         (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
         (c.BASKET_ID, "string", "Basket or invoice; null where the log has none"),
         _STORE,
-        (c.QUANTITY, "double", "Units bought; null for events without a quantity"),
-        (c.AMOUNT_CENTS, "bigint", "Paid for the line, in hundredths of the shop's currency"),
+        (c.QUANTITY, "double", "Units bought and not cancelled; null for events without a quantity"),
+        (c.AMOUNT_CENTS, "bigint", "Paid for them, in hundredths of the shop's currency"),
+        (c.CANCELLED_QUANTITY, "double", "Units of the line that later cancellations took back; 0 where none"),
+        (c.CANCELLED_CENTS, "bigint", "What had been paid for those; 0 where none"),
+        (
+            c.SESSION_ID,
+            "bigint",
+            "Hash of user and first instant of the session; null without clean.session_gap_minutes",
+        ),
         (
             c.RESCUED,
             "map<string,string>",
@@ -101,6 +113,7 @@ USERS = Table(
     columns=_columns(
         _USER,
         (c.IS_OPTED_OUT, "boolean", "Asked not to be served; false where the log does not say"),
+        (c.IS_RESELLER, "boolean", "Buys to sell again, by clean.reseller_quantity; false where that is not asked"),
         (c.ATTRIBUTES, "map<string,string>", "Further user data under the log's own names; may be empty"),
     ),
 )
@@ -130,8 +143,9 @@ QUARANTINE = Table(
         _SOURCE_ROW,
         (c.REASONS, "array<string>", "Every rule that the row broke, sorted"),
         (c.RAW, "string", "The raw record as JSON text"),
-        (c.IDENTITY, "bigint", "Of a duplicate, that of the row that was kept; null otherwise"),
+        (c.IDENTITY, "bigint", "Of a duplicate, that of the row that was kept; its own where `event` is given"),
         _ROW_DATE,
+        (c.EVENT, _EVENT_TYPE, "The event that the row says, where only rules across rows reject it; null otherwise"),
     ),
 )
 

@@ -10,6 +10,7 @@ from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.files import InputFile
 from recsys.clean.mapping import EventsMapping
+from recsys.clean.quality import with_defaults
 from recsys.clean.rules import (
     AMOUNT_TEXT,
     EVENTS,
@@ -109,8 +110,9 @@ def rescued(names: Sequence[str]) -> Column:
 def clean_events(kept: DataFrame, local_time_zone: str, files: Sequence[InputFile]) -> DataFrame:
     """`files`: those that the rows come from, which say when the rows became known."""
     local = F.from_utc_timestamp(c.EVENT_TS, local_time_zone)
+    whole = with_defaults(kept, {c.CANCELLED_QUANTITY: 0, c.CANCELLED_CENTS: 0, c.SESSION_ID: None}, TABLE)
     return (
-        with_known_ts(kept, files)
+        with_known_ts(whole, files)
         .withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
         .withColumn(c.LOCAL_HOUR, F.hour(local))
         .withColumn(c.LOCAL_WEEKDAY, F.weekday(local) + 1)

@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.clean.across import is_any_asked, look_across, sifted, standing_lines, with_local_date
 from recsys.clean.alarms import require_below_alarms
 from recsys.clean.duplicates import Parted
 from recsys.clean.events import clean_events, part_events, rescued_columns
@@ -57,13 +58,21 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """The clean tables that some files are taken into."""
+    """The clean tables that some files are taken into. `has_held`: rules across rows may have left out rows of them."""
 
     events: DataFrame
     items: DataFrame
     item_values: DataFrame
     users: DataFrame
     quarantine: DataFrame
+    has_held: bool = False
+
+    def good(self) -> DataFrame:
+        """Place, identity and day of the rows that were right by themselves."""
+        names = (c.SOURCE_FILE, c.SOURCE_ROW, c.IDENTITY, c.EVENT_DATE)
+        events = self.events.select(*names)
+        held = self.quarantine.where(F.col(c.EVENT).isNotNull()).select(*names)
+        return events.unionByName(held) if self.has_held else events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +80,7 @@ class CleanLog:
     """Frames of clean tables, not yet written: of all rows, or of `files` alone for events, quarantine and item_values.
 
     None: the table stays as it is. `named_users` are those of the user files, if there are such files.
-    `is_retaken`: rows of some files that were taken before are replaced.
+    `are_users_whole`: all users are made anew, for somebody may have no event any more, or another mark.
     """
 
     files: Mapping[str, Files]
@@ -84,7 +93,7 @@ class CleanLog:
     counts: Mapping[str, Sequence[DayCounts]]
     reasons: Mapping[str, Mapping[str, int]]
     rescued: Sequence[str]
-    is_retaken: bool
+    are_users_whole: bool
 
 
 def open_source(spark: SparkSession, conf_folder: Path, source: SourceConfig) -> Source:
@@ -149,7 +158,8 @@ def clean_log(
         require_events(parter.counts[EVENTS], parter.reasons[EVENTS])
     require_below_alarms(parter.counts, limits)
     is_retaken = any(file.path in intake.taken for file in parter.files.get(EVENTS, ()))
-    if is_retaken and users is None:  # somebody may have no event any more
+    are_users_whole = is_retaken or bool(limits.reseller_quantity and events)
+    if are_users_whole and users is None:
         users = _part_users(parter, mapping, replace(intake, files=source.files()))
     return CleanLog(
         files=parter.files,
@@ -162,7 +172,7 @@ def clean_log(
         counts=parter.counts,
         reasons=parter.reasons,
         rescued=parter.rescued,
-        is_retaken=is_retaken,
+        are_users_whole=are_users_whole,
     )
 
 
@@ -238,7 +248,8 @@ def _unsettled(source: Source, items: DataFrame | None, users: DataFrame | None,
 def colliding_files(kept: DataFrame, before: DataFrame, files: Files, *, is_of_one_day: bool) -> set[str]:
     """Paths of files taken before with a row that may be the same event as one of `kept`.
 
-    `is_of_one_day`: rows of one event have one time, so that only days of `kept` need to be looked at.
+    `before`: good rows with their identity, place and day. `is_of_one_day`: rows of one event have one time, so that
+    only days of `kept` need to be looked at.
     """
     others = before.where(~_is_of(files))
     if is_of_one_day:
@@ -249,7 +260,7 @@ def colliding_files(kept: DataFrame, before: DataFrame, files: Files, *, is_of_o
 
 def waiting_files(kept: DataFrame, before: Before, files: Files) -> set[str]:
     """Paths of files taken before with a duplicate of a row that `files` had then and have no longer."""
-    lost = before.events.where(_is_of(files)).join(kept.select(c.IDENTITY), on=c.IDENTITY, how="left_anti")
+    lost = before.good().where(_is_of(files)).join(kept.select(c.IDENTITY), on=c.IDENTITY, how="left_anti")
     others = before.quarantine.where(~_is_of(files))
     return _paths_of(others.join(lost.select(c.IDENTITY), on=c.IDENTITY, how="left_semi"))
 
@@ -284,6 +295,8 @@ class _Parter:
         self.counts: dict[str, list[DayCounts]] = {}
         self.reasons: dict[str, dict[str, int]] = {}
         self.rescued: list[str] = []
+        self._good: DataFrame | None = None
+        self._changed: set[str] = set()
 
     def part(self, table: str, files: Files, part: Callable[[DataFrame], Parted]) -> Parted:
         """Raises DataQualityError unless all records of the files are accounted for."""
@@ -310,17 +323,28 @@ class _Parter:
 
         def part(records: DataFrame) -> Parted:
             self.rescued = rescued_columns(records, mapping)
-            return part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
+            good = part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
+            self._good = good.kept
+            return self._sifted(good, records, _is_of(files), before) if is_any_asked(self.limits) else good
 
         while True:
             parted = self.part(EVENTS, files, part)
             if before is None:
                 return parted
             is_of_one_day = not mapping.key or c.EVENT_TS in mapping.key
-            more = colliding_files(parted.kept, before.events, files, is_of_one_day=is_of_one_day)
-            more |= waiting_files(parted.kept, before, files)
+            good = self._good if self._good is not None else parted.kept
+            more = colliding_files(good, before.good(), files, is_of_one_day=is_of_one_day)
+            more |= waiting_files(good, before, files) | self._changed
             found = _files_at(self._source, more) - set(files)
             if not found:
                 return parted
-            logger.info("%d files taken before may hold the same events: judged again with them", len(found))
+            logger.info("%d files taken before may hold the same events or others of a group: judged again", len(found))
             files = by_path((*files, *found))
+
+    def _sifted(self, good: Parted, records: DataFrame, is_taken: Column, before: Before | None) -> Parted:
+        """By the rules across rows; notes the files of other lines of which they find another thing now."""
+        zone = self._source.mapping.local_time_zone
+        standing = standing_lines(before.events, before.quarantine, is_taken, zone) if before is not None else None
+        looked = look_across(with_local_date(good.kept, zone), standing, is_taken, self.limits)
+        self._changed = looked.changed
+        return sifted(good, looked, records)

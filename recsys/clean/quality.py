@@ -15,7 +15,7 @@ from recsys.clean.duplicates import IS_DUPLICATE, Parted, day_of
 from recsys.clean.rules import EVENTS
 from recsys.errors import DataQualityError, InputError
 from recsys.frames.local_rows import local_rows
-from recsys.tables import QUALITY, QUARANTINE
+from recsys.tables import QUALITY, QUARANTINE, Table
 
 K = TypeVar("K", bound=Hashable)
 Day = tuple[str, date | None]  # file, day
@@ -150,10 +150,19 @@ def figures(
 def quarantine_rows(parts: Mapping[str, Parted]) -> DataFrame:
     """All rows left out, by source table; duplicates too."""
     frames = [
-        parted.left_out.withColumn(c.SOURCE_TABLE, F.lit(table)).select(*QUARANTINE.column_names)
+        with_defaults(parted.left_out.withColumn(c.SOURCE_TABLE, F.lit(table)), {c.EVENT: None}, QUARANTINE).select(
+            *QUARANTINE.column_names
+        )
         for table, parted in parts.items()
     ]
     return reduce(DataFrame.unionByName, frames)
+
+
+def with_defaults(rows: DataFrame, defaults: Mapping[str, object], table: Table) -> DataFrame:
+    """Adds the columns of `table` that the rows lack because nobody asked for them."""
+    types = {column.name: column.type for column in table.columns}
+    missing = {name: F.lit(value).cast(types[name]) for name, value in defaults.items() if name not in rows.columns}
+    return rows.withColumns(missing)
 
 
 def _kept_by_day(rows: DataFrame) -> Counter[Day]:

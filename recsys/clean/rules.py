@@ -88,12 +88,28 @@ def bad_number(_: CleanConfig) -> Column:
     return is_bad_quantity | is_bad_amount
 
 
+def is_cancellation(limits: CleanConfig) -> Column:
+    """Its quantity is below zero; rules across rows look for what it cancels."""
+    if limits.cancellation_pattern is None:
+        return F.lit(False)
+    is_marked = F.coalesce(F.col(c.BASKET_ID).rlike(limits.cancellation_pattern), F.lit(False))
+    return is_marked & (F.col(c.EVENT_TYPE) == c.PURCHASE) & (F.col(c.QUANTITY) < 0)
+
+
 def quantity_out_of_range(limits: CleanConfig) -> Column:
-    return (F.col(c.QUANTITY) <= 0) | (F.col(c.QUANTITY) > limits.max_quantity)
+    quantity = F.when(is_cancellation(limits), -F.col(c.QUANTITY)).otherwise(F.col(c.QUANTITY))
+    return (quantity <= 0) | (quantity > limits.max_quantity)
 
 
 def amount_out_of_range(limits: CleanConfig) -> Column:
-    return (F.col(c.AMOUNT_CENTS) < 0) | (F.col(c.AMOUNT_CENTS) > limits.max_amount_cents)
+    amount = F.when(is_cancellation(limits), F.abs(c.AMOUNT_CENTS)).otherwise(F.col(c.AMOUNT_CENTS))
+    return (amount < 0) | (amount > limits.max_amount_cents)
+
+
+def not_a_product(limits: CleanConfig) -> Column:
+    if limits.not_product_pattern is None:
+        return F.lit(False)
+    return F.col(c.ITEM_ID).rlike(limits.not_product_pattern)
 
 
 def time_out_of_range(limits: CleanConfig) -> Column:
@@ -133,16 +149,16 @@ RULES: dict[str, Rule] = {
         Rule(sentence="A purchase has no quantity or amount", tables=(EVENTS,), is_broken=missing_number),
         Rule(sentence="The quantity or the amount is no number", tables=(EVENTS,), is_broken=bad_number),
         Rule(
-            sentence="The quantity is zero, negative or too large",
+            sentence="The quantity is zero, too large, or negative and no cancellation",
             tables=(EVENTS,),
             is_broken=quantity_out_of_range,
-            limits=("max_quantity",),
+            limits=("max_quantity", "cancellation_pattern"),
         ),
         Rule(
-            sentence="The amount is negative or too large",
+            sentence="The amount is too large, or negative and no cancellation",
             tables=(EVENTS,),
             is_broken=amount_out_of_range,
-            limits=("max_amount_cents",),
+            limits=("max_amount_cents", "cancellation_pattern"),
         ),
         Rule(
             sentence="The time lies before the first or after the last day that an event may have",
@@ -154,6 +170,12 @@ RULES: dict[str, Rule] = {
             sentence="The event type is none that the mapping translates",
             tables=(EVENTS,),
             is_broken=unknown_event_type,
+        ),
+        Rule(
+            sentence="The item is a test, a fee or another code that is no product",
+            tables=(EVENTS,),
+            is_broken=not_a_product,
+            limits=("not_product_pattern",),
         ),
         Rule(sentence="The item is not in clean.items", tables=(EVENTS,), is_broken=unknown_item),
         Rule(

@@ -12,6 +12,8 @@ from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import USERS as TABLE
 
+_LARGE = "_large"
+
 
 def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -> Parted:
     typed = records.select(
@@ -23,9 +25,26 @@ def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -
     return part(judge(typed, USERS, limits), [c.USER_ID])
 
 
-def clean_users(named: DataFrame | None, events: DataFrame) -> DataFrame:
+def clean_users(named: DataFrame | None, events: DataFrame, limits: CleanConfig) -> DataFrame:
     """Users of the user files and, with nothing known of them, all other users of clean.events."""
+    found = _all_users(named, events)
+    if not limits.reseller_quantity:
+        return found.withColumn(c.IS_RESELLER, F.lit(False)).select(*TABLE.column_names)
+    marked = found.join(_resellers(events, limits), on=c.USER_ID, how="left")
+    return marked.withColumn(c.IS_RESELLER, F.coalesce(c.IS_RESELLER, F.lit(False))).select(*TABLE.column_names)
+
+
+def _resellers(events: DataFrame, limits: CleanConfig) -> DataFrame:
+    """Of their purchase lines enough are large; sums of counts, so that nothing depends on an order."""
+    is_large = F.col(c.QUANTITY) >= limits.reseller_quantity
+    lines = events.where((F.col(c.EVENT_TYPE) == c.PURCHASE) & F.col(c.QUANTITY).isNotNull())
+    counted = lines.groupBy(c.USER_ID).agg(F.count("*").alias(c.ROWS), F.count_if(is_large).alias(_LARGE))
+    is_one = (F.col(c.ROWS) >= limits.reseller_lines) & (F.col(_LARGE) >= F.col(c.ROWS) * limits.reseller_share)
+    return counted.where(is_one).select(c.USER_ID, F.lit(True).alias(c.IS_RESELLER))
+
+
+def _all_users(named: DataFrame | None, events: DataFrame) -> DataFrame:
     seen = events.select(c.USER_ID).distinct()
     unnamed = seen if named is None else seen.join(named, on=c.USER_ID, how="left_anti")
     added = unnamed.select(c.USER_ID, F.lit(False).alias(c.IS_OPTED_OUT), values.text_map(()).alias(c.ATTRIBUTES))
-    return added if named is None else named.select(*TABLE.column_names).unionByName(added)
+    return added if named is None else named.select(*added.columns).unionByName(added)

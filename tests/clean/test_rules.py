@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +14,12 @@ from recsys.frames.local_rows import local_rows
 GOOD_EVENT: dict[str, Any] = {
     "user_id": "u1", "item_id": "i1", "event_type": "purchase", "event_ts": datetime(2024, 5, 3), "time_text": "t",
     "quantity": 1.0, "quantity_text": "1", "amount_cents": 1, "amount_text": "0.01", "is_number_missing": False,
-    "is_known_item": True, "is_known_user": True, "is_malformed": False,
+    "is_known_item": True, "is_known_user": True, "is_malformed": False, "basket_id": "b1",
 }  # fmt: skip
 EVENT_TYPES = (
     "user_id string, item_id string, event_type string, event_ts timestamp, time_text string, quantity double, "
     "quantity_text string, amount_cents long, amount_text string, is_number_missing boolean, is_known_item boolean, "
-    "is_known_user boolean, is_malformed boolean"
+    "is_known_user boolean, is_malformed boolean, basket_id string"
 )
 DAY, NEXT_DAY = datetime(2024, 5, 3).date(), datetime(2024, 5, 4).date()
 GOOD_PROMOTION: dict[str, Any] = {
@@ -56,6 +57,14 @@ EVENT_CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"event_type": None}, ["unknown_event_type"]),
     ({"is_known_item": False}, ["unknown_item"]),
     ({"is_known_user": False}, ["unknown_user"]),
+    ({"item_id": "POST"}, ["not_a_product"]),
+    ({"basket_id": "C1", "quantity": -100.0, "amount_cents": -1_000_000}, []),  # a cancellation
+    (
+        {"basket_id": "C1", "quantity": -100.5, "amount_cents": -1_000_001},
+        ["amount_out_of_range", "quantity_out_of_range"],
+    ),
+    ({"basket_id": "C1", "quantity": -1.0, "event_type": "view"}, ["quantity_out_of_range"]),
+    ({"basket_id": None, "quantity": -1.0}, ["quantity_out_of_range"]),
 ]
 PROMOTION_CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({}, []),
@@ -83,7 +92,8 @@ def reasons(
 
 
 def test_each_rule_of_events(spark: SparkSession, limits: CleanConfig) -> None:
-    found = reasons(spark, rules.EVENTS, GOOD_EVENT, EVENT_TYPES, [change for change, _ in EVENT_CASES], limits)
+    asked = replace(limits, not_product_pattern="^POST$", cancellation_pattern="^C")
+    found = reasons(spark, rules.EVENTS, GOOD_EVENT, EVENT_TYPES, [change for change, _ in EVENT_CASES], asked)
     assert found == [expected for _, expected in EVENT_CASES]
 
 

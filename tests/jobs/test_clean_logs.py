@@ -85,17 +85,19 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     figures = STAGE.run(run)
     first = contents(run.lake)
     assert first["clean.events"] == [
-        ("u1", "i1", "purchase", datetime(2024, 5, 4, 2, 30), date(2024, 5, 4), 22, 5, "b1", "s1", 2.0, 250, None,
-         "events-1.csv", 1),
-        ("u2", "i2", "purchase", datetime(2024, 5, 4, 13, 0), date(2024, 5, 4), 9, 6, "b4", "s1", 1.0, 5000, None,
-         "events-2.csv", 1),
+        ("u1", "i1", "purchase", datetime(2024, 5, 4, 2, 30), date(2024, 5, 4), 22, 5, "b1", "s1", 2.0, 250, 0.0,
+         0, None, None, "events-1.csv", 1),
+        ("u2", "i2", "purchase", datetime(2024, 5, 4, 13, 0), date(2024, 5, 4), 9, 6, "b4", "s1", 1.0, 5000, 0.0,
+         0, None, None, "events-2.csv", 1),
     ]  # fmt: skip
     assert first["clean.items"] == [
         ("i1", "lamp", None, "light", None, True),
         ("i2", "petrol", None, "fuel", None, False),
         ("i3", "pot", None, None, None, True),
     ]
-    assert first["clean.users"] == [("u1", False, {"age": "40"}), ("u2", False, {}), ("u5", False, {})]
+    assert first["clean.users"] == [
+        ("u1", False, False, {"age": "40"}), ("u2", False, False, {}), ("u5", False, False, {}),
+    ]  # fmt: skip
     assert first["clean.promotions"] == [
         ("s1", "i1", date(2024, 4, 29), date(2024, 5, 6), False, True),
         ("s1", "i1", date(2024, 5, 6), date(2024, 5, 13), False, False),

@@ -57,6 +57,7 @@ class Shop:
         self._spark, self._folder = spark, folder
         self.log = folder / "log"
         write_lines(folder / "conf" / "sources" / "shop.yaml", mapping)
+        write_lines(folder / "conf" / "local.yaml", "{}")
         self.put("items.csv", "sku", "i1", "i2", "i3")
 
     def put(self, name: str, *lines: str, modified_s: int = 1_714_550_000) -> None:
@@ -70,7 +71,8 @@ class Shop:
         return STAGE.run(self.run(lake))
 
     def run(self, lake: str = "lake") -> Run:
-        config = load_config([], ["source.name=shop", f"source.input={self.log}"])
+        settings = ["source.name=shop", f"source.input={self.log}"]
+        config = load_config([self._folder / "conf" / "local.yaml"], settings)
         return Run(
             spark=self._spark,
             lake=Lake(self._spark, str(self._folder / lake)),
@@ -142,5 +144,78 @@ def test_rows_wait_for_their_item_and_unnamed_columns_are_reported_once(
     assert of_days.clean()["reasons"] == {"unknown_item": 1}, "i7 came, i2 went"
     assert "does not name" not in caplog.text
     of_days.require_equal_to_a_whole_run()
-    rescued = {row[11]["title"] for row in of_days.contents()["clean.events"]}  # type: ignore[index]
+    rescued = {row[14]["title"] for row in of_days.contents()["clean.events"]}  # type: ignore[index]
     assert rescued == {"lamp", "cup", "bulb"}
+
+
+ACROSS = """
+clean:
+  near_duplicate_seconds: 10
+  cancellation_pattern: "^C"
+  bot_items_a_day: 2
+  price_outlier_deviations: 5
+  price_history_lines: 2
+  session_gap_minutes: 30
+""" + MAPPING.replace("quantity: n}", "quantity: n, basket_id: basket}").replace(
+    "unit: whole", "unit: whole, multiply_by_quantity: true"
+)
+ACROSS_HEADER = "user,item,at,n,price,basket"
+FIRST = (
+    "u1,i1,2024-05-01 09:00:00,3,2,b1", "u1,i2,2024-05-01 09:40:00,1,3,b2", "u2,i3,2024-05-01 12:00:05,1,2,b3",
+)  # fmt: skip
+THIRD = (
+    "u1,i1,2024-05-03 09:00:00,-2,2,C4", "u5,i1,2024-05-03 10:00:00,1,2,b5", "u5,i2,2024-05-03 10:00:00,1,3,b5",
+    "u6,i2,2024-05-03 11:00:00,-1,3,C6", "u7,i1,2024-05-03 12:00:00,1,9,b7",
+)  # fmt: skip
+# Late: a purchase nearer to the cancellation, the third item of u5's day, a line that stood ten seconds before one
+# that is known, and one between two sessions.
+SECOND = (
+    "u1,i1,2024-05-02 09:00:00,2,2,b8", "u5,i3,2024-05-03 10:05:00,1,2,b9", "u2,i3,2024-05-01 12:00:00,1,2,b3",
+    "u1,i3,2024-05-01 09:20:00,1,2,b10",
+)  # fmt: skip
+
+
+def test_rules_across_rows_do_not_depend_on_the_order_of_files(shop: Callable[[str], Shop]) -> None:
+    of_days = shop(ACROSS)
+    of_days.put("day-1.csv", ACROSS_HEADER, *FIRST)
+    of_days.put("day-3.csv", ACROSS_HEADER, *THIRD)
+    of_days.clean()
+    assert kept(of_days) == {
+        ("day-1.csv", 1): (1.0, 200, 2.0, 400), ("day-1.csv", 2): (1.0, 300, 0.0, 0),
+        ("day-1.csv", 3): (1.0, 200, 0.0, 0), ("day-3.csv", 2): (1.0, 200, 0.0, 0),
+        ("day-3.csv", 3): (1.0, 300, 0.0, 0), ("day-3.csv", 5): (1.0, 900, 0.0, 0),
+    }  # fmt: skip
+    assert held(of_days) == {("day-3.csv", 1): ["cancellation"], ("day-3.csv", 4): ["unmatched_cancellation"]}
+
+    of_days.put("day-2.csv", ACROSS_HEADER, *SECOND)
+    figures = of_days.clean()
+    assert (figures["files"], figures["rows_duplicate"]) == (3, 1)
+    assert kept(of_days) == {
+        ("day-1.csv", 1): (3.0, 600, 0.0, 0), ("day-1.csv", 2): (1.0, 300, 0.0, 0),
+        ("day-2.csv", 3): (1.0, 200, 0.0, 0), ("day-2.csv", 4): (1.0, 200, 0.0, 0),
+    }  # fmt: skip
+    assert held(of_days) == {
+        ("day-1.csv", 3): ["near_duplicate"], ("day-2.csv", 1): ["cancelled_purchase"],
+        ("day-2.csv", 2): ["bot_breadth"], ("day-3.csv", 1): ["cancellation"], ("day-3.csv", 2): ["bot_breadth"],
+        ("day-3.csv", 3): ["bot_breadth"], ("day-3.csv", 4): ["unmatched_cancellation"],
+        ("day-3.csv", 5): ["price_outlier"],
+    }  # fmt: skip
+    of_u1 = of_days.run().lake.read(tables.EVENTS).where("user_id = 'u1'").select(c.SESSION_ID).distinct()
+    assert of_u1.count() == 1, "no gap of half an hour any more"
+    of_days.require_equal_to_a_whole_run()
+
+    of_days.put("day-2.csv", ACROSS_HEADER, SECOND[1].replace("u5", "u8"), modified_s=1_714_560_000)
+    of_days.clean()
+    assert held(of_days) == {("day-3.csv", 1): ["cancellation"], ("day-3.csv", 4): ["unmatched_cancellation"]}
+    of_days.require_equal_to_a_whole_run()
+
+
+def kept(shop: Shop) -> dict[tuple[str, int], tuple[object, ...]]:
+    names = (c.QUANTITY, c.AMOUNT_CENTS, c.CANCELLED_QUANTITY, c.CANCELLED_CENTS)
+    rows = shop.run().lake.read(tables.EVENTS).collect()
+    return {(row[c.SOURCE_FILE], row[c.SOURCE_ROW]): tuple(row[name] for name in names) for row in rows}
+
+
+def held(shop: Shop) -> dict[tuple[str, int], list[str]]:
+    rows = shop.run().lake.read(tables.QUARANTINE).collect()
+    return {(row[c.SOURCE_FILE], row[c.SOURCE_ROW]): row[c.REASONS] for row in rows}
