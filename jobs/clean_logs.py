@@ -1,18 +1,23 @@
 """Raw log files, as conf/sources/<source.name>.yaml maps them, to clean tables, quarantine, counts and dense ids.
 
 Takes the files that clean.ledger does not know yet, or whose content changed since; the tables are those of a run over
-all files. With other rules (mapping, limits, code of recsys/clean) all files are taken again.
+all files. With other rules (mapping, limits, code of recsys/clean) all files are taken again; --from, --to and
+--requeue take some again that did not change.
 """
 
 import logging
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from recsys import app, tables
 from recsys import columns as c
+from recsys.arguments import parse_day
 from recsys.clean.across import is_any_asked
 from recsys.clean.alarms import require_known_rules
 from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
@@ -31,6 +36,7 @@ from recsys.clean.quality import figures, quality_rows
 from recsys.clean.rules import EVENTS, ITEMS
 from recsys.clean.users import clean_users
 from recsys.config import CleanConfig
+from recsys.errors import ConfigError
 from recsys.frames.keys import new_ids
 from recsys.frames.local_rows import local_rows
 from recsys.lake.at_once import at_once
@@ -50,7 +56,7 @@ def run(run: Run) -> Figures:
         log_source = source(run)
         known = _known(run, log_source)
         intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
-        _report(intake)
+        _report(intake, known)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
         log = clean_log(run.spark, log_source, run.config.clean, intake, before)
         _report_rescued(log, known.entries)
@@ -69,12 +75,41 @@ def check(run: Run) -> None:
     require_readable(log_source, intake.files)
 
 
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", metavar="YYYY-MM-DD", help="takes files again that have rows of this day (UTC) or later"
+    )
+    parser.add_argument(
+        "--to", metavar="YYYY-MM-DD", help="or of this day or earlier; with both, of a day between them"
+    )
+    parser.add_argument("--requeue", action="store_true", help="takes files again that have rows in quarantine")
+
+
+def _again(run: Run) -> frozenset[tuple[str, str]]:
+    """Table and path of the files that the command line asks to take again."""
+    first, last = (parse_day(f"--{name}", run.options.get(name)) for name in ("from", "to"))
+    if first and last and first > last:
+        raise ConfigError(f"--from {first} lies after --to {last}: give the earlier day first")
+    if not run.lake.exists(tables.QUALITY):
+        return frozenset()
+    is_asked = F.lit(False)
+    if first or last:
+        is_asked |= F.col(c.EVENT_DATE).between(F.lit(first or date.min), F.lit(last or date.max))
+    if run.options.get("requeue"):
+        is_asked |= F.col(c.ROWS_QUARANTINED) > 0
+    elif not (first or last):
+        return frozenset()
+    files = run.lake.read(tables.QUALITY).where(is_asked).select(c.SOURCE_TABLE, c.SOURCE_FILE).distinct().collect()
+    return frozenset((row[c.SOURCE_TABLE], row[c.SOURCE_FILE]) for row in files)
+
+
 def _known(run: Run, log_source: Source) -> Known:
     rows = run.lake.read(tables.LEDGER).collect() if run.lake.exists(tables.LEDGER) else []
     return Known(
         entries=entries_from([row.asDict() for row in rows]),
         rules=rules_hash(log_source, run.config.clean),
         by_file=tables_by_file(log_source.mapping),
+        again=_again(run),
     )
 
 
@@ -89,14 +124,12 @@ def _before(lake: Lake, limits: CleanConfig) -> Before:
     )
 
 
-def _report(intake: Intake) -> None:
-    num_files = sum(map(len, intake.files.values()))
-    what = (
-        "all files, since there are no tables of the same rules"
-        if intake.is_whole
-        else f"{num_files} new or changed files"
-    )
-    logger.info("taking %s", what)
+def _report(intake: Intake, known: Known) -> None:
+    if intake.is_whole:
+        logger.info("taking all files, since there are no tables of the same rules")
+    else:
+        num_files = sum(map(len, intake.files.values()))
+        logger.info("taking %d files: new, changed, or asked for again (%d)", num_files, len(known.again))
     if intake.changed:
         logger.warning("changed since they were taken, their rows are replaced: %s", ", ".join(intake.changed))
     if intake.gone:
@@ -202,6 +235,7 @@ STAGE = Stage(
     check=check,
     inputs=lambda run: state(source(run)),
     is_dated=False,
+    add_options=add_options,
 )
 
 if __name__ == "__main__":

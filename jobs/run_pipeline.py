@@ -20,8 +20,9 @@ STAGES: tuple[Stage, ...] = (
 
 
 def run_all(run: Run) -> list[Outcome]:
+    clean_logs.STAGE.check(run)
     return [run_stage(stage, run, is_skippable=True) for stage in STAGES]
 
 
 if __name__ == "__main__":
-    sys.exit(app.run_program("run_pipeline", __doc__, run_all, checks=(clean_logs.STAGE.check,), report=show.report))
+    sys.exit(app.run_program("run_pipeline", __doc__, run_all, report=show.report))

@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from recsys.arguments import Arguments, parse_arguments
+from recsys.arguments import Arguments, no_options, parse_arguments
 from recsys.errors import ConfigError, EnvironmentProblem, RecsysError
 from recsys.lake.lock import writer_lock
 from recsys.lake.session import build_session, require_java
@@ -23,7 +24,17 @@ logger = logging.getLogger(__name__)
 
 def main(stage: Stage, description: str | None = None) -> int:
     """Runs one stage from the command line and returns its exit code."""
-    return run_program(stage.name, description, lambda run: [run_stage(stage, run)], checks=(stage.check,))
+    return run_program(
+        stage.name,
+        description,
+        lambda run: [checked_stage(stage, run)],
+        add_options=stage.add_options,
+    )
+
+
+def checked_stage(stage: Stage, run: Run) -> Outcome:
+    stage.check(run)
+    return run_stage(stage, run)
 
 
 def run_program(
@@ -31,8 +42,8 @@ def run_program(
     description: str | None,
     work: Callable[[Run], list[Outcome]],
     *,
-    checks: Sequence[Callable[[Run], None]] = (),
     report: Callable[[Run, Sequence[Outcome]], str] | None = None,
+    add_options: Callable[[ArgumentParser], None] = no_options,
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Parses, checks, locks the lake, works, reports. 0: done; 2: the user can mend it; 1: the rest."""
@@ -40,11 +51,9 @@ def run_program(
     _use_utc()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        parsed = parse_arguments(description, sys.argv[1:] if arguments is None else arguments)
+        parsed = parse_arguments(description, sys.argv[1:] if arguments is None else arguments, add_options)
         _require_local_room(parsed.config.lake.root)
         with _running(name, parsed) as run:
-            for check in checks:
-                check(run)
             outcomes = work(run)
             text = (report or summary)(run, outcomes)
         _print_result(name, parsed.config.lake.root, text, outcomes)
@@ -68,6 +77,7 @@ def _running(name: str, arguments: Arguments) -> Iterator[Run]:
                 config=arguments.config,
                 conf_folder=arguments.conf_folder,
                 run_date=arguments.run_date,
+                options=arguments.options,
             )
     finally:
         # An interrupt reaches the JVM too: that it is gone already must not hide why the job ended.

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
+from recsys.arguments import no_options
 from recsys.config import Config
 from recsys.errors import InputError
 from recsys.lake import runs
@@ -30,7 +32,8 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a stage works with. `run_id` is its fingerprint: the same input, code and settings give the same id."""
+    """What a stage works with. `run_id` is its fingerprint: the same input, code and settings give the same id;
+    `options` are its own arguments on the command line."""
 
     spark: SparkSession
     lake: Lake
@@ -38,6 +41,7 @@ class Run:
     conf_folder: Path
     run_date: date | None
     run_id: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def day(self) -> date:
@@ -52,7 +56,7 @@ class Stage:
 
     `settings` are the configuration sections it depends on; `check` refuses wrong input before anything is written;
     `inputs` names the state of what lies outside the lake (files, models); `is_dated` is false where a stage takes
-    all days at once. `rows_of` is the figure that counts the rows of its main table.
+    all days at once. `add_options` adds arguments of its own.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Stage:
     check: Callable[[Run], None] = lambda _: None
     inputs: Callable[[Run], Sequence[str]] = lambda _: ()
     is_dated: bool = True
+    add_options: Callable[[ArgumentParser], None] = no_options
 
 
 @dataclass(frozen=True)

@@ -39,15 +39,20 @@ class Intake:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What there is to compare with. `rules` names mapping, limits and code: rows of other rules are judged anew."""
+    """What there is to compare with. `rules` names mapping, limits and code: rows of other rules are judged anew.
+
+    `again`: table and path of files that are taken again although nothing about them changed.
+    """
 
     entries: Sequence[Entry]
     rules: str
     by_file: frozenset[str]
+    again: frozenset[tuple[str, str]] = frozenset()
 
 
 def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[[InputFile], str]) -> Intake:
-    """New and changed files. A table that is not in `known.by_file` is read whole where one of its files is.
+    """New and changed files, and those to be taken again. A table that is not in `known.by_file` is read whole where
+    one of its files is.
 
     A file of another size or time is read once to see whether its content is another too.
     """
@@ -63,8 +68,9 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
         table: tuple(f for f in of_table if checksum_of(f) != entries[(table, f.path)].checksum)
         for table, of_table in touched.items()
     }
+    again = {table: tuple(f for f in of_table if (table, f.path) in known.again) for table, of_table in files.items()}
     there = {(table, f.path) for table, of_table in files.items() for f in of_table}
-    wanted = {table: by_path((*new[table], *changed[table])) for table in files}
+    wanted = {table: by_path(tuple({*new[table], *changed[table], *again[table]})) for table in files}
     return Intake(
         files={
             table: files[table] if of_table and table not in known.by_file else of_table

@@ -25,6 +25,14 @@ def test_without_a_ledger_and_under_other_rules_all_files_are_taken() -> None:
     assert plan(files, entry("a"), entry("b", rules="other")) == Intake(files=files, is_whole=True)
 
 
+def test_a_file_that_is_asked_for_is_taken_again() -> None:
+    known = Known(
+        entries=[entry("a"), entry("b")], rules="r", by_file=BY_FILE, again=frozenset({("events", "a"), ("items", "b")})
+    )
+    found = plan_intake({"events": (file_of("a"), file_of("b"))}, known, lambda _: "same")
+    assert (found.files, found.is_whole, found.changed) == ({"events": (file_of("a"),)}, False, ())
+
+
 def test_a_file_is_taken_once() -> None:
     found = plan({"events": (file_of("a"), file_of("b"))}, entry("a"))
     assert found.files == {"events": (file_of("b"),)}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from jobs.clean_logs import STAGE
 from recsys import columns as c
 from recsys import tables
 from recsys.config import load_config
-from recsys.errors import DataQualityError, InputError
+from recsys.errors import ConfigError, DataQualityError, InputError
 from recsys.lake.store import Lake
 from recsys.stages import Run
 from tests.clean.conftest import write_lines
@@ -144,6 +145,21 @@ def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: Run, tmp_p
     write_lines(run.conf_folder / "sources" / "shop.yaml", MAPPING.replace("made up", "made up again"))
     states.append(STAGE.inputs(run))
     assert len(set(map(tuple, states))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"from": "2024-05-04", "to": "2024-05-03"},
+            r"--from 2024-05-04 lies after --to 2024-05-03: give the earlier day",
+        ),
+        ({"to": "May"}, r"--to must be a day like 2017-12-18, got 'May'"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(run: Run, options: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        STAGE.check(replace(run, options=options))
 
 
 def test_an_empty_day_leaves_the_lake_alone(run: Run, tmp_path: Path) -> None:

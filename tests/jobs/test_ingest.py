@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ class Shop:
         for name in names:
             self.put(name, HEADER, *DAYS[name])
 
-    def clean(self, lake: str = "lake") -> dict[str, Any]:
-        return STAGE.run(self.run(lake))
+    def clean(self, lake: str = "lake", **options: Any) -> dict[str, Any]:
+        return STAGE.run(replace(self.run(lake), options=options))
 
     def run(self, lake: str = "lake") -> Run:
         settings = ["source.name=shop", f"source.input={self.log}"]
@@ -127,6 +128,10 @@ def test_days_in_any_order_late_doubled_and_changed(
         ("day-1.csv", 1), ("day-1.csv", 2), ("day-3.csv", 1), ("day-3.csv", 3),
     }  # fmt: skip
     assert {row[0] for row in found["clean.users"]} == {"u1", "u2", "u4", "u5"}, "u9 has no event any more"
+    again = {"from": "2024-05-02", "to": "2024-05-03"}
+    assert of_days.clean(**again)["files"] == 3, "day-2, day-3 and what repeats a row of it"
+    assert of_days.clean(requeue=True)["files"] == 2, "day-2, and day-4, whose row stands in day-3"
+    of_days.require_equal_to_a_whole_run()
     ids = {row[c.USER_ID]: row[c.USER_IDX] for row in of_days.run().lake.read(tables.USER_IDS).collect()}
     assert ids == {"u1": 0, "u2": 1, "u9": 2, "u4": 3, "u5": 4}, "an index never changes and never goes to another"
 
