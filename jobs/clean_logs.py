@@ -57,6 +57,7 @@ def run(run: Run) -> Figures:
         known = _known(run, log_source)
         intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
         _report(intake, known)
+        require_readable(log_source, intake.files, known.entries)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
         log = clean_log(run.spark, log_source, run.config.clean, intake, before)
         _report_rescued(log, known.entries)
@@ -71,8 +72,9 @@ def check(run: Run) -> None:
     """Looks at the files that the run would take, before any of them is read."""
     require_known_rules(run.config.clean)
     log_source = source(run)
-    intake = plan_intake(log_source.files(), _known(run, log_source), log_source.folder.checksum)
-    require_readable(log_source, intake.files)
+    known = _known(run, log_source)
+    intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
+    require_readable(log_source, intake.files, known.entries)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -158,6 +160,7 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
             c.CHECKSUM: checksums[file.path],
             c.RULES: rules,
             c.RESCUED: list(log.rescued) if table == EVENTS else [],
+            c.COLUMN_KINDS: dict(log_source.folder.head(file, log_source.mapping.tables[table]).kinds),
             c.RUN_ID: run.run_id,
         }
         for table, files in log.files.items()

@@ -177,6 +177,7 @@ LEDGER = Table(
         (c.CHECKSUM, "string", "SHA-256 of its bytes"),
         (c.RULES, "string", "Hash of the mapping, the limits and the code that judged it"),
         (c.RESCUED, "array<string>", "Its columns that the mapping neither maps nor ignores"),
+        (c.COLUMN_KINDS, "map<string,string>", "Its columns: text, whole number, number, time, flag; empty for CSV"),
         (c.RUN_ID, "string", "Run that took it; joins ops.runs. What became of its records: ops.quality"),
     ),
 )

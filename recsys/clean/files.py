@@ -3,13 +3,14 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from recsys.clean.kinds import json_kinds, parquet_kind
 from recsys.clean.mapping import CsvOptions, TableMapping
 from recsys.errors import InputError, SchemaError
 
@@ -33,13 +34,14 @@ class InputFile:
 @dataclass(frozen=True, kw_only=True)
 class FileHead:
     """What a file says of itself. Spark may read files of one layout together; only Parquet knows its rows, and in how
-    many row groups they lie."""
+    many row groups they lie. `kinds` of columns: none of CSV, which is all text; of JSON those that its head shows."""
 
     columns: tuple[str, ...]
     layout: str
     rows: int | None = None
     row_groups: int = 0
     nanosecond_columns: frozenset[str] = frozenset()
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 class RawFolder:
@@ -111,12 +113,14 @@ class RawFolder:
         try:
             schema = reader.getFooter().getFileMetaData().getSchema()
             text = str(schema.toString())
+            columns = tuple(str(schema.getFieldName(i)) for i in range(schema.getFieldCount()))
             return FileHead(
-                columns=tuple(str(schema.getFieldName(i)) for i in range(schema.getFieldCount())),
+                columns=columns,
                 layout=text,
                 rows=int(reader.getRecordCount()),
                 row_groups=int(reader.getRowGroups().size()),
                 nanosecond_columns=frozenset(_NANOSECOND_COLUMN.findall(text)),
+                kinds={name: parquet_kind(str(schema.getType(i).toString())) for i, name in enumerate(columns)},
             )
         finally:
             reader.close()
@@ -190,7 +194,7 @@ def _json_head(lines: Sequence[str]) -> FileHead:
     if lines and not records:
         raise ValueError(f"no line of its head is a JSON object, the first is {lines[0][:80]!r}")
     names = dict.fromkeys(name for record in records for name in record)
-    return FileHead(columns=tuple(names), layout="")
+    return FileHead(columns=tuple(names), layout="", kinds=json_kinds(records))
 
 
 def _parsed(line: str) -> object:

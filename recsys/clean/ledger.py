@@ -1,7 +1,7 @@
 """Which raw files a run takes: those that clean.ledger does not know, or knows otherwise. No framework."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recsys import columns as c
 from recsys.clean.files import InputFile
@@ -20,6 +20,7 @@ class Entry:
     checksum: str
     rules: str
     rescued: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +100,21 @@ def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
             checksum=str(row[c.CHECKSUM]),
             rules=str(row[c.RULES]),
             rescued=tuple(row[c.RESCUED]),  # type: ignore[arg-type]  # Spark gives a list
+            kinds=dict(row[c.COLUMN_KINDS]),  # type: ignore[call-overload]  # and a dictionary
         )
         for row in rows
     ]
+
+
+def known_kinds(entries: Sequence[Entry], table: str, files: Files) -> dict[str, tuple[str, str]]:
+    """Column → its kind and the first file by path that has it, of files of the table that are not read again."""
+    read = {file.path for file in files}
+    others = [entry for entry in entries if entry.source_table == table and entry.source_file not in read]
+    found: dict[str, tuple[str, str]] = {}
+    for entry in sorted(others, key=lambda entry: entry.source_file):
+        for column, kind in entry.kinds.items():
+            found.setdefault(column, (kind, entry.source_file))
+    return found
 
 
 def _is_touched(file: InputFile, entry: Entry | None) -> bool:

@@ -17,11 +17,12 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean.across import is_any_asked, look_across, sifted, standing_lines, with_local_date
 from recsys.clean.alarms import require_below_alarms
+from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted
 from recsys.clean.events import clean_events, part_events, rescued_columns
 from recsys.clean.files import InputFile, RawFolder, heads
 from recsys.clean.items import clean_items, merged_items, part_items
-from recsys.clean.ledger import Files, Intake, by_path
+from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
 from recsys.clean.mapping import SourceMapping, input_folder, load_mapping, mapping_file
 from recsys.clean.promotions import clean_promotions, no_rows, part_promotions
 from recsys.clean.quality import (
@@ -103,10 +104,13 @@ def open_source(spark: SparkSession, conf_folder: Path, source: SourceConfig) ->
     return Source(mapping=mapping, mapping_file=file, folder=RawFolder(spark, input_folder(mapping, source.input)))
 
 
-def require_readable(source: Source, files: Mapping[str, Files]) -> None:
-    """Looks at the head of each file. Raises InputError or SchemaError for the first that is not as mapped."""
+def require_readable(source: Source, files: Mapping[str, Files], entries: Sequence[Entry]) -> None:
+    """Looks at the head of each file. Raises InputError or SchemaError for the first that is not as mapped, or as the
+    `entries` of earlier files say."""
     for name, of_table in files.items():
-        heads(source.folder, of_table, source.mapping.tables[name])
+        mapping = source.mapping.tables[name]
+        found = heads(source.folder, of_table, mapping)
+        require_kinds(of_table, found, mapping, known_kinds(entries, name, of_table))
 
 
 def state(source: Source) -> tuple[str, str]:

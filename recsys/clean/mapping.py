@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from recsys import columns as c
+from recsys.clean.kinds import NUMBER, TEXT, TIME
 from recsys.config import SOURCE_SETTINGS, SOURCES, build_section, load_yaml
 from recsys.errors import ConfigError, InputError
 
@@ -40,7 +41,8 @@ class CsvOptions:
 @dataclass(frozen=True, kw_only=True)
 class TableMapping:
     """What every table's mapping says. `optional` names source columns that a file may lack; they are null then.
-    `ignored` names those that nobody needs; columns that are neither mapped nor ignored are rescued."""
+    `ignored` names those that nobody needs; columns that are neither mapped nor ignored are rescued. `mixed_types`
+    names those whose kind may differ from file to file."""
 
     files: str
     format: str
@@ -49,6 +51,7 @@ class TableMapping:
     optional: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     integer_like: tuple[str, ...] = ()
+    mixed_types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_known("format", [self.format], FORMATS)
@@ -67,6 +70,10 @@ class TableMapping:
     def source_columns(self) -> dict[str, str]:
         """The line of the mapping that names it → source column."""
         return {f"columns.{name}": source for name, source in self.columns.items()}
+
+    def kind_of_line(self, line: str) -> str:
+        """What the line reads its column as."""
+        return NUMBER if line in (f"columns.{c.QUANTITY}", "amount.column", "period.week") else TEXT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +175,11 @@ class EventsMapping(TableMapping):
         more = {"time.column": self.time.column, "event_type.column": self.event_type.column}
         amount = {"amount.column": self.amount.column} if self.amount else {}
         return super().source_columns() | _given(more) | amount
+
+    def kind_of_line(self, line: str) -> str:
+        if line == "time.column":
+            return NUMBER if self.time.format in UNIX_UNITS_PER_SECOND else TIME
+        return super().kind_of_line(line)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,6 +91,18 @@ def test_a_json_file_that_is_none(spark: SparkSession, tmp_path: Path, mapping: 
         check(spark, tmp_path, mapping(files="*.json", format="json"))
 
 
+def test_a_parquet_file_tells_the_kinds_of_its_columns(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:
+    at = pd.to_datetime(["2024-05-03"])
+    rows = {"user": [1], "item": ["i1"], "at": at, "n": [1.5], "price": [b"1"], "gift": [True], "tags": [[1]]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    raw = RawFolder(spark, str(tmp_path))
+    (head,) = heads(raw, raw.files("*"), mapping(files="*", format="parquet"))
+    assert head.kinds == {
+        "user": "whole number", "item": "text", "at": "time", "n": "number", "price": "bytes", "gift": "flag",
+        "tags": "nested",
+    }  # fmt: skip
+
+
 def test_a_parquet_file_without_a_column(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:
     pd.DataFrame({"user": ["u1"], "item": ["i1"], "at": ["2024-05-03"], "n": [1]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(SchemaError, match=r"a.parquet lacks the columns \['price'\].*amount.column: price"):

@@ -124,7 +124,8 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     assert first["ids.items"] == [("i1", 0), ("i2", 1), ("i3", 2)]
     assert first["ids.categories"] == [("fuel", 0), ("light", 1)]
     files = {(table, file) for table, file, *_ in first["ops.quality"]}
-    assert first["clean.ledger"] == [(table, file, []) for table, file in sorted(files)]
+    kinds = {"users.jsonl": {"id": "text", "age": "whole number"}}
+    assert first["clean.ledger"] == [(table, file, [], kinds.get(file, {})) for table, file in sorted(files)]
     assert first["clean.item_values"] == []
     assert figures == {
         "files": 2, "rows": 2, "rows_read": 6, "rows_quarantined": 3, "rows_duplicate": 1, "items": 3,
