@@ -30,11 +30,13 @@ PACKAGE_PREFIX = "package://"
 
 @dataclass(frozen=True, kw_only=True)
 class CsvOptions:
-    """`column_names`: for files without a header line; null: the first line of each file is its header."""
+    """`column_names`: for files without a header line; null: the first line of each file is its header.
+    `multi_line`: values within quotes may hold line breaks; each file is then read by one task."""
 
     delimiter: str = ","
     quote: str = '"'
     encoding: str = "UTF-8"
+    multi_line: bool = False
     column_names: tuple[str, ...] | None = None
 
 

@@ -136,7 +136,7 @@ RULES: dict[str, Rule] = {
     rule.is_broken.__name__: rule
     for rule in (
         Rule(
-            sentence="The line has more or fewer values than its header, or is no JSON object; no other rule is asked",
+            sentence="It has other values than the header, an open quote or undecoded signs, or is no JSON object",
             tables=(EVENTS, ITEMS, USERS, PROMOTIONS),
             is_broken=malformed_row,
         ),

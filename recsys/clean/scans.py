@@ -30,6 +30,7 @@ RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
 URI = "_uri"
 BLOCK = "_block"
 SCAN_ID = "_scan_id"
+_UNDECODED = "\ufffd"
 _SPACE = " \t\r\n\u00a0"
 # Types whose text has no spaces around it and that Spark can hash; a record holds all others as text.
 _KEPT_TYPES = (t.NumericType, t.BooleanType, t.DateType, t.TimestampType)
@@ -88,30 +89,38 @@ def _spread(scanned: DataFrame, parts: int) -> DataFrame:
 
 
 def scan_csv(spark: SparkSession, group: FileGroup, mapping: TableMapping, columns: Sequence[str]) -> DataFrame:
-    """Malformed: more or fewer values than the header has names. A record is a line: no line breaks within quotes."""
+    """Malformed: more or fewer values than the header has names, a quote that is not closed, bytes that the encoding
+    does not know. A record is a line, unless the mapping says that there are line breaks within quotes."""
     schema = t.StructType([t.StructField(name, t.StringType()) for name in (*group.head.columns, LINE)])
     options = mapping.csv
     rows = (
         spark.read.schema(schema)
         .options(header=options.column_names is None, sep=options.delimiter, encoding=options.encoding)
-        .options(quote=options.quote, escape=options.quote)
+        .options(quote=options.quote, escape=options.quote, multiLine=options.multi_line)
         # With pruning, whether a line counts as malformed would depend on the columns that a query asks for.
         .options(mode="PERMISSIVE", columnNameOfCorruptRecord=LINE, columnPruning=False)
         .csv(group.locations)
     )
     texts = {name: F.col(quoted(name)) for name in group.head.columns}
-    return rows.select(_record(texts, columns), LINE, F.col(LINE).isNotNull().alias(IS_MALFORMED), *_place())
+    is_broken = reduce(or_, (_is_broken_text(text, options.quote) for text in texts.values()), F.col(LINE).isNotNull())
+    return rows.select(_record(texts, columns), LINE, is_broken.alias(IS_MALFORMED), *_place())
+
+
+def _is_broken_text(text: Column, quote: str) -> Column:
+    """Spark leaves the quote that it found no end of, and writes a sign of its own for what it cannot decode."""
+    is_open = text.startswith(quote) if quote else F.lit(False)
+    return F.coalesce(is_open | text.contains(_UNDECODED), F.lit(False))
 
 
 def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:
-    """Malformed: a line that is not a JSON object. A name that no head shows is in the line only."""
+    """Malformed: a line that is not a JSON object in UTF-8. A name that no head shows is in the line only."""
     schema = t.StructType([t.StructField(name, t.StringType()) for name in (*columns, LINE)])
     lines = spark.read.text(group.locations).where(F.trim("value") != "")
     parsed = F.from_json("value", schema, {"columnNameOfCorruptRecord": LINE})
     records = lines.select(F.col("value").alias(LINE), parsed.alias("parsed"), *_place())
     texts = {name: F.col("parsed").getField(name) for name in columns}
-    is_malformed = F.col("parsed").getField(LINE).isNotNull().alias(IS_MALFORMED)
-    return records.select(_record(texts, columns), LINE, is_malformed, URI, BLOCK, SCAN_ID)
+    is_malformed = F.col("parsed").getField(LINE).isNotNull() | F.col(LINE).contains(_UNDECODED)
+    return records.select(_record(texts, columns), LINE, is_malformed.alias(IS_MALFORMED), URI, BLOCK, SCAN_ID)
 
 
 def prepared(records: DataFrame) -> DataFrame:
@@ -146,7 +155,8 @@ def with_raw(rows: DataFrame) -> DataFrame:
     line = F.to_json(F.struct(F.col(LINE).alias("line")))
     texts = [F.col(RECORD).getField(field.name).cast("string").alias(field.name) for field in raw_fields(rows)]
     whole = F.to_json(F.struct(*texts), {"ignoreNullFields": "false"})
-    return rows.withColumn(c.RAW, F.when(F.col(IS_MALFORMED), line).otherwise(F.coalesce(F.col(LINE), whole)))
+    is_line = F.col(IS_MALFORMED) & F.col(LINE).isNotNull()
+    return rows.withColumn(c.RAW, F.when(is_line, line).otherwise(F.coalesce(F.col(LINE), whole)))
 
 
 def raw_fields(rows: DataFrame) -> list[t.StructField]:

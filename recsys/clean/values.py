@@ -65,17 +65,23 @@ def amount_cents(found: Column, mapping: AmountMapping, quantity: Column) -> Col
 
 
 def instant(found: Column, mapping: TimeMapping) -> Column:
-    """UTC. Text with an offset says its instant itself; other text is read on the clock of the mapping's zone."""
+    """UTC. Text with an offset says its instant itself; other text is read on the clock of the mapping's zone. Null for
+    a time that this clock never showed, for it was put forward."""
     if mapping.format in UNIX_UNITS_PER_SECOND:
         micros_per_unit = F.lit(10**6 / UNIX_UNITS_PER_SECOND[mapping.format]).cast("decimal(10,3)")
         return F.timestamp_micros((found.try_cast(_UNIX) * micros_per_unit).try_cast("bigint"))
     if mapping.format == ISO:
         # The guard keeps out what Spark also reads as a time: "2010", "12:30" (of today).
         read = F.when(found.rlike(_ISO_START), found.try_cast("timestamp"))
-        return F.when(found.rlike(_OFFSET_AT_END), read).otherwise(F.to_utc_timestamp(read, mapping.zone))
+        return F.when(found.rlike(_OFFSET_AT_END), read).otherwise(_on_clock(read, mapping.zone))
     read = F.try_to_timestamp(found, F.lit(mapping.format))
     has_offset = _OFFSET_LETTERS.search(_QUOTED_TEXT.sub("", mapping.format))
-    return read if has_offset else F.to_utc_timestamp(read, mapping.zone)
+    return read if has_offset else _on_clock(read, mapping.zone)
+
+
+def _on_clock(local: Column, zone: str) -> Column:
+    instant = F.to_utc_timestamp(local, zone)
+    return instant if zone == "UTC" else F.when(F.from_utc_timestamp(instant, zone) == local, instant)
 
 
 def day(found: Column) -> Column:

@@ -56,6 +56,9 @@ TEN = datetime(2024, 7, 3, 10, 0)
         ("iso", "2024", None),
         ("iso", "10:00", None),
         ("iso", "2024-07-32", None),
+        ("iso", "2024-03-31 01:30:00", None),  # the clock went from one to two
+        ("iso", "2024-03-31 02:00:00", datetime(2024, 3, 31, 1)),
+        ("iso", "2024-10-27 01:30:00", datetime(2024, 10, 27, 0, 30)),  # shown twice: the first time
         ("dd/MM/yyyy HH:mm", "03/07/2024 10:00", NINE),
         ("dd/MM/yyyy HH:mm", "2024-07-03 10:00", None),
         ("dd/MM/yyyy HH:mm XXX", "03/07/2024 10:00 +00:00", TEN),
