@@ -15,6 +15,7 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._stream import run_on_arrival
 from recsys import app, tables
 from recsys import columns as c
 from recsys.arguments import parse_day
@@ -41,7 +42,7 @@ from recsys.frames.keys import new_ids
 from recsys.frames.local_rows import local_rows
 from recsys.lake.at_once import at_once
 from recsys.lake.store import Lake, is_one_of
-from recsys.stages import Figures, Run, Stage
+from recsys.stages import Figures, Outcome, Run, Stage, run_stage
 from recsys.tables import Table
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,10 @@ def add_options(parser: ArgumentParser) -> None:
         "--to", metavar="YYYY-MM-DD", help="or of this day or earlier; with both, of a day between them"
     )
     parser.add_argument("--requeue", action="store_true", help="takes files again that have rows in quarantine")
+    parser.add_argument(
+        "--stream", action="store_true", help="as a stream over the files that arrive, until all are taken"
+    )
+    parser.add_argument("--every", type=int, metavar="SECONDS", help="as a stream that goes on and looks so often")
 
 
 def _again(run: Run) -> frozenset[tuple[str, str]]:
@@ -238,8 +243,18 @@ STAGE = Stage(
     check=check,
     inputs=lambda run: state(source(run)),
     is_dated=False,
-    add_options=add_options,
 )
 
+
+def work(run: Run) -> list[Outcome]:
+    STAGE.check(run)
+    if not (run.options["stream"] or run.options["every"]):
+        return [run_stage(STAGE, run)]
+    every = run.options["every"]
+    checkpoint = f"{run.lake.root}/_streams/{STAGE.name}"
+    folder = source(run).folder.root
+    return [run_on_arrival(run.spark, folder, checkpoint, lambda: run_stage(STAGE, run), every)]
+
+
 if __name__ == "__main__":
-    sys.exit(app.main(STAGE, __doc__))
+    sys.exit(app.run_program(STAGE.name, __doc__, work, add_options=add_options))

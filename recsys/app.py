@@ -24,12 +24,7 @@ logger = logging.getLogger(__name__)
 
 def main(stage: Stage, description: str | None = None) -> int:
     """Runs one stage from the command line and returns its exit code."""
-    return run_program(
-        stage.name,
-        description,
-        lambda run: [checked_stage(stage, run)],
-        add_options=stage.add_options,
-    )
+    return run_program(stage.name, description, lambda run: [checked_stage(stage, run)])
 
 
 def checked_stage(stage: Stage, run: Run) -> Outcome:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 import time
-from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,6 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.arguments import no_options
 from recsys.config import Config
 from recsys.errors import InputError
 from recsys.lake import runs
@@ -56,7 +54,7 @@ class Stage:
 
     `settings` are the configuration sections it depends on; `check` refuses wrong input before anything is written;
     `inputs` names the state of what lies outside the lake (files, models); `is_dated` is false where a stage takes
-    all days at once. `add_options` adds arguments of its own.
+    all days at once.
     """
 
     name: str
@@ -67,7 +65,6 @@ class Stage:
     check: Callable[[Run], None] = lambda _: None
     inputs: Callable[[Run], Sequence[str]] = lambda _: ()
     is_dated: bool = True
-    add_options: Callable[[ArgumentParser], None] = no_options
 
 
 @dataclass(frozen=True)

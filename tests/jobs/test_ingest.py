@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.clean_logs import STAGE
+from jobs.clean_logs import STAGE, work
 from recsys import columns as c
 from recsys import tables
 from recsys.config import load_config
+from recsys.errors import SchemaError
 from recsys.lake.store import Lake
 from recsys.stages import Run
 from tests.clean.conftest import write_lines
@@ -213,6 +214,21 @@ def test_rules_across_rows_do_not_depend_on_the_order_of_files(shop: Callable[[s
     of_days.clean()
     assert held(of_days) == {("day-3.csv", 1): ["cancellation"], ("day-3.csv", 4): ["unmatched_cancellation"]}
     of_days.require_equal_to_a_whole_run()
+
+
+def test_a_stream_over_arriving_files_gives_the_tables_of_a_run(shop: Callable[[str], Shop]) -> None:
+    of_days = shop(MAPPING)
+    taken = []
+    for names in (["day-1.csv", "day-4.csv"], ["day-3.csv"], []):
+        of_days.put_days(names)
+        run = replace(of_days.run(), options={"stream": True, "every": None})
+        taken += [outcome.figures["files"] for outcome in work(run)]
+    assert taken == [2, 3, 0], "day-3 repeats a row of day-1 and is repeated by one of day-4; then nothing is new"
+    of_days.require_equal_to_a_whole_run()
+
+    of_days.put("day-2.csv", "user,item", "u1,i1")
+    with pytest.raises(SchemaError, match=r"day-2.csv lacks the columns"):
+        work(replace(of_days.run(), options={"stream": True, "every": None}))
 
 
 def kept(shop: Shop) -> dict[tuple[str, int], tuple[object, ...]]:
