@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming import DataStreamWriter
+from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from recsys.stages import Outcome
+
+_FILES = "path string, modificationTime timestamp, length bigint, content binary"
 
 
 def run_on_arrival(
@@ -28,7 +30,8 @@ def run_on_arrival(
             raise
 
     # Contents are not read: only paths are asked for.
-    arrivals = spark.readStream.format("binaryFile").option("recursiveFileLookup", "true").load(folder).select("path")
+    reader = spark.readStream.format("binaryFile").schema(_FILES).option("recursiveFileLookup", "true")
+    arrivals = reader.load(folder).select("path")
     writer = _triggered(arrivals.writeStream.option("checkpointLocation", checkpoint), every_seconds)
     query = writer.foreachBatch(take).start()
     try:

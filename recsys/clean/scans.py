@@ -17,7 +17,7 @@ from pyspark.sql import types as t
 
 from recsys import columns as c
 from recsys.clean.files import FileHead, InputFile
-from recsys.clean.mapping import TableMapping
+from recsys.clean.mapping import CsvOptions, TableMapping
 
 RECORD = "record"
 TEXT = "text"
@@ -89,8 +89,8 @@ def _spread(scanned: DataFrame, parts: int) -> DataFrame:
 
 
 def scan_csv(spark: SparkSession, group: FileGroup, mapping: TableMapping, columns: Sequence[str]) -> DataFrame:
-    """Malformed: more or fewer values than the header has names, a quote that is not closed, bytes that the encoding
-    does not know. A record is a line, unless the mapping says that there are line breaks within quotes."""
+    """Malformed: more or fewer values than the header has names, or bytes that the encoding does not know. A record is
+    a line, unless the mapping says that there are line breaks within quotes."""
     schema = t.StructType([t.StructField(name, t.StringType()) for name in (*group.head.columns, LINE)])
     options = mapping.csv
     rows = (
@@ -102,14 +102,18 @@ def scan_csv(spark: SparkSession, group: FileGroup, mapping: TableMapping, colum
         .csv(group.locations)
     )
     texts = {name: F.col(quoted(name)) for name in group.head.columns}
-    is_broken = reduce(or_, (_is_broken_text(text, options.quote) for text in texts.values()), F.col(LINE).isNotNull())
+    # The sign that Spark writes for what it cannot decode.
+    undecoded = (F.coalesce(text.contains(_UNDECODED), F.lit(False)) for text in texts.values())
+    is_broken = reduce(or_, undecoded, F.col(LINE).isNotNull())
     return rows.select(_record(texts, columns), LINE, is_broken.alias(IS_MALFORMED), *_place())
 
 
-def _is_broken_text(text: Column, quote: str) -> Column:
-    """Spark leaves the quote that it found no end of, and writes a sign of its own for what it cannot decode."""
-    is_open = text.startswith(quote) if quote else F.lit(False)
-    return F.coalesce(is_open | text.contains(_UNDECODED), F.lit(False))
+def goes_on(options: CsvOptions) -> Column:
+    """Whether a malformed line has an odd number of quotes: it may go on with a value that the line before opened."""
+    if not options.quote or options.multi_line:
+        return F.lit(False)
+    quotes = F.length(LINE) - F.length(F.replace(F.col(LINE), F.lit(options.quote), F.lit("")))
+    return F.coalesce(quotes % (2 * len(options.quote)) != 0, F.lit(False))
 
 
 def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:

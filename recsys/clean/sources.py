@@ -10,7 +10,7 @@ from operator import attrgetter, itemgetter
 from urllib.parse import unquote
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
@@ -24,6 +24,7 @@ from recsys.clean.scans import (
     SCAN_ID,
     URI,
     FileGroup,
+    goes_on,
     prepared,
     scan_csv,
     scan_json,
@@ -33,6 +34,8 @@ from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
 
 _OFFSET = "_offset"
+_CONTINUED, _IS_OPEN = "_continued", "_is_open"
+_MOST_CONTINUED = 10_000  # of a block; with more, it is no CSV file of this dialect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +105,9 @@ def _read(
         scanned = _union([scan_json(spark, group, columns) for group in groups])
     # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
     scanned = scanned.persist(StorageLevel.MEMORY_AND_DISK)
-    blocks = _count_blocks(scanned)
-    return _with_file_and_row(scanned, blocks, paths), _rows_by_file(blocks, paths)
+    blocks = _count_blocks(scanned, goes_on(mapping.csv) if mapping.format == "csv" else F.lit(False))
+    placed = _with_file_and_row(scanned, blocks, paths)
+    return _without_open_quotes(placed, blocks, paths), _rows_by_file(blocks, paths)
 
 
 def _all_columns(file_heads: Sequence[FileHead], mapping: TableMapping) -> tuple[str, ...]:
@@ -149,20 +153,50 @@ def _with_file(scanned: DataFrame, paths: Mapping[str, str]) -> DataFrame:
     return scanned.join(F.broadcast(files), on=URI, how="inner")
 
 
-def _count_blocks(scanned: DataFrame) -> list[Row]:
+def _count_blocks(scanned: DataFrame, is_continued: Column) -> list[Row]:
     """Spark numbers the records of a task, not those of a file, and may split a file into blocks. So one pass finds the
-    first number and the records of each block; the number within the file follows, however files were split."""
-    counted = scanned.groupBy(URI, BLOCK).agg(F.min(SCAN_ID).alias(SCAN_ID), F.count("*").alias(c.ROWS_READ)).collect()
-    return sorted(counted, key=attrgetter(URI, BLOCK))
+    first number and the records of each block; the number within the file follows, however files were split.
+
+    In the same pass, the first numbers of records that may go on with a quote that the record before them opened.
+    """
+    continued = F.collect_list(F.when(is_continued, F.col(SCAN_ID)))
+    counts = scanned.groupBy(URI, BLOCK).agg(
+        F.min(SCAN_ID).alias(SCAN_ID),
+        F.count("*").alias(c.ROWS_READ),
+        F.slice(F.array_sort(continued), 1, _MOST_CONTINUED).alias(_CONTINUED),
+    )
+    return sorted(counts.collect(), key=attrgetter(URI, BLOCK))
 
 
-def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:
-    offsets = []
+def _without_open_quotes(records: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:
+    """A line that ends within quotes reads as if they were closed: it is malformed where the next one goes on."""
+    opened = [
+        (file, first_row + number - block[SCAN_ID] - 1)
+        for file, first_row, block in _placed(blocks, paths)
+        for number in block[_CONTINUED]
+    ]
+    if not opened:
+        return records
+    marked = local_rows(records.sparkSession, opened, f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint")
+    is_open = marked.distinct().withColumn(_IS_OPEN, F.lit(True))
+    joined = records.join(F.broadcast(is_open), on=[c.SOURCE_FILE, c.SOURCE_ROW], how="left")
+    return joined.withColumn(IS_MALFORMED, F.col(IS_MALFORMED) | F.coalesce(_IS_OPEN, F.lit(False)))
+
+
+def _placed(blocks: Sequence[Row], paths: Mapping[str, str]) -> Iterator[tuple[str, int, Row]]:
+    """File, number within it of the block's first record, block."""
     for uri, members in groupby(blocks, key=itemgetter(URI)):
         rows_before = 0
         for block in members:
-            offsets.append((uri, block[BLOCK], paths[uri], rows_before + 1 - block[SCAN_ID]))
+            yield paths[uri], rows_before + 1, block
             rows_before += block[c.ROWS_READ]
+
+
+def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:
+    offsets = [
+        (block[URI], block[BLOCK], file, first_row - block[SCAN_ID])
+        for file, first_row, block in _placed(blocks, paths)
+    ]
     schema = f"{URI} string, {BLOCK} bigint, {c.SOURCE_FILE} string, {_OFFSET} bigint"
     places = local_rows(scanned.sparkSession, offsets, schema)
     placed = scanned.join(F.broadcast(places), on=[URI, BLOCK], how="inner")
