@@ -33,7 +33,7 @@ test: setup ## all tests (10 minutes at most on two cores)
 	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m 'not long' $(TESTS)
 
 test-long: setup ## tests of a minute or more: kills at every stage, workers that hang, days of ingest
-	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m long tests
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m long $(TESTS)
 
 check: setup fmt-check lint types imports ## format, lint, types, import borders
 
