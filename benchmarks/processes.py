@@ -66,10 +66,10 @@ def run_job(name: str, arguments: Sequence[str]) -> Measured:
     return run_measured([f"jobs/{name}.py", *arguments])
 
 
-def run_measured(command: Sequence[str]) -> Measured:
+def run_measured(command: Sequence[str], python: str = sys.executable) -> Measured:
     """A Python program whose last line of output is JSON with `stages`, as that of every job."""
     started = time.monotonic()
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([python, *command], stdout=subprocess.PIPE, text=True) as process:
         memory = PeakMemory(process.pid)
         memory.start()
         out, _ = process.communicate()
