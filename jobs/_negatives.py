@@ -19,16 +19,17 @@ from recsys.stages import Run
 def sampled(run: Run, labelled: DataFrame, labels: DataFrame, features: FeatureTables) -> DataFrame:
     """The labelled candidates that examples are made of, and the further negatives that the configuration asks for.
 
-    `features` are those of all cut-offs of the `labels`.
+    `features` are those of all cut-offs of the `labels`. `log_probability` is null but for drawn negatives.
     """
     settings = run.config.examples
     is_drawn, is_shown = settings.negatives != CANDIDATES, settings.shown_per_positive > 0
     of_candidates = keep_sampled(labelled, 0 if is_drawn else settings.negatives_per_positive)
+    untold = F.lit(None).cast("double").alias(c.LOG_PROBABILITY)
     if not is_drawn and not is_shown:
-        return of_candidates
+        return of_candidates.select("*", untold)
     asked = [make for make, is_asked in ((_shown, is_shown), (_drawn, is_drawn)) if is_asked]
     negatives = reduce(_with_new, (make(run, of_candidates, labels, features) for make in asked))
-    return of_candidates.select(*PAIR, c.LABEL).unionByName(_written(run, negatives, of_candidates))
+    return of_candidates.select(*PAIR, c.LABEL, untold).unionByName(_written(run, negatives, of_candidates))
 
 
 def _with_new(negatives: DataFrame, more: DataFrame) -> DataFrame:
@@ -55,5 +56,5 @@ def _written(run: Run, negatives: DataFrame, of_candidates: DataFrame) -> DataFr
     """As written, so that nothing is drawn twice; without pairs that are examples already."""
     version = overwrite_day(run, tables.NEGATIVES, negatives)
     written = run.lake.read(tables.NEGATIVES, version).where(F.col(c.RUN_DATE) == F.lit(run.day))
-    others = written.select(*PAIR).join(of_candidates, on=list(PAIR), how="left_anti")
+    others = written.select(*PAIR, c.LOG_PROBABILITY).join(of_candidates, on=list(PAIR), how="left_anti")
     return others.withColumn(c.LABEL, F.lit(0.0).cast("float"))

@@ -18,7 +18,7 @@ from recsys.errors import InputError
 from recsys.evaluation.lists import truth_of
 from recsys.examples.assemble import Ids, assemble
 from recsys.examples.labels import purchases_in_windows
-from recsys.examples.split import cutoffs
+from recsys.examples.split import cutoffs_of
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.runs import newest_figures
@@ -75,7 +75,7 @@ def model_inputs(run: Run) -> tuple[str, ...]:
 def test_window(run: Run) -> LabelWindow:
     """The last label window before the run date: no model has seen it."""
     settings, lake = run.config.examples, run.lake
-    day = cutoffs(run.day, label_days=settings.label_days, train_windows=settings.train_windows).test
+    day = cutoffs_of(run.day, settings).test
     features, items, users = read_features(lake, [day]), lake.read(tables.ITEMS), lake.read(tables.USERS)
     purchases = purchases_in_windows(lake.read(tables.EVENTS), [day], settings.label_days)
     truth = truth_of(purchases, items, users, features.user_item).persist()

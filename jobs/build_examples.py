@@ -13,7 +13,7 @@ from recsys import tables
 from recsys.app import main
 from recsys.examples.assemble import Ids, assemble
 from recsys.examples.labels import labels_in_windows, with_label
-from recsys.examples.split import Cutoffs, cutoffs, with_example_key, with_split
+from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
 from recsys.lake.example_files import write_example_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
@@ -25,7 +25,7 @@ _READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.USER_IDS, tables.ITE
 
 def run(run: Run) -> Figures:
     settings = run.config.examples
-    days = cutoffs(run.day, label_days=settings.label_days, train_windows=settings.train_windows)
+    days = cutoffs_of(run.day, settings)
     version = overwrite_day(run, tables.EXAMPLES, _examples(run, days))
     written = write_example_files(
         run.lake, run.day, version, row_groups=settings.row_groups, versions=run.lake.versions(STAGE.reads)

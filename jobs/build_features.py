@@ -3,40 +3,44 @@
 import sys
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 from pyspark.sql import functions as F
 
+from jobs._days import known_events, purchases_by_day
 from recsys import app, tables
 from recsys import columns as c
-from recsys.examples.split import cutoffs
+from recsys.examples.split import cutoffs_of
 from recsys.features.all_grains import features_as_of
 from recsys.features.coverage import HISTORY_DAYS, empty_spans, needed_spans, no_purchases
+from recsys.features.holidays import calendar_of
 from recsys.features.optional_grains import Log, optional_features
-from recsys.features.purchases import Purchases, item_days, visits
+from recsys.features.purchases import Purchases
 from recsys.frames.as_of import events_before
 from recsys.frames.keys import require_unique
+from recsys.lake.at_once import at_once
 from recsys.lake.read_features import FEATURE_TABLES
 from recsys.stages import Figures, Run, Stage
 
-WRITES = (*FEATURE_TABLES, *tables.OPTIONAL_FEATURES)
-_TABLES = {table.name.removeprefix("features."): table for table in WRITES}
+_GRAIN_TABLES = (*FEATURE_TABLES, *tables.OPTIONAL_FEATURES)
+_TABLES = {table.name.removeprefix("features."): table for table in _GRAIN_TABLES}
 
 
 def run(run: Run) -> Figures:
     examples = run.config.examples
-    parts = cutoffs(run.day, label_days=examples.label_days, train_windows=examples.train_windows)
+    parts = cutoffs_of(run.day, examples)
     label_cutoffs = (*parts.train, parts.validation, parts.test)
-    needed_days = HISTORY_DAYS + (run.day - min(label_cutoffs)).days
-    events = events_before(run.lake.read(tables.EVENTS), run.day, needed_days)
+    in_span = partial(events_before, as_of=run.day, days=HISTORY_DAYS + (run.day - min(label_cutoffs)).days)
+    by_day = purchases_by_day(run)
     # Grouping by user, and by user and anything, then needs no further shuffle.
-    by_item = item_days(events.repartition(c.USER_ID)).persist()
-    by_visit = visits(events).repartition(c.USER_ID).persist()
+    by_item = in_span(by_day.item_days).repartition(c.USER_ID).persist()
+    by_visit = in_span(by_day.visits).repartition(c.USER_ID).persist()
     try:
         days = [row[c.EVENT_DATE] for row in by_visit.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
         items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
-        log = Log(events=events, item_days=by_item, items=items)
+        log = Log(events=in_span(known_events(run)), item_days=by_item, items=items)
         return _write(run, Purchases(item_days=by_item, visits=by_visit), log, (*label_cutoffs, run.day))
     finally:
         by_item.unpersist()
@@ -48,17 +52,21 @@ def _covered_days(run: Run) -> Sequence[date | None]:
     return purchases.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
 
 
-def _write(run: Run, purchases: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
-    features = features_as_of(purchases, log.items, run.lake.read(tables.PROMOTIONS), as_of_dates)
-    of_grains = {**vars(features), **optional_features(log, as_of_dates, run.config.features)}
+def _write(run: Run, bought: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
+    settings = run.config.features
+    calendar = calendar_of(settings.countries, settings.holidays)
+    features = features_as_of(bought, log.items, run.lake.read(tables.PROMOTIONS), as_of_dates, calendar)
+    of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}
     run.lake.overwrite_all(spread, where=is_written)
-    rows = {f"rows_{grain}": run.lake.read(_TABLES[grain]).where(is_written).count() for grain in of_grains}
+    counts = at_once(run.spark, [run.lake.read(_TABLES[grain]).where(is_written).count for grain in of_grains])
+    rows = {f"rows_{grain}": count for grain, count in zip(of_grains, counts, strict=True)}
     return {c.ROWS: rows["rows_user_item"], **rows, "cutoffs": ", ".join(map(str, as_of_dates))}
 
 
 READS = (tables.EVENTS, tables.ITEMS, tables.PROMOTIONS)
+WRITES = (*tables.DAY_TABLES, *_GRAIN_TABLES)
 STAGE = Stage(name="build_features", reads=READS, writes=WRITES, settings=("examples", "features"), run=run)
 
 if __name__ == "__main__":

@@ -171,6 +171,8 @@ FEATURES: tuple[Feature, ...] = (
     _feature(USER_ITEM, c.USER_ITEM_MEAN_GAP_DAYS, "double", "Mean days between the user's purchase days of the item, last 365 days; null below two", default=NEVER_DAYS),
     _feature(CONTEXT, c.CONTEXT_PURCHASE_SHARE_91D, "double", "Share of the store's lines of the last 91 days that fall in this weekday and hour", transform="none"),
     _feature(CONTEXT, c.CONTEXT_BASKET_CENTS_91D, "double", "Mean spent a basket in this store, weekday and hour, last 91 days, in cents; null without a basket"),
+    _feature(CONTEXT, c.CONTEXT_COUNTRY, "string", "Country of the store, as `features.countries` says; null where it says none", is_model_input=False),
+    _feature(CONTEXT, c.CONTEXT_HOLIDAYS_NEXT_7D, "int", "Holidays there, as `features.holidays` says, in the 7 days from the cut-off on: the calendar is known before"),
     _feature(STORE_ITEM, c.STORE_ITEM_DISPLAY_DAYS_7D, "int", "Days of the last 7 on which the item stood on a display in the store"),
     _feature(STORE_ITEM, c.STORE_ITEM_MAIL_DAYS_7D, "int", "Days of the last 7 on which the store's mailer showed the item"),
     _listed(SEQUENCE, c.SEQUENCE_ITEMS, "array<string>", "Item of each event"),

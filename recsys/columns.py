@@ -65,6 +65,13 @@ RULE_SHARES = "rule_shares"
 AS_OF_DATE = "as_of_date"
 RUN_DATE = "run_date"
 
+# Purchases by day
+EVENT_MONTH = "event_month"
+BASKET = "basket"
+LINES = "lines"
+CENTS = "cents"
+UNITS = "units"
+
 # User features
 USER_PURCHASES_7D = "user_purchases_7d"
 USER_PURCHASES_28D = "user_purchases_28d"
@@ -106,6 +113,8 @@ USER_ITEM_MEAN_GAP_DAYS = "user_item_mean_gap_days"
 # Context features
 CONTEXT_PURCHASE_SHARE_91D = "context_purchase_share_91d"
 CONTEXT_BASKET_CENTS_91D = "context_basket_cents_91d"
+CONTEXT_COUNTRY = "context_country"
+CONTEXT_HOLIDAYS_NEXT_7D = "context_holidays_next_7d"
 STORE_ITEM_DISPLAY_DAYS_7D = "store_item_display_days_7d"
 STORE_ITEM_MAIL_DAYS_7D = "store_item_mail_days_7d"
 

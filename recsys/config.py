@@ -58,12 +58,20 @@ def _require_one_of(section: object, key: str, known: Sequence[str]) -> None:
 
 
 def _require_day(section: object, key: str) -> None:
-    value = getattr(section, key)
+    _require_iso_day(f"{_SECTION_NAMES[type(section)]}.{key}", getattr(section, key))
+
+
+def _require_iso_day(name: str, value: str) -> None:
     try:
         date.fromisoformat(value)
     except ValueError as error:
-        name = _SECTION_NAMES[type(section)]
-        raise ConfigError(f'{name}.{key} must be a day such as "2017-12-18", got {value!r}') from error
+        raise ConfigError(f'{name} must be a day such as "2017-12-18", got {value!r}') from error
+
+
+def _require_days(section: object, key: str) -> None:
+    for place, days in getattr(section, key).items():
+        for day in days:
+            _require_iso_day(f"{_SECTION_NAMES[type(section)]}.{key}.{place}", day)
 
 
 def _require_known(section: object, key: str, given: Sequence[str], known: Sequence[str]) -> None:
@@ -170,8 +178,14 @@ class FeaturesConfig:
     neighbours: int
     sampled_neighbours: int
     text_dimensions: int
+    as_known_on: str | None
+    countries: dict[str, str]
+    holidays: dict[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
+        _require_days(self, "holidays")
+        if self.as_known_on is not None:
+            _require_day(self, "as_known_on")
         _require_known(self, "grains", self.grains, [grain.name for grain in catalog.OPTIONAL_GRAINS])
         _require_range(self, "sequence_length", 1, 10_000)
         _require_range(self, "neighbours", 1, 10_000)
@@ -182,6 +196,7 @@ class FeaturesConfig:
 @dataclass(frozen=True, kw_only=True)
 class ExamplesConfig:
     label_days: int
+    gap_days: int
     train_windows: int
     labels: dict[str, float]
     negatives: str
@@ -198,6 +213,7 @@ class ExamplesConfig:
 
     def __post_init__(self) -> None:
         _require_range(self, "label_days", 1, 365)
+        _require_range(self, "gap_days", 0, 365)
         _require_range(self, "train_windows", 1, 52)
         _require_range(self, "negatives_per_positive", 1, 10_000)
         _require_range(self, "popularity_exponent", 0, 2)
@@ -474,6 +490,9 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
             return float(value)
         except ValueError:
             pass
+    # And 2017-12-18 without quotes as a day.
+    if hint is str and type(value) is date:
+        return value.isoformat()
     is_bool_for_number = isinstance(value, bool) and hint is not bool
     if not isinstance(hint, type) or not isinstance(value, hint) or is_bool_for_number:
         expected = getattr(hint, "__name__", str(hint))

@@ -260,6 +260,48 @@ OPTIONAL_FEATURES: tuple[Table, ...] = (
     ITEM_TEXT_FEATURES,
 )  # fmt: skip
 
+_LINES = (c.LINES, "bigint", "Lines bought")
+_EVENT_MONTH = (
+    c.EVENT_MONTH,
+    "string",
+    "Month of event_date, such as 2017-12: the partition, for a file a day is small",
+)
+
+ITEM_DAYS = Table(
+    name="days.item_days",
+    writer="build_features",
+    key=(c.USER_ID, c.ITEM_ID, c.EVENT_DATE),
+    partition_by=(c.EVENT_MONTH,),
+    columns=_columns(
+        _EVENT_MONTH,
+        (c.EVENT_DATE, "date", "UTC day of the purchases"),
+        _USER,
+        _ITEM,
+        _LINES,
+        (c.CENTS, "bigint", "Paid for those lines that have a quantity and an amount; null without one"),
+        (c.UNITS, "double", "Units of those lines; null without one"),
+    ),
+)
+
+VISITS = Table(
+    name="days.visits",
+    writer="build_features",
+    key=(c.USER_ID, c.BASKET, c.EVENT_DATE, c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR),
+    partition_by=(c.EVENT_MONTH,),
+    columns=_columns(
+        _EVENT_MONTH,
+        (c.EVENT_DATE, "date", "UTC day of the purchases"),
+        _USER,
+        (c.BASKET, "string", "Basket or invoice; the day where the log has none"),
+        _STORE,
+        (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
+        (c.LOCAL_HOUR, "int", "Hour 0-23 on the shop's clock"),
+        _LINES,
+        (c.CENTS, "bigint", "Paid for the lines; 0 where no line has an amount"),
+    ),
+)
+DAY_TABLES = (ITEM_DAYS, VISITS)
+
 EXAMPLES = Table(
     name="examples.pairs",
     writer="build_examples",
@@ -275,6 +317,11 @@ EXAMPLES = Table(
             c.LABEL,
             "float",
             "Highest grade (examples.labels) of the user's events with the item in the label window, else 0",
+        ),
+        (
+            c.LOG_PROBABILITY,
+            "double",
+            "Of a negative drawn from all items: logarithm of the probability that one draw gives it; else null",
         ),
         (c.EXAMPLE_KEY, "bigint", "Hash of split, cut-off, user and item: the order of the example files"),
         *((f.name, f.input_type, f.comment) for f in catalog.MODEL_INPUTS),
@@ -421,5 +468,6 @@ RUNS = Table(
 ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS,
     USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
-    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, TOP_N, METRICS, RUNS,
+    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, TOP_N,
+    METRICS, RUNS,
 )  # fmt: skip

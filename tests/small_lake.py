@@ -13,7 +13,7 @@ from recsys.lake.store import Lake
 from tests.feature_rows import write_rows
 
 RUN_DATE = date(2017, 12, 18)
-DAYS = cutoffs(RUN_DATE, label_days=14, train_windows=2)
+DAYS = cutoffs(RUN_DATE, label_days=14, train_windows=2, gap_days=0)
 USERS = [f"u{number:02d}" for number in range(12)]
 ITEMS = [f"i{number:02d}" for number in range(16)]
 

@@ -120,6 +120,9 @@ def test_what_a_source_says_of_cleaning_lies_between_base_yaml_and_what_is_given
         ("candidates: {own_items: 0, category_items: 0, popular_items: 0}", r"all three quotas are 0; give at least"),
         ("spark: {settings: {spark.ui.port: 4040}}", r"spark.settings.spark.ui.port must be of type str, got 4040"),
         ("features: {grains: [edge, egde]}", r"features.grains: unknown \['egde'\]; known: \['sequence', 'edge',"),
+        ("features: {as_known_on: soon}", r'features.as_known_on must be a day such as "2017-12-18", got \'soon\''),
+        ("features: {holidays: {all: [xmas]}}", r"features.holidays.all must be a day such as .*, got \'xmas\'"),
+        ("examples: {gap_days: -1}", r"examples.gap_days must be between 0 and 365, got -1"),
         ("features: {neighbours: 0}", r"features.neighbours must be between 1 and 10000, got 0"),
         (
             "examples: {negatives: random}",
@@ -179,6 +182,12 @@ def test_a_number_without_a_point_and_a_small_one_in_yaml_1_1_are_floats() -> No
     config = load_config([], ["train.weight_decay=0", "train.learning_rate=1e-3"])
     assert (config.train.weight_decay, config.train.learning_rate) == (0.0, 0.001)
     assert isinstance(config.train.weight_decay, float)
+
+
+def test_a_day_may_be_written_without_quotes() -> None:
+    config = load_config([], ["features.as_known_on=2017-12-18", "features.holidays={all: [2017-12-25]}"]).features
+    assert config.as_known_on == "2017-12-18"
+    assert config.holidays == {"all": ("2017-12-25",)}
 
 
 def test_settings_of_has_only_the_named_sections() -> None:

@@ -3,7 +3,7 @@
 Each takes events with user_id, item_id, event_ts, event_date, source_file and source_row, and adds `split`.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -35,11 +35,19 @@ def folds_of(scheme: str, purchases: DataFrame, days: Cutoffs, settings: Example
 
 
 def part_by_time(events: DataFrame, days: Cutoffs) -> DataFrame:
-    """Before the validation cut-off, from it to the test cut-off, and the test labels; later events fall out."""
-    ends_before = days.test + timedelta(days=days.label_days)
-    day = F.col(c.EVENT_DATE)
-    split = F.when(day < F.lit(days.validation), c.TRAIN).when(day < F.lit(days.test), c.VALIDATION).otherwise(c.TEST)
-    return events.where(day < F.lit(ends_before)).withColumn(c.SPLIT, split)
+    """Before the validation cut-off, from it to the test cut-off, and the test labels; events of the gaps before both
+    cut-offs and later ones fall out."""
+    gap, day = timedelta(days=days.gap_days), F.col(c.EVENT_DATE)
+
+    def between(start: date, end: date) -> Column:
+        return (day >= F.lit(start)) & (day < F.lit(end))
+
+    split = (
+        F.when(day < F.lit(days.validation - gap), c.TRAIN)
+        .when(between(days.validation, days.test - gap), c.VALIDATION)
+        .when(between(days.test, days.test + timedelta(days=days.label_days)), c.TEST)
+    )
+    return events.withColumn(c.SPLIT, split).where(F.col(c.SPLIT).isNotNull())
 
 
 def part_last_events(events: DataFrame) -> DataFrame:

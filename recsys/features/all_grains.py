@@ -6,6 +6,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 
 from recsys.features.context import context_features
+from recsys.features.holidays import Calendar
 from recsys.features.item import item_features
 from recsys.features.purchases import Purchases
 from recsys.features.store_item import store_item_features
@@ -16,7 +17,11 @@ from recsys.frames.feature_tables import FeatureTables
 
 
 def features_as_of(
-    purchases: Purchases, items: DataFrame, promotions: DataFrame, as_of_dates: Sequence[date]
+    purchases: Purchases,
+    items: DataFrame,
+    promotions: DataFrame,
+    as_of_dates: Sequence[date],
+    calendar: Calendar,
 ) -> FeatureTables:
     """A cut-off sees nothing of its own day or later; `items` has one row per item."""
     return FeatureTables(
@@ -24,6 +29,6 @@ def features_as_of(
         user_category=user_category_features(purchases.item_days, items, as_of_dates),
         item=item_features(purchases.item_days, items, as_of_dates),
         user_item=user_item_features(purchases.item_days, as_of_dates),
-        context=context_features(purchases.visits, as_of_dates),
+        context=context_features(purchases.visits, as_of_dates, calendar),
         store_item=store_item_features(promotions, as_of_dates),
     )

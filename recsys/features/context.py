@@ -1,4 +1,4 @@
-"""When a store sells: its weekdays and hours on the shop's clock."""
+"""When a store sells: its weekdays and hours on the shop's clock; where it is, and the holidays ahead there."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,20 +8,24 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.features.purchases import BASKET, CENTS, LINES
+from recsys.features.holidays import Calendar, country, holidays_ahead
 from recsys.frames.as_of import known_before
 
 STORE = (c.AS_OF_DATE, c.STORE_ID)
 MOMENT = (*STORE, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
 
 
-def context_features(visits: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
+def context_features(visits: DataFrame, as_of_dates: Sequence[date], calendar: Calendar) -> DataFrame:
     """One row per cut-off, store, local weekday and local hour with purchases in the 91 days before it."""
     in_stores = known_before(visits, as_of_dates, 91).where(F.col(c.STORE_ID).isNotNull())
-    baskets = in_stores.groupBy(*MOMENT, c.USER_ID, BASKET).agg(F.sum(LINES).alias(LINES), F.sum(CENTS).alias(CENTS))
-    moments = baskets.groupBy(*MOMENT).agg(
-        F.sum(LINES).alias(LINES), (F.sum(CENTS) / F.count("*")).alias(c.CONTEXT_BASKET_CENTS_91D)
+    baskets = in_stores.groupBy(*MOMENT, c.USER_ID, c.BASKET).agg(
+        F.sum(c.LINES).alias(c.LINES), F.sum(c.CENTS).alias(c.CENTS)
     )
-    all_lines = F.sum(LINES).over(Window.partitionBy(*STORE))
-    shared = moments.withColumn(c.CONTEXT_PURCHASE_SHARE_91D, F.col(LINES) / all_lines)
-    return shared.select(*tables.CONTEXT_FEATURES.column_names)
+    moments = baskets.groupBy(*MOMENT).agg(
+        F.sum(c.LINES).alias(c.LINES), (F.sum(c.CENTS) / F.count("*")).alias(c.CONTEXT_BASKET_CENTS_91D)
+    )
+    all_lines = F.sum(c.LINES).over(Window.partitionBy(*STORE))
+    shared = moments.withColumn(c.CONTEXT_PURCHASE_SHARE_91D, F.col(c.LINES) / all_lines)
+    placed = shared.withColumn(c.CONTEXT_COUNTRY, country(calendar))
+    ahead = holidays_ahead(calendar, as_of_dates, F.col(c.CONTEXT_COUNTRY))
+    return placed.withColumn(c.CONTEXT_HOLIDAYS_NEXT_7D, ahead).select(*tables.CONTEXT_FEATURES.column_names)

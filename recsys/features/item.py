@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.features.purchases import CENTS, LINES, UNITS
 from recsys.frames.as_of import known_before, sum_within
 from recsys.frames.sums import exact_sum
 
@@ -32,12 +31,12 @@ def item_features(item_days: DataFrame, items: DataFrame, as_of_dates: Sequence[
 def _sales_to_users(item_days: DataFrame) -> DataFrame:
     """One row per item and user, so that buyers are rows and need no distinct count."""
     return item_days.groupBy(*ITEM, c.USER_ID).agg(
-        sum_within(LINES, 7).alias("lines_7d"),
-        sum_within(LINES, 28).alias("lines_28d"),
-        F.sum(LINES).alias("lines_91d"),
+        sum_within(c.LINES, 7).alias("lines_7d"),
+        sum_within(c.LINES, 28).alias("lines_28d"),
+        F.sum(c.LINES).alias("lines_91d"),
         F.count("*").alias("days_91d"),
-        F.sum(CENTS).alias("cents_91d"),
-        exact_sum(F.col(UNITS)).alias("units_91d"),
+        F.sum(c.CENTS).alias("cents_91d"),
+        exact_sum(F.col(c.UNITS)).alias("units_91d"),
     )
 
 

@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.features.purchases import BASKET
 from recsys.frames.as_of import known_before
 
 HISTORY_DAYS = 91
@@ -20,7 +19,7 @@ MIN_BASKETS = 2
 
 ITEM = (c.AS_OF_DATE, c.ITEM_ID)
 PAIR = (*ITEM, c.NEIGHBOUR_ID)
-BASKET_OF_DAY = (c.USER_ID, c.EVENT_DATE, BASKET)
+BASKET_OF_DAY = (c.USER_ID, c.EVENT_DATE, c.BASKET)
 
 _SALT = "baskets-v1"
 _ITEMS = "items"
@@ -40,11 +39,11 @@ def item_item_features(basket_items: DataFrame, as_of_dates: Sequence[date], nei
 
 def _bounded(basket_items: DataFrame) -> DataFrame:
     """One row per user, day and basket with its items, sorted; of too many items or baskets those of smallest hash."""
-    by_hash = Window.partitionBy(*BASKET_OF_DAY).orderBy(F.xxhash64(BASKET, c.ITEM_ID, F.lit(_SALT)), c.ITEM_ID)
+    by_hash = Window.partitionBy(*BASKET_OF_DAY).orderBy(F.xxhash64(c.BASKET, c.ITEM_ID, F.lit(_SALT)), c.ITEM_ID)
     numbered = basket_items.withColumn("position", F.row_number().over(by_hash))
     of_basket = numbered.where(F.col("position") <= MAX_BASKET_ITEMS).groupBy(*BASKET_OF_DAY)
     baskets = of_basket.agg(F.array_sort(F.collect_list(c.ITEM_ID)).alias(_ITEMS))
-    of_day = Window.partitionBy(c.USER_ID, c.EVENT_DATE).orderBy(F.xxhash64(BASKET, F.lit(_SALT)), BASKET)
+    of_day = Window.partitionBy(c.USER_ID, c.EVENT_DATE).orderBy(F.xxhash64(c.BASKET, F.lit(_SALT)), c.BASKET)
     return baskets.withColumn("position", F.row_number().over(of_day)).where(F.col("position") <= MAX_BASKETS_A_DAY)
 
 

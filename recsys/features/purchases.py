@@ -8,11 +8,6 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.frames.sums import exact_sum
 
-LINES = "lines"
-CENTS = "cents"
-UNITS = "units"
-BASKET = "basket"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Purchases:
@@ -29,9 +24,9 @@ def item_days(events: DataFrame) -> DataFrame:
         _purchases(events)
         .groupBy(c.USER_ID, c.ITEM_ID, c.EVENT_DATE)
         .agg(
-            F.count("*").alias(LINES),
-            F.sum(F.when(has_price, F.col(c.AMOUNT_CENTS))).alias(CENTS),
-            exact_sum(F.when(has_price, F.col(c.QUANTITY))).alias(UNITS),
+            F.count("*").alias(c.LINES),
+            F.sum(F.when(has_price, F.col(c.AMOUNT_CENTS))).alias(c.CENTS),
+            exact_sum(F.when(has_price, F.col(c.QUANTITY))).alias(c.UNITS),
         )
     )
 
@@ -41,19 +36,19 @@ def visits(events: DataFrame) -> DataFrame:
     place_and_time = (c.EVENT_DATE, c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
     return (
         _purchases(events)
-        .groupBy(c.USER_ID, _basket().alias(BASKET), *place_and_time)
-        .agg(F.count("*").alias(LINES), F.coalesce(F.sum(c.AMOUNT_CENTS), F.lit(0)).alias(CENTS))
+        .groupBy(c.USER_ID, _basket().alias(c.BASKET), *place_and_time)
+        .agg(F.count("*").alias(c.LINES), F.coalesce(F.sum(c.AMOUNT_CENTS), F.lit(0)).alias(c.CENTS))
     )
 
 
 def basket_items(events: DataFrame) -> DataFrame:
     """One row per user, basket, day and item."""
-    return _purchases(events).select(c.USER_ID, _basket().alias(BASKET), c.EVENT_DATE, c.ITEM_ID).distinct()
+    return _purchases(events).select(c.USER_ID, _basket().alias(c.BASKET), c.EVENT_DATE, c.ITEM_ID).distinct()
 
 
 def opened_baskets(visits: DataFrame, *place_or_time: str) -> DataFrame:
     """One row per user and basket (in each store, hour … named), on the first day of the basket there."""
-    return visits.groupBy(c.USER_ID, BASKET, *place_or_time).agg(F.min(c.EVENT_DATE).alias(c.EVENT_DATE))
+    return visits.groupBy(c.USER_ID, c.BASKET, *place_or_time).agg(F.min(c.EVENT_DATE).alias(c.EVENT_DATE))
 
 
 def _basket() -> Column:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.features.purchases import CENTS, LINES, opened_baskets
+from recsys.features.purchases import opened_baskets
 from recsys.frames.as_of import age_days, known_before, rows_within, sum_within
 from recsys.frames.sums import exact_sum
 
@@ -36,11 +36,11 @@ def user_features(visits: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
 
 def _totals(visits: DataFrame) -> DataFrame:
     return visits.groupBy(*USER).agg(
-        sum_within(LINES, 7).alias(c.USER_PURCHASES_7D),
-        sum_within(LINES, 28).alias(c.USER_PURCHASES_28D),
-        sum_within(LINES, 91).alias(c.USER_PURCHASES_91D),
-        sum_within(CENTS, 28).alias(c.USER_SPEND_CENTS_28D),
-        sum_within(CENTS, 91).alias(c.USER_SPEND_CENTS_91D),
+        sum_within(c.LINES, 7).alias(c.USER_PURCHASES_7D),
+        sum_within(c.LINES, 28).alias(c.USER_PURCHASES_28D),
+        sum_within(c.LINES, 91).alias(c.USER_PURCHASES_91D),
+        sum_within(c.CENTS, 28).alias(c.USER_SPEND_CENTS_28D),
+        sum_within(c.CENTS, 91).alias(c.USER_SPEND_CENTS_91D),
         age_days(F.max(c.EVENT_DATE)).alias(c.USER_RECENCY_DAYS),
         _heat(half_life_days=28).alias(c.USER_HEAT_28D),
         _heat(half_life_days=91).alias(c.USER_HEAT_91D),
@@ -48,7 +48,7 @@ def _totals(visits: DataFrame) -> DataFrame:
 
 
 def _heat(*, half_life_days: int) -> Column:
-    return exact_sum(F.col(LINES) * F.pow(F.lit(2.0), -age_days(F.col(c.EVENT_DATE)) / half_life_days))
+    return exact_sum(F.col(c.LINES) * F.pow(F.lit(2.0), -age_days(F.col(c.EVENT_DATE)) / half_life_days))
 
 
 def _basket_counts(opened: DataFrame) -> DataFrame:

@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.features.purchases import LINES
 from recsys.frames.as_of import known_before
 
 
@@ -20,7 +19,7 @@ def user_category_features(item_days: DataFrame, items: DataFrame, as_of_dates: 
     category_of = items.select(c.ITEM_ID, c.CATEGORY)
     bought = known_before(item_days, as_of_dates, 91).join(category_of, on=c.ITEM_ID, how="left")
     by_category = bought.groupBy(c.AS_OF_DATE, c.USER_ID, c.CATEGORY)
-    counted = by_category.agg(F.sum(LINES).alias(c.USER_CATEGORY_PURCHASES_91D))
+    counted = by_category.agg(F.sum(c.LINES).alias(c.USER_CATEGORY_PURCHASES_91D))
     all_lines = F.sum(c.USER_CATEGORY_PURCHASES_91D).over(Window.partitionBy(c.AS_OF_DATE, c.USER_ID))
     shared = counted.withColumn(c.USER_CATEGORY_SHARE_91D, F.col(c.USER_CATEGORY_PURCHASES_91D) / all_lines)
     return shared.where(F.col(c.CATEGORY).isNotNull()).select(*tables.USER_CATEGORY_FEATURES.column_names)

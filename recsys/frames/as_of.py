@@ -19,6 +19,11 @@ def events_before(events: DataFrame, as_of: date, days: int) -> DataFrame:
     return events.where((day >= F.lit(as_of - timedelta(days=days))) & (day < F.lit(as_of)))
 
 
+def known_by(events: DataFrame, day: date) -> DataFrame:
+    """Rows that had become known when the UTC day began, whenever they happened."""
+    return events.where(F.col(c.KNOWN_TS) < F.lit(day).cast("timestamp"))
+
+
 def known_before(events: DataFrame, as_of_dates: Sequence[date], days: int) -> DataFrame:
     """Each row once for each cut-off that has it among the `days` UTC days before it, as `as_of_date`."""
     span = days + (max(as_of_dates) - min(as_of_dates)).days

@@ -1,7 +1,8 @@
 """Parquet files of one version of examples.pairs for the training workers: row groups of rows mixed by hash.
 
 They lie at `<lake.root>/example_files/<run_date>/v<version>-<hash of settings>/{train,validation}/<bucket>.parquet`;
-`manifest.json`, written last, says that a set is whole.
+`manifest.json`, written last, says that a set is whole. They are no part of a Delta table, so that VACUUM takes none of
+them from a training; only the next build_examples of the date does, which is refused while a training has the lake.
 """
 
 import hashlib
@@ -98,7 +99,7 @@ def _version_of(name: str) -> int:
 def _write_buckets(examples: DataFrame, folder: str, row_groups: int) -> None:
     """One file, and so one row group, a split and bucket: all its rows pass through one task, sorted."""
     bucket = F.pmod(c.EXAMPLE_KEY, F.lit(row_groups)).cast("int").alias(_BUCKET)
-    rows = examples.select(c.SPLIT, bucket, c.EXAMPLE_KEY, c.LABEL, *_INPUT_NAMES)
+    rows = examples.select(c.SPLIT, bucket, c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *_INPUT_NAMES)
     in_order = rows.repartition(c.SPLIT, _BUCKET).sortWithinPartitions(
         c.SPLIT, _BUCKET, c.EXAMPLE_KEY, c.USER_IDX, c.ITEM_IDX
     )

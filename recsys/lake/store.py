@@ -1,9 +1,11 @@
 """Reads and writes the tables of a lake: one atomic Delta commit a write, versions that can be pinned."""
 
+import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -53,12 +55,15 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table))
 
-    def overwrite(self, table: Table, rows: DataFrame, where: str | None = None) -> int:
+    def overwrite(self, table: Table, rows: DataFrame, where: str | None = None, note: str | None = None) -> int:
         """Replaces the table, or only the rows that `where` names, in one commit; returns the new version.
 
-        Raises SchemaError before anything is written when `rows` lacks a column or has another type.
+        `note` is kept in the commit. Raises SchemaError before anything is written when `rows` lacks a column or has
+        another type.
         """
         writer = conformed(rows, table).write.format("delta").mode("overwrite")
+        if note is not None:
+            writer = writer.option("userMetadata", note)
         if where is None:
             writer = writer.option("overwriteSchema", "true")
         elif self.exists(table):
@@ -84,6 +89,43 @@ class Lake:
     def drop(self, table: Table) -> None:
         """Deletes the table with all its versions; nothing where there is none."""
         self._files.delete(self.path(table))
+
+    def table_id(self, table: Table) -> str:
+        """Another one once the table was dropped and made again."""
+        found = DeltaTable.forPath(self.spark, self.path(table)).detail().select("id").first()
+        assert found is not None, f"{table.name} exists"
+        return str(found["id"])
+
+    def note(self, table: Table) -> str | None:
+        """That of the commit that made the newest version; None where it has none, or the commit is not kept."""
+        version = self.version(table)
+        while version is not None:
+            infos = [action["commitInfo"] for action in self._actions(table, version) if "commitInfo" in action]
+            if not infos or infos[0]["operation"] != "RESTORE":
+                return infos[0].get("userMetadata") if infos else None
+            version = int(infos[0]["operationParameters"]["version"])
+        return None
+
+    def changed_partitions(self, table: Table, since: int, until: int) -> set[str] | None:
+        """Values of the partition column whose rows were added or removed after version `since`, up to `until`.
+
+        None where `until` is the older one, or a commit between them is not kept: Delta keeps them for 30 days.
+        """
+        (column,) = table.partition_by
+        changed: set[str] = set()
+        for version in range(since + 1, until + 1):
+            actions = list(self._actions(table, version))
+            if not actions:
+                return None
+            files = (action.get("add") or action.get("remove") or {} for action in actions)
+            changed |= {file["partitionValues"][column] for file in files if file.get("dataChange")}
+        return changed if since <= until else None
+
+    def _actions(self, table: Table, version: int) -> Iterator[dict[str, Any]]:
+        """Of one commit; none where its file is not kept."""
+        file = f"{self.path(table)}/_delta_log/{version:020d}.json"
+        if self._files.exists(file):
+            yield from map(json.loads, self._files.read_text(file).splitlines())
 
     def versions(self, tables: Iterable[Table]) -> dict[str, int]:
         """Newest version by table name, of those that exist."""

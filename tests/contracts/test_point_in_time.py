@@ -11,8 +11,10 @@ from recsys import catalog, tables
 from recsys import columns as c
 from recsys.config import load_config
 from recsys.features.all_grains import features_as_of
+from recsys.features.holidays import calendar_of
 from recsys.features.optional_grains import Log, optional_features
 from recsys.features.purchases import Purchases, item_days, visits
+from recsys.frames.as_of import known_by
 from tests.feature_rows import rows_of
 from tests.purchase_rows import Row, purchase
 
@@ -70,6 +72,8 @@ FUTURE_PROMOTIONS = [promotion("s0", "milk", AS_OF), promotion("s1", "bread", AS
 
 OPTIONAL = load_config([], [f"features.grains={[grain.name for grain in catalog.OPTIONAL_GRAINS]}"]).features
 
+CALENDAR = calendar_of({"all": "Norway"}, {"Norway": [str(AS_OF + timedelta(days=6))]})
+
 Found = dict[str, dict[date, list[Row]]]
 
 
@@ -79,6 +83,7 @@ def features(
     promotions: Sequence[Row],
     as_of_dates: Sequence[date],
     partitions: int = 1,
+    as_known_on: date | None = None,
 ) -> Found:
     """Rows by grain and cut-off, sorted by their key."""
 
@@ -86,9 +91,10 @@ def features(
         return rows_of(spark, table, rows).repartition(partitions)
 
     log = frame(tables.EVENTS, events)
+    log = log if as_known_on is None else known_by(log, as_known_on)
     purchases = Purchases(item_days=item_days(log), visits=visits(log))
     items = frame(tables.ITEMS, ITEMS)
-    found = features_as_of(purchases, items, frame(tables.PROMOTIONS, promotions), list(as_of_dates))
+    found = features_as_of(purchases, items, frame(tables.PROMOTIONS, promotions), list(as_of_dates), CALENDAR)
     optional = optional_features(Log(events=log, item_days=purchases.item_days, items=items), as_of_dates, OPTIONAL)
     of_grains = {**vars(found), **optional}
     return {grain.name: _by_date(of_grains[grain.name], grain.key) for grain in catalog.GRAINS}
@@ -115,7 +121,7 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 53
+    assert len(catalog.FEATURES) == 55
     assert len(known) == 12
 
 
@@ -124,6 +130,20 @@ def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> Non
     with_future = features(spark, events, promotions, [AS_OF])
     for grain in catalog.GRAINS:
         assert with_future[grain.name] == {AS_OF: known[grain.name][AS_OF]}, grain.name
+
+
+def test_rows_that_became_known_later_change_no_feature(spark: SparkSession, known: Found) -> None:
+    """As known on a day: whatever came on it or later, of whichever day it tells, is as if it had never come."""
+    as_known_on = AS_OF + timedelta(days=2)
+    on_time = [{**row, c.KNOWN_TS: before(as_known_on)} for row in (*PAST, *BETWEEN)]
+    late = [
+        {**row, c.KNOWN_TS: instant(as_known_on, hours=number), c.QUANTITY: 3.0, c.AMOUNT_CENTS: 4_321}
+        for number, row in enumerate([*some_purchases(EARLIER - timedelta(days=9), 20), *PAST, *BETWEEN])
+    ]
+    promotions = [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS]
+    found = features(spark, [*late, *on_time], promotions, [AS_OF, EARLIER], as_known_on=as_known_on)
+    for grain in catalog.GRAINS:
+        assert found[grain.name] == known[grain.name], grain.name
 
 
 def test_a_cut_off_sees_no_more_because_a_later_one_is_asked_for_too(spark: SparkSession, known: Found) -> None:

@@ -65,7 +65,7 @@ def test_rows_lie_in_their_bucket_in_the_order_of_their_key(spark: SparkSession,
     assert (files.manifest.train.positives, files.manifest.validation.positives) == (3, 1)
     parquet = pq.ParquetFile(f"{files.folder}/train/00000.parquet")
     assert parquet.num_row_groups == 1
-    assert set(parquet.schema_arrow.names) == {c.EXAMPLE_KEY, c.LABEL, *INPUTS}
+    assert set(parquet.schema_arrow.names) == {c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *INPUTS}
 
 
 def test_the_files_do_not_depend_on_the_tables_partitions(spark: SparkSession, lake: Lake) -> None:
@@ -104,6 +104,18 @@ def test_the_manifest_names_vocabularies_and_versions_and_is_found_again(spark: 
     assert newest_example_files(lake, RUN_DATE) == files
     again = write_example_files(lake, RUN_DATE, version, row_groups=3, versions={"clean.events": 5})
     assert again == files
+
+
+def test_vacuum_of_the_table_takes_no_file_from_a_training(spark: SparkSession, lake: Lake) -> None:
+    files = written(lake, rows_of(spark, tables.EXAMPLES, [example(1)]))
+    lake.overwrite(tables.EXAMPLES, rows_of(spark, tables.EXAMPLES, [example(2)]))
+    check = "spark.databricks.delta.retentionDurationCheck.enabled"
+    spark.conf.set(check, "false")
+    try:
+        spark.sql(f"VACUUM delta.`{lake.path(tables.EXAMPLES)}` RETAIN 0 HOURS")
+    finally:
+        spark.conf.unset(check)
+    assert contents(newest_example_files(lake, RUN_DATE), c.TRAIN) == contents(files, c.TRAIN)
 
 
 def test_a_set_without_its_manifest_is_not_there(spark: SparkSession, lake: Lake) -> None:

@@ -19,7 +19,7 @@ from recsys.examples.schemes import (
 from recsys.examples.split import cutoffs
 from recsys.frames.local_rows import local_rows
 
-DAYS = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2)
+DAYS = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2, gap_days=0)
 FIRST = datetime(2017, 11, 1, 12)
 EVENTS = "user_id string, item_id string, event_ts timestamp, event_date date, source_file string, source_row bigint"
 
@@ -47,6 +47,16 @@ def test_by_time_each_part_begins_with_its_cut_off_and_test_ends_with_its_labels
         c.VALIDATION: {"u0first", "u1last"},
         c.TEST: {"u1first", "u2last"},
     }
+
+
+def test_by_time_events_of_the_gaps_fall_out(spark: SparkSession) -> None:
+    days = replace(DAYS, gap_days=2)
+    noon = {
+        name: datetime(day.year, day.month, day.day, 12) for name, day in (("v", days.validation), ("t", days.test))
+    }
+    log = [("u", f"{name}{ago}", at - timedelta(days=ago)) for name, at in noon.items() for ago in (0, 1, 2, 3)]
+    found = splits(part_by_time(events_of(spark, *log), days))
+    assert found == {c.TRAIN: {"uv3"}, c.VALIDATION: {"uv0", "ut3"}, c.TEST: {"ut0"}}
 
 
 def test_the_last_events_of_each_user_are_left_out_and_ties_stand_as_the_log_has_them(spark: SparkSession) -> None:

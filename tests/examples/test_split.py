@@ -5,13 +5,20 @@ from pyspark.sql import SparkSession
 from recsys.examples.split import cutoffs, with_example_key, with_split
 from recsys.frames.local_rows import local_rows
 
-DAYS = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2)
+DAYS = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2, gap_days=0)
 
 
 def test_label_windows_end_one_after_the_other() -> None:
     assert DAYS.train == (date(2017, 10, 23), date(2017, 11, 6))
     assert DAYS.validation == date(2017, 11, 20)
     assert DAYS.test == date(2017, 12, 4)
+
+
+def test_a_gap_lies_between_the_splits_and_not_between_train_windows() -> None:
+    days = cutoffs(date(2017, 12, 18), label_days=14, train_windows=2, gap_days=3)
+    assert days.test == date(2017, 12, 4)
+    assert days.validation == date(2017, 11, 17)
+    assert days.train == (date(2017, 10, 17), date(2017, 10, 31))
 
 
 def test_the_split_follows_from_the_cut_off(spark: SparkSession) -> None:

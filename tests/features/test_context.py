@@ -5,6 +5,7 @@ from pyspark.sql import SparkSession
 
 from recsys import tables
 from recsys.features.context import context_features
+from recsys.features.holidays import calendar_of
 from recsys.features.purchases import visits
 from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of
@@ -25,11 +26,37 @@ def test_shares_of_lines_and_mean_baskets_by_store_weekday_and_hour(spark: Spark
         purchase("u", "milk", TUESDAY_9H, store_id=None),
         purchase("u", "milk", datetime(2017, 9, 17, 23)),  # 92 days before
     ]
-    actual = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF])
+    actual = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF], calendar_of({}, {}))
+    nowhere = (None, 0)
     expected = local_rows(
         spark,
-        [("s1", 2, 9, AS_OF, 0.75, 200.0), ("s1", 2, 18, AS_OF, 0.25, 0.0), ("s2", 2, 9, AS_OF, 1.0, 100.0)],
+        [
+            ("s1", 2, 9, AS_OF, 0.75, 200.0, *nowhere),
+            ("s1", 2, 18, AS_OF, 0.25, 0.0, *nowhere),
+            ("s2", 2, 9, AS_OF, 1.0, 100.0, *nowhere),
+        ],
         "store_id string, local_weekday int, local_hour int, as_of_date date, context_purchase_share_91d double, "
-        "context_basket_cents_91d double",
+        "context_basket_cents_91d double, context_country string, context_holidays_next_7d int",
     )
     assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_holidays_ahead_are_those_of_everywhere_and_of_the_country_or_store(spark: SparkSession) -> None:
+    calendar = calendar_of(
+        {"s1": "Norway", "s2": "Italy", "all": "France"},
+        {
+            "all": ["2017-12-25", "2017-12-24"],  # the eighth day from the first cut-off on, and the seventh
+            "Norway": ["2017-12-18", "2017-12-24"],  # the cut-off itself; a day that is listed already
+            "s4": ["2017-12-17", "2017-12-20"],  # the day before the first cut-off
+        },
+    )
+    log = [purchase("u", "milk", TUESDAY_9H, store_id=f"s{number}") for number in range(1, 5)]
+    later = date(2017, 12, 25)
+    found = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF, later], calendar).collect()
+    assert {(row["store_id"], row["as_of_date"]): row["context_holidays_next_7d"] for row in found} == {
+        ("s1", AS_OF): 2, ("s2", AS_OF): 1, ("s3", AS_OF): 1, ("s4", AS_OF): 2,
+        ("s1", later): 1, ("s2", later): 1, ("s3", later): 1, ("s4", later): 1,
+    }  # fmt: skip
+    assert {row["store_id"]: row["context_country"] for row in found} == {
+        "s1": "Norway", "s2": "Italy", "s3": "France", "s4": "France",
+    }  # fmt: skip

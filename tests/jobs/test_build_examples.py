@@ -26,7 +26,7 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def run_of(lake: Lake, *overrides: str) -> Run:
-    settings = ["examples.negatives_per_positive=3", "examples.row_groups=4", *overrides]
+    settings = ["examples.gap_days=0", "examples.negatives_per_positive=3", "examples.row_groups=4", *overrides]
     return Run(
         spark=lake.spark,
         lake=lake,
@@ -108,6 +108,11 @@ def test_what_the_configuration_asks_for_besides_is_written_and_used(lake: Lake,
     examples = other.read(tables.EXAMPLES)
     of_negatives = examples.join(negatives, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left_semi")
     assert of_negatives.agg(F.count("*"), F.sum(c.LABEL)).first() == (kinds[SHOWN] + kinds[DRAWN], 0.0)
+    of_files = other.spark.read.parquet(f"{newest_example_files(other, RUN_DATE).folder}/*/*.parquet")
+    known = {
+        name: rows.where(F.col(c.LOG_PROBABILITY) < 0) for name, rows in (("table", examples), ("files", of_files))
+    }
+    assert {name: rows.count() for name, rows in known.items()} == {"table": kinds[DRAWN], "files": kinds[DRAWN]}
     found = {(row[c.SCHEME], row[c.FOLD]) for row in other.read(tables.SPLITS).collect()}
     assert found == {("global_time", 0), ("rolling_time", 0), ("rolling_time", 1), ("leave_one_out", 0),
                      ("user_ratio", 0), ("held_apart", 0)}  # fmt: skip

@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_features
+from jobs._days import purchases_by_day
 from recsys import columns as c
 from recsys import tables
 from recsys.catalog import OPTIONAL_GRAINS
@@ -21,7 +22,7 @@ from tests.purchase_rows import purchase
 RUN_DATE = date(2017, 12, 18)
 CUTOFFS = [date(2017, 11, 6), date(2017, 11, 20), date(2017, 12, 4), RUN_DATE]
 FIRST_DAY = datetime(2017, 10, 30, 12)
-SETTINGS = ["examples.label_days=14", "examples.train_windows=1"]
+SETTINGS = ["examples.label_days=14", "examples.train_windows=1", "examples.gap_days=0"]
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_every_cut_off_gets_its_rows_in_one_commit_a_table_and_a_second_run_repl
     first = _user_items(run)
     run_stage(build_features.STAGE, run)
     assert _user_items(run) == first
+    assert run.lake.versions(tables.DAY_TABLES) == {"days.item_days": 0, "days.visits": 0}, "no day changed"
     assert {day for _, _, day, *_ in first} == {*CUTOFFS, date(2016, 3, 5)}
 
 
@@ -67,6 +69,17 @@ def _user_items(run: Run) -> set[tuple[object, ...]]:
     rows = run.lake.read(tables.USER_ITEM_FEATURES).collect()
     assert len(rows) == len(set(rows))
     return set(rows)
+
+
+def test_events_that_became_known_on_the_border_or_later_are_left_out(run: Run, spark: SparkSession) -> None:
+    known = {"u": datetime(2017, 12, 11, 23, 59), "late": datetime(2017, 12, 12)}
+    log = [{**purchase(user, "i0", FIRST_DAY), c.KNOWN_TS: at} for user, at in known.items()]
+    run.lake.overwrite(tables.EVENTS, rows_of(spark, tables.EVENTS, log))
+    config = load_config([], [*SETTINGS, 'features.as_known_on="2017-12-12"'])
+    found = purchases_by_day(replace(run, config=config))
+    assert [row[c.USER_ID] for row in found.item_days.collect()] == ["u"]
+    assert [row[c.USER_ID] for row in found.visits.collect()] == ["u"]
+    assert run.lake.versions(tables.DAY_TABLES) == {}
 
 
 @pytest.mark.long

@@ -1,0 +1,41 @@
+"""Purchases added up by day, as build_features reads them: from the day tables, which it brings up to date."""
+
+import hashlib
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+
+from recsys import tables
+from recsys.features import purchases
+from recsys.features.purchases import Purchases, item_days, visits
+from recsys.frames import sums
+from recsys.frames.as_of import known_by
+from recsys.lake.at_once import at_once
+from recsys.lake.day_tables import bring_up_to_date
+from recsys.stages import Run
+
+
+def purchases_by_day(run: Run) -> Purchases:
+    """Of all days; from the events themselves where not all of them are to be known."""
+    if run.config.features.as_known_on is not None:
+        return Purchases(item_days=item_days(known_events(run)), visits=visits(known_events(run)))
+    made = {tables.ITEM_DAYS: item_days, tables.VISITS: visits}
+    update = partial(bring_up_to_date, run.lake, source=tables.EVENTS, code=_code())
+    at_once(run.spark, [partial(update, table, make=make) for table, make in made.items()])
+    return Purchases(item_days=run.lake.read(tables.ITEM_DAYS), visits=run.lake.read(tables.VISITS))
+
+
+def known_events(run: Run) -> DataFrame:
+    """Those that had become known before `features.as_known_on`, where it is set."""
+    events, border = run.lake.read(tables.EVENTS), run.config.features.as_known_on
+    return events if border is None else known_by(events, date.fromisoformat(border))
+
+
+def _code() -> str:
+    """Of what a day is made by, and of the columns that it has."""
+    digest = hashlib.sha256(repr(tables.DAY_TABLES).encode())
+    for file in (purchases.__file__, sums.__file__):
+        digest.update(Path(str(file)).read_bytes())
+    return digest.hexdigest()[:16]
