@@ -101,7 +101,7 @@ class Lake:
         version = self.version(table)
         while version is not None:
             infos = [action["commitInfo"] for action in self._actions(table, version) if "commitInfo" in action]
-            if not infos or infos[0]["operation"] != "RESTORE":
+            if not infos or infos[0].get("operation") != "RESTORE":
                 return infos[0].get("userMetadata") if infos else None
             version = int(infos[0]["operationParameters"]["version"])
         return None
@@ -109,16 +109,18 @@ class Lake:
     def changed_partitions(self, table: Table, since: int, until: int) -> set[str] | None:
         """Values of the partition column whose rows were added or removed after version `since`, up to `until`.
 
-        None where `until` is the older one, or a commit between them is not kept: Delta keeps them for 30 days.
+        None where `until` is the older one, or a commit between them is not kept (Delta keeps them for 30 days) or does
+        not tell.
         """
         (column,) = table.partition_by
         changed: set[str] = set()
         for version in range(since + 1, until + 1):
             actions = list(self._actions(table, version))
-            if not actions:
+            files = [action.get("add") or action.get("remove") or {} for action in actions]
+            partitions = [file.get("partitionValues", {}).get(column) for file in files if file.get("dataChange")]
+            if not actions or None in partitions:
                 return None
-            files = (action.get("add") or action.get("remove") or {} for action in actions)
-            changed |= {file["partitionValues"][column] for file in files if file.get("dataChange")}
+            changed.update(partitions)
         return changed if since <= until else None
 
     def _actions(self, table: Table, version: int) -> Iterator[dict[str, Any]]:
