@@ -81,6 +81,12 @@ class FactorNetwork(nn.Module, ABC):
         return FactorScores(user_UD=user_UD.cpu().numpy(), item_ID=item_ID.cpu().numpy())
 
 
+def users_once(user_idx_B: Tensor) -> tuple[Tensor, Tensor]:
+    """The users of a batch, pairs of one user that follow each other sharing one entry; and each pair's entry."""
+    user_idx_V, row_B = user_idx_B.unique_consecutive(return_inverse=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return user_idx_V, row_B
+
+
 def unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors, dim=-1)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from recsys.errors import ConfigError
-from recsys.models.factors import FactorNetwork, RankedConfig, unit
+from recsys.models.factors import FactorNetwork, RankedConfig, unit, users_once
 from recsys.models.interactions import Matrix, normalized
 from recsys.models.mf import ranking_loss_sum
 
@@ -44,7 +44,8 @@ class LightGcn(FactorNetwork):
 
     def loss_sum(self, user_idx_B: Tensor, item_idx_B: Tensor, negative_idx_N: Tensor) -> Tensor:
         user_UD, item_ID = self._smoothed()
-        drawn = (user_UD[user_idx_B], item_ID[item_idx_B], item_ID[negative_idx_N])
+        user_idx_V, row_B = users_once(user_idx_B)
+        drawn = (user_UD[user_idx_V], row_B, item_ID[item_idx_B], item_ID[negative_idx_N])
         return ranking_loss_sum(self.config.loss, *drawn, l2=self.config.l2)
 
     def _smoothed(self) -> tuple[Tensor, Tensor]:

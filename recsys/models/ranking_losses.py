@@ -1,6 +1,8 @@
-"""Losses that place taken items before others, by name; each row meets the same negatives, so workers' sums add up.
+"""Losses that place taken items before others, by name; all pairs meet the same negatives, so workers' sums add up.
 
-Shapes: B pairs, N negatives.
+What meets the negatives is a pair's user: pairs of one user share that row, and most losses look at it once.
+
+Shapes: B pairs, V rows of users, N negatives.
 """
 
 from collections.abc import Callable
@@ -29,31 +31,33 @@ class RankingLoss:
         if self.temperature <= 0:
             raise ConfigError(f"loss.temperature must be above 0, got {self.temperature}")
 
-    def of_rows(self, positive_B: Tensor, negative_BN: Tensor) -> Tensor:
-        """(B,), from scores before the temperature."""
-        if positive_B.shape != negative_BN.shape[:1] or negative_BN.dim() != 2:
-            got = f"{tuple(positive_B.shape)} and {tuple(negative_BN.shape)}"
-            raise ValueError(f"scores of positives and negatives must have shapes (B,) and (B, N), got {got}")
-        return LOSSES[self.name](self, positive_B, negative_BN)
+    def of_pairs(self, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
+        """(B,), from scores before the temperature; `row_B`: which of the V rows is the pair's user."""
+        if positive_B.shape != row_B.shape or positive_B.dim() != 1 or negative_VN.dim() != 2:
+            got = ", ".join(str(tuple(tensor.shape)) for tensor in (positive_B, negative_VN, row_B))
+            raise ValueError(f"positives, negatives and rows must have shapes (B,), (V, N) and (B,), got {got}")
+        return LOSSES[self.name](self, positive_B, negative_VN, row_B)
 
 
-def bpr(loss: RankingLoss, positive_B: Tensor, negative_BN: Tensor) -> Tensor:
+def bpr(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
     """Mean over negatives of -log sigmoid of the lead (Rendle et al. 2009)."""
-    return F.softplus((negative_BN - positive_B[:, None]) / loss.temperature).mean(dim=1)
+    return F.softplus((negative_VN[row_B] - positive_B[:, None]) / loss.temperature).mean(dim=1)
 
 
-def cosine_contrastive(loss: RankingLoss, positive_B: Tensor, negative_BN: Tensor) -> Tensor:
+def cosine_contrastive(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
     """1 - positive, and the mean by which negatives pass the margin (Mao et al. 2021); on cosines."""
-    return 1 - positive_B + loss.negative_weight * F.relu(negative_BN - loss.margin).mean(dim=1)
+    passed_V = F.relu(negative_VN - loss.margin).mean(dim=1)
+    return 1 - positive_B + loss.negative_weight * passed_V[row_B]
 
 
-def sampled_softmax(loss: RankingLoss, positive_B: Tensor, negative_BN: Tensor) -> Tensor:
+def sampled_softmax(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
     """-log of the positive's share among itself and uniform negatives (Wu et al. 2022)."""
     positive_B = positive_B / loss.temperature
-    return torch.logaddexp(positive_B, torch.logsumexp(negative_BN / loss.temperature, dim=1)) - positive_B
+    negatives_V = torch.logsumexp(negative_VN / loss.temperature, dim=1)
+    return torch.logaddexp(positive_B, negatives_V[row_B]) - positive_B
 
 
-LOSSES: dict[str, Callable[[RankingLoss, Tensor, Tensor], Tensor]] = {
+LOSSES: dict[str, Callable[[RankingLoss, Tensor, Tensor, Tensor], Tensor]] = {
     "bpr": bpr,
     "cosine_contrastive": cosine_contrastive,
     "sampled_softmax": sampled_softmax,

@@ -53,7 +53,9 @@ class Simplex(FactorNetwork):
         others_B1 = (self.taken_U[user_idx_B] - 1).clamp_min(1)[:, None]
         mean_BD = (self._sum(user_idx_B) - item_BD) / others_B1
         user_BD = self._mixed(self.user_UD[user_idx_B], mean_BD)
-        return ranking_loss_sum(self.config.loss, user_BD, item_BD, self.item_ID[negative_idx_N], l2=self.config.l2)
+        row_B = torch.arange(len(user_BD), device=user_BD.device)
+        drawn = (user_BD, row_B, item_BD, self.item_ID[negative_idx_N])
+        return ranking_loss_sum(self.config.loss, *drawn, l2=self.config.l2)
 
     def _mixed(self, own: Tensor, mean: Tensor) -> Tensor:
         return self.config.own_share * own + (1 - self.config.own_share) * mean

@@ -82,9 +82,12 @@ def shuffled_batches(
 def shuffled_pairs(
     folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
 ) -> Generator[PairBatch, None, None]:
-    """As shuffled_batches, of files that hold user_idx and item_idx alone."""
+    """As shuffled_batches, of files that hold user_idx and item_idx alone; users are shuffled, each with its pairs.
+
+    So most users of a batch come with several pairs, and what a loss makes of a user it makes once for all of them.
+    """
     with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
-        yield from _mixed(reads, batch_size, buffer_rows, seed)
+        yield from _mixed(reads, batch_size, buffer_rows, seed, order_of=_users_together)
 
 
 def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
@@ -108,18 +111,36 @@ def _marked(group: RowGroup, marker: int) -> Batch:
     return Batch(ids_BI=torch.full((group.rows, 1), marker), numeric_BF=label_B[:, None], label_B=label_B)
 
 
-def _mixed(reads: Iterable[Rows], batch_size: int, buffer_rows: int, seed: Sequence[int]) -> Iterator[Rows]:
+def _any_order(rows: Rows, generator: np.random.Generator) -> NDArray[np.int64]:
+    return generator.permutation(len(rows))
+
+
+def _users_together(pairs: PairBatch, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Users in random order, the pairs of each side by side in a random one."""
+    in_any_order = generator.permutation(len(pairs))
+    users, user_B = np.unique(pairs.user_idx_B.numpy()[in_any_order], return_inverse=True)
+    place_B = generator.permutation(len(users))[user_B]
+    return in_any_order[np.argsort(place_B, kind="stable")]
+
+
+def _mixed(
+    reads: Iterable[Rows],
+    batch_size: int,
+    buffer_rows: int,
+    seed: Sequence[int],
+    order_of: Callable[[Rows, np.random.Generator], NDArray[np.int64]] = _any_order,
+) -> Iterator[Rows]:
     generator = np.random.default_rng(list(seed))
     waiting: list[Rows] = []
     for read in reads:
         waiting.append(read)
         if sum(map(len, waiting)) >= max(buffer_rows, batch_size):
-            mixed = _shuffled(waiting, generator)
+            mixed = _shuffled(waiting, order_of, generator)
             full = len(mixed) // batch_size * batch_size
             yield from _cut(mixed, 0, full, batch_size)
             waiting = [_rows(mixed, slice(full, None))]
     if waiting:
-        mixed = _shuffled(waiting, generator)
+        mixed = _shuffled(waiting, order_of, generator)
         yield from _cut(mixed, 0, len(mixed), batch_size)
 
 
@@ -207,9 +228,13 @@ def _stacked(columns: Columns) -> Batch:
     return Batch(ids_BI=torch.from_numpy(ids), numeric_BF=torch.from_numpy(numeric), label_B=torch.from_numpy(label))
 
 
-def _shuffled(parts: Sequence[Rows], generator: np.random.Generator) -> Rows:
+def _shuffled(
+    parts: Sequence[Rows],
+    order_of: Callable[[Rows, np.random.Generator], NDArray[np.int64]],
+    generator: np.random.Generator,
+) -> Rows:
     whole = _joined(parts)
-    return _rows(whole, torch.from_numpy(generator.permutation(len(whole))))
+    return _rows(whole, torch.from_numpy(order_of(whole, generator)))
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:

@@ -14,9 +14,13 @@ from recsys.models.interactions import Indexes
 def write_pair_files(
     folder: Path, user_idx_P: Indexes, item_idx_P: Indexes, *, row_groups: int, seed: int
 ) -> tuple[RowGroup, ...]:
-    """One row group a file, the pairs dealt to them at random by the seed; no empty one."""
+    """One row group a file, users dealt to them at random by the seed, each with its pairs; no empty one.
+
+    Files have pairs alike in number: a user at their border is in both.
+    """
     (folder / c.TRAIN).mkdir(parents=True)
-    order_P = np.random.default_rng(seed).permutation(len(user_idx_P))
+    users, user_P = np.unique(user_idx_P, return_inverse=True)
+    order_P = np.argsort(np.random.default_rng(seed).permutation(len(users))[user_P], kind="stable")
     shares = np.array_split(order_P, min(row_groups, len(order_P)))
     return tuple(_write(folder, number, user_idx_P[share], item_idx_P[share]) for number, share in enumerate(shares))
 

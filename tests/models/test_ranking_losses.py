@@ -7,7 +7,8 @@ from recsys.errors import ConfigError
 from recsys.models.ranking_losses import LOSSES, RankingLoss
 
 POSITIVE_B = torch.tensor([0.5, -0.25])
-NEGATIVE_BN = torch.tensor([[0.0, 0.5], [0.25, 1.0]])
+NEGATIVE_VN = torch.tensor([[0.0, 0.5], [0.25, 1.0]])
+ROW_B = torch.tensor([0, 1])
 
 
 def loss_of(name: str, **changes: object) -> RankingLoss:
@@ -18,33 +19,34 @@ def loss_of(name: str, **changes: object) -> RankingLoss:
 def test_bpr_is_the_mean_over_negatives_of_the_log_odds_of_the_lead() -> None:
     lead = [[0.5, 0.0], [-0.5, -1.25]]
     expected = [sum(math.log(1 + math.exp(-value / 0.5)) for value in row) / 2 for row in lead]
-    assert loss_of("bpr").of_rows(POSITIVE_B, NEGATIVE_BN).tolist() == pytest.approx(expected)
+    assert loss_of("bpr").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B).tolist() == pytest.approx(expected)
 
 
 def test_cosine_contrastive_counts_negatives_beyond_the_margin_alone() -> None:
     # The first row's second negative passes the margin by 0.2, the second row's by 0.7.
-    actual = loss_of("cosine_contrastive").of_rows(POSITIVE_B, NEGATIVE_BN)
+    actual = loss_of("cosine_contrastive").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B)
     assert actual.tolist() == pytest.approx([0.7, 1.95])
 
 
 def test_sampled_softmax_is_the_log_share_of_the_positive() -> None:
     first = -math.log(math.exp(1) / (math.exp(1) + math.exp(0) + math.exp(1)))
     second = -math.log(math.exp(-0.5) / (math.exp(-0.5) + math.exp(0.5) + math.exp(2)))
-    actual = loss_of("sampled_softmax").of_rows(POSITIVE_B, NEGATIVE_BN)
+    actual = loss_of("sampled_softmax").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B)
     assert actual.tolist() == pytest.approx([first, second])
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
-def test_a_row_loses_the_same_alone_and_in_company(name: str) -> None:
-    together = loss_of(name).of_rows(POSITIVE_B, NEGATIVE_BN)
-    for row in range(2):
-        alone = loss_of(name).of_rows(POSITIVE_B[row : row + 1], NEGATIVE_BN[row : row + 1])
-        torch.testing.assert_close(alone, together[row : row + 1])
+def test_a_pair_loses_the_same_alone_and_beside_others_of_its_user(name: str) -> None:
+    positive_B, row_B = torch.tensor([0.5, -0.25, 1.0]), torch.tensor([0, 1, 1])
+    together = loss_of(name).of_pairs(positive_B, NEGATIVE_VN, row_B)
+    for pair, row in enumerate(row_B.tolist()):
+        alone = loss_of(name).of_pairs(positive_B[pair : pair + 1], NEGATIVE_VN[row : row + 1], torch.tensor([0]))
+        torch.testing.assert_close(alone, together[pair : pair + 1])
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"must have shapes \(B,\) and \(B, N\), got \(2,\) and \(1, 2\)"):
-        loss_of("bpr").of_rows(POSITIVE_B, NEGATIVE_BN[:1])
+    with pytest.raises(ValueError, match=r"must have shapes \(B,\), \(V, N\) and \(B,\), got \(2,\), \(2, 2\), \(1,\)"):
+        loss_of("bpr").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B[:1])
 
 
 def test_an_unknown_loss_lists_the_known_ones() -> None:

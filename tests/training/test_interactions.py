@@ -74,6 +74,20 @@ def test_pairs_come_shuffled_by_the_seed_each_once(tmp_path: Path) -> None:
     assert len(set(pairs(1))) == 180
 
 
+def test_the_pairs_of_a_user_come_side_by_side(tmp_path: Path) -> None:
+    row_groups = write_pair_files(tmp_path, *taken_pairs(), row_groups=2, seed=1)
+    (batch,) = shuffled_pairs(str(tmp_path), row_groups, batch_size=180, buffer_rows=180, seed=[1])
+    users = batch.user_idx_B.unique_consecutive().tolist()
+    assert sorted(users) == list(range(USERS)) != users
+    assert batch.item_idx_B[batch.user_idx_B == 0].tolist() != sorted(batch.item_idx_B[batch.user_idx_B == 0].tolist())
+
+
+def test_a_users_pairs_lie_in_one_file_but_for_those_at_its_border(tmp_path: Path) -> None:
+    row_groups = write_pair_files(tmp_path, *taken_pairs(), row_groups=3, seed=1)
+    in_file = [set(all_pairs(str(tmp_path), [group]).user_idx_B.tolist()) for group in row_groups]
+    assert sum(map(len, in_file)) == USERS + 2  # 60 pairs a file, 9 a user: both borders cut a user
+
+
 def test_the_loss_falls(tmp_path: Path) -> None:
     curve = trained(tmp_path, epochs=12, batch_size=12).curve
     assert curve[-1].train_loss < 0.45 < 0.6 < curve[0].train_loss
