@@ -23,6 +23,7 @@ import yaml
 
 from benchmarks.report import emit
 from benchmarks.splits import Pairs, Split, leave_one_out, read_split
+from recsys import columns as c
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, UserError
 from recsys.lake.session import build_session
@@ -99,7 +100,7 @@ def recommender_of(plan: Plan, split: Split, held_out: Pairs, seed: int) -> Reco
             row_groups=write_pair_files(Path(folder), *split.train, row_groups=ROW_GROUPS, seed=seed),
             users=split.users,
             items=split.items,
-            held_out_P=held_out,
+            held_out=write_pair_files(Path(folder), *held_out, row_groups=1, seed=seed, split=c.VALIDATION),
         )
         scores = trained(task).scores
     assert scores is not None, "the leader returns the vectors"

@@ -1,16 +1,24 @@
-"""Interaction files by path: a train and a test set of user_id and item_id, as indexes."""
+"""Interaction files by path: a train and a test set of user_id and item_id, as indexes; and a train set cut for tuning.
 
+Usage: python -m benchmarks.splits --train T.parquet --output FOLDER [--percent 10] [--seed 7]
+writes FOLDER/tune_train.parquet and FOLDER/tune_valid.parquet: settings are chosen on these, never on the test set.
+"""
+
+import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys import columns as c
-from recsys.errors import InputError
+from recsys.errors import InputError, UserError
 from recsys.models.interactions import Indexes
 
 POSITION = "position"
@@ -36,6 +44,21 @@ def read_split(train: Path, others: Sequence[Path]) -> Split:
     borders = np.cumsum([len(user) for user, _ in files])[:-1]
     pairs = list(zip(np.split(user_idx, borders), np.split(item_idx, borders), strict=True))
     return Split(users=len(users), items=len(items), train=pairs[0], others=tuple(pairs[1:]))
+
+
+def cut_for_tuning(train: Path, output: Path, *, percent: int, seed: int) -> tuple[int, int]:
+    """Holds out the pairs whose hash says so, whatever their order; returns the rows of both parts.
+
+    A user keeps at least one pair in training: the one with the largest hash.
+    """
+    user, item = _ids(train)
+    pairs = pd.DataFrame({c.USER_ID: user, c.ITEM_ID: item})
+    key = pd.util.hash_pandas_object(pairs, index=False, hash_key=f"{seed:016d}")
+    is_kept = (key % 100 >= percent) | (key == key.groupby(pairs[c.USER_ID]).transform("max"))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, part in (("tune_train", pairs[is_kept]), ("tune_valid", pairs[~is_kept])):
+        pq.write_table(pa.Table.from_pandas(part, preserve_index=False), output / f"{name}.parquet")
+    return int(is_kept.sum()), int((~is_kept).sum())
 
 
 def leave_one_out(sequences: Path) -> Split:
@@ -66,3 +89,23 @@ def _columns(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
     if not set(names) <= set(table.column_names) or not table.num_rows:
         raise InputError(f"{path} has {table.num_rows} rows of {table.column_names}; expected {', '.join(names)}")
     return [table[name].to_numpy() for name in names]
+
+
+def main() -> int:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--train", type=Path, required=True, metavar="T.parquet")
+    made.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    made.add_argument("--percent", type=int, default=10, help="of the pairs, held out")
+    made.add_argument("--seed", type=int, default=7)
+    given = made.parse_args()
+    try:
+        rows = cut_for_tuning(given.train, given.output, percent=given.percent, seed=given.seed)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{given.output}: {rows[0]} pairs to train, {rows[1]} to validate\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,9 +10,11 @@ from jobs._recommend import (
     READS,
     LabelWindow,
     Model,
+    all_items_lists,
+    candidates_text,
     model_inputs,
     newest_model,
-    quotas_text,
+    recall_of_candidates,
     scored,
     test_window,
     with_inputs,
@@ -21,9 +23,9 @@ from recsys import columns as c
 from recsys import tables
 from recsys.app import run_program, summary
 from recsys.errors import InputError
-from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
+from recsys.evaluation.baselines import BASELINES, POPULAR, baseline_lists, popular_ranks
 from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item
-from recsys.evaluation.ranking import candidate_recall, coverage, sums_by_replicate, user_hits
+from recsys.evaluation.ranking import coverage, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.frames.local_rows import local_rows
 from recsys.scoring.top_n import top_n
@@ -34,31 +36,52 @@ RECOMMENDERS = (MODEL, *BASELINES)
 
 def run(run: Run) -> Figures:
     settings, window, model = run.config.evaluation, test_window(run), newest_model(run)
-    pairs = with_inputs(run, window.candidates, window.features).withColumn(IS_NEW, is_new_item())
-    scored_pairs = scored(run, model, pairs).persist()
-    lists = _model_lists(scored_pairs, settings.k).unionByName(_baseline_lists(run, window)).persist()
+    of_baselines = _baseline_lists(run, window).persist()
+    of_model = (
+        _best_of_all(run, window, model, of_baselines)
+        if model.ranks_all_items
+        else _best_of_candidates(run, window, model)
+    )
+    lists = of_model.unionByName(of_baselines).persist()
     hits = user_hits(lists, window.truth, RECOMMENDERS, settings.seed)
     sums = sums_by_replicate(hits, RECOMMENDERS, k=settings.k, replicates=settings.bootstrap_samples)
     rows = metric_rows(
         _collected(sums),
         _collected(coverage(lists, window.truth, run.lake.read(tables.ITEMS))),
-        _collected(candidate_recall(scored_pairs, window.truth)),
+        _collected(recall_of_candidates(run, model, window)),
         BASELINES,
         settings.k,
     )
     if not rows:
         raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
     _write(run, rows, model)
-    for frame in (lists, scored_pairs, window.truth):
+    for frame in (lists, of_baselines, window.truth):
         frame.unpersist()
-    return {c.ROWS: len(rows), **figures_of(rows), "candidates": quotas_text(run.config.candidates)}
+    return {c.ROWS: len(rows), **figures_of(rows), "candidates": candidates_text(model, run.config.candidates)}
 
 
-def _model_lists(pairs: DataFrame, k: int) -> DataFrame:
-    kinds = {REPEATS_ALLOWED: pairs, NEW_ITEMS_ONLY: pairs.where(IS_NEW)}
-    repeats, new = (top_n(of_kind, k).withColumn(c.LIST_KIND, F.lit(kind)) for kind, of_kind in kinds.items())
-    both = repeats.unionByName(new).withColumn(c.RECOMMENDER, F.lit(MODEL))
-    return both.select(c.LIST_KIND, c.RECOMMENDER, c.USER_ID, c.RANK, c.ITEM_ID)
+def _best_of_candidates(run: Run, window: LabelWindow, model: Model) -> DataFrame:
+    pairs = with_inputs(run, window.candidates, window.features).withColumn(IS_NEW, is_new_item())
+    scored_pairs, k = scored(run, model, pairs).persist(), run.config.evaluation.k
+    return _of_model(top_n(scored_pairs, k), top_n(scored_pairs.where(IS_NEW), k))
+
+
+def _best_of_all(run: Run, window: LabelWindow, model: Model, of_baselines: DataFrame) -> DataFrame:
+    """Users whom the model does not know get the popular list."""
+    users, owned, k = window.truth.select(c.USER_ID).distinct(), window.features.user_item, run.config.evaluation.k
+    ranked = _of_model(
+        all_items_lists(run, model, users, k), all_items_lists(run, model, users, k, owned=owned)
+    ).persist()
+    popular = of_baselines.where(F.col(c.RECOMMENDER) == POPULAR).withColumn(c.RECOMMENDER, F.lit(MODEL))
+    return ranked.unionByName(popular.join(ranked, on=[c.LIST_KIND, c.USER_ID], how="left_anti"))
+
+
+def _of_model(repeats: DataFrame, new: DataFrame) -> DataFrame:
+    kinds = {REPEATS_ALLOWED: repeats, NEW_ITEMS_ONLY: new}
+    of_kind = [lists.withColumn(c.LIST_KIND, F.lit(kind)) for kind, lists in kinds.items()]
+    columns = (c.LIST_KIND, c.RECOMMENDER, c.USER_ID, c.RANK, c.ITEM_ID)
+    repeats, new = (lists.withColumn(c.RECOMMENDER, F.lit(MODEL)).select(*columns) for lists in of_kind)
+    return repeats.unionByName(new)
 
 
 def _baseline_lists(run: Run, window: LabelWindow) -> DataFrame:

@@ -6,17 +6,28 @@ import time
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from jobs._recommend import READS, model_inputs, newest_model, quotas_text, scored, test_window, with_inputs
+from jobs._recommend import (
+    READS,
+    Model,
+    all_items_lists,
+    candidates_text,
+    model_inputs,
+    newest_model,
+    recall_of_candidates,
+    scored,
+    test_window,
+    with_inputs,
+)
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
+from recsys.evaluation.baselines import POPULAR, baseline_lists, popular_ranks
 from recsys.evaluation.lists import REPEATS_ALLOWED
-from recsys.evaluation.ranking import candidate_recall
 from recsys.lake.read_features import read_features
 from recsys.lake.runs import newest_figures
 from recsys.scoring.candidates import candidates
 from recsys.scoring.checks import require_publishable
-from recsys.scoring.top_n import reason, top_n
+from recsys.scoring.top_n import ALL, reason, top_n
 from recsys.stages import Figures, Run, Stage
 
 
@@ -25,7 +36,9 @@ def run(run: Run) -> Figures:
     items, scene, n = run.lake.read(tables.ITEMS), run.config.score.scene, run.config.score.top_n
     served = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
     counted = Observation("scored")
-    lists = _lists(run, counted).persist()
+    model = newest_model(run)
+    best = (_best_of_all if model.ranks_all_items else _best_of_candidates)(run, model, counted)
+    lists = _published(run, model, best).persist()
     require_publishable(lists, items, served, n)
     seconds = time.monotonic() - started
     where = f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{scene}'"
@@ -36,17 +49,36 @@ def run(run: Run) -> Figures:
     pairs = int(counted.get["pairs"])
     return {
         **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
-        "candidate_recall": _candidate_recall(run),
+        "candidate_recall": _candidate_recall(run, model),
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }
 
 
-def _lists(run: Run, counted: Observation) -> DataFrame:
-    model, features = newest_model(run), read_features(run.lake, [run.day])
+def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
+    features = read_features(run.lake, [run.day])
     items, users = run.lake.read(tables.ITEMS), run.lake.read(tables.USERS)
     pairs = with_inputs(run, candidates(features, items, users, run.config.candidates), features)
-    best = top_n(scored(run, model, pairs).observe(counted, F.count("*").alias("pairs")), run.config.score.top_n)
+    return top_n(scored(run, model, pairs).observe(counted, F.count("*").alias("pairs")), run.config.score.top_n)
+
+
+def _best_of_all(run: Run, model: Model, counted: Observation) -> DataFrame:
+    """Users whom the model does not know get the popular list, scored by 1 / rank."""
+    n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
+    users = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
+    pairs = F.coalesce(F.sum(F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))), F.lit(0))
+    best = all_items_lists(run, model, users, n).observe(counted, pairs.alias("pairs"))
+    ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
+    ranks = popular_ranks(items, features.item, window_days=28)
+    unknown = users.join(ranked, on=c.USER_ID, how="left_anti")
+    lists = baseline_lists(unknown, features.user_item, ranks, n)
+    is_popular = (F.col(c.LIST_KIND) == REPEATS_ALLOWED) & (F.col(c.RECOMMENDER) == POPULAR)
+    popular = lists.where(is_popular).withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
+    columns = (c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE)
+    return ranked.select(*columns).unionByName(popular.select(*columns))
+
+
+def _published(run: Run, model: Model, best: DataFrame) -> DataFrame:
     constants = {
         c.RUN_DATE: F.lit(run.day),
         c.SCENE: F.lit(run.config.score.scene),
@@ -57,13 +89,13 @@ def _lists(run: Run, counted: Observation) -> DataFrame:
     return best.withColumn(c.REASON, reason()).withColumns(constants).select(*tables.TOP_N.column_names)
 
 
-def _candidate_recall(run: Run) -> float | None:
+def _candidate_recall(run: Run, model: Model) -> float | None:
     """Of the last evaluation where it had these quotas, else measured now; None where nobody bought anything."""
     last = newest_figures(run.lake, "evaluate", run.day)
-    if last is not None and last["candidates"] == quotas_text(run.config.candidates):
+    if last is not None and last["candidates"] == candidates_text(model, run.config.candidates):
         return float(last["candidate_recall"])
     window = test_window(run)
-    found = candidate_recall(window.candidates, window.truth).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
+    found = recall_of_candidates(run, model, window).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
     window.truth.unpersist()
     return None if found is None else float(found[c.VALUE])
 

@@ -1,27 +1,58 @@
-"""Trains the configured network on the newest example files in Horovod processes, then registers it in MLflow."""
+"""Trains the configured model in Horovod processes, then registers it in MLflow.
+
+A network of features learns from the newest example files, a model of interactions from who bought what.
+"""
 
 import hashlib
 import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from jobs._interactions import (
+    Spec,
+    interactions_curve,
+    interactions_figures,
+    interactions_inputs,
+    interactions_spec,
+    trained_on_interactions,
+)
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.app import main
-from recsys.config import CONF_FOLDER, load_yaml
+from recsys.config import load_yaml, model_file
+from recsys.errors import ConfigError
 from recsys.lake.example_files import ExampleFiles, newest_example_files
 from recsys.lake.files import Files
-from recsys.models.registry import ModelSpec, model_spec, require_known
+from recsys.lake.interaction_files import delete_interaction_files
+from recsys.models.interaction_registry import CLOSED_FORM_MODELS, INTERACTION_MODELS, is_interaction_model
+from recsys.models.registry import MODELS, ModelSpec, model_spec
 from recsys.stages import Figures, Run, Stage, code_hash
 from recsys.tracking import RegisteredVersion, TrainingRecord
 from recsys.training.export import save_model
+from recsys.training.recommenders import save_recommender
 from recsys.training.run import Trained, TrainingTask, require_slots, train
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What a training leaves behind, whatever it learned from; `save` writes the model into a folder.
+
+    `logged`: how the record differs from that of a network.
+    """
+
+    spec: ModelSpec | Spec
+    figures: Figures
+    manifest: str
+    curve: list[dict[str, float]]
+    save: Callable[[Path], None]
+    logged: dict[str, Any] = field(default_factory=dict)
 
 
 def run(run: Run) -> Figures:
@@ -31,27 +62,56 @@ def run(run: Run) -> Figures:
     if standing is not None:
         logger.info("%s version %d was registered by this very run before; kept", name, standing.version)
         return _figures_of(standing)
-    examples, spec = newest_example_files(run.lake, run.day), _spec(run)
-    task = TrainingTask(
-        spec=spec, config=run.config.train, folder=examples.folder, manifest=examples.manifest,
-        checkpoints=f"{_checkpoints(run, spec)}/{_checkpoint_key(run, examples, spec)}",
-    )  # fmt: skip
-    trained = train(task, slots=_slots(run))
-    figures = _figures(task, trained)
+    finished = (_finished_on_interactions if is_interaction_model(run.config.train.model) else _finished_on_examples)(
+        run
+    )
     with tempfile.TemporaryDirectory() as folder:
         model_folder = Path(folder) / "exported"
-        save_model(model_folder, spec, examples.manifest.inputs, trained.state)
+        finished.save(model_folder)
         record = TrainingRecord(
             name=name,
             fingerprint=run.run_id,
-            params=_params(run, spec),
-            tags=_tags(run, examples, figures),
-            curve=_curve(trained),
+            params=_params(run, finished.spec),
+            tags=_tags(run, finished),
+            curve=finished.curve,
             model_folder=model_folder,
+            **finished.logged,
         )
         registered = tracking.log_and_register(registry, record)
-    Files(run.spark).delete(_checkpoints(run, spec))
+    Files(run.spark).delete(_checkpoints(run))
+    delete_interaction_files(run.lake, run.day)
     return _figures_of(registered)
+
+
+def _finished_on_examples(run: Run) -> Finished:
+    examples, spec = newest_example_files(run.lake, run.day), _spec(run)
+    task = TrainingTask(
+        spec=spec, config=run.config.train, folder=examples.folder, manifest=examples.manifest,
+        checkpoints=f"{_checkpoints(run)}/{_checkpoint_key(run, examples, spec)}",
+    )  # fmt: skip
+    trained = train(task, slots=_slots(run))
+    return Finished(
+        spec=spec,
+        figures={**_figures(task, trained), c.RANKS: c.CANDIDATES},
+        manifest=examples.manifest.hash,
+        curve=_curve(trained),
+        save=lambda folder: save_model(folder, spec, examples.manifest.inputs, trained.state),
+    )
+
+
+def _finished_on_interactions(run: Run) -> Finished:
+    spec = _interactions_spec(run)
+    task, trained = trained_on_interactions(run, spec, slots=_slots(run))
+    scores = trained.scores
+    assert scores is not None, "the leader returns what it learned"
+    return Finished(
+        spec=spec,
+        figures={**interactions_figures(run, task, trained), c.RANKS: c.ALL_ITEMS},
+        manifest="",
+        curve=interactions_curve(trained),
+        save=lambda folder: save_recommender(folder, spec.name, scores, trained.known),
+        logged={"loader": "recsys.training.recommenders", "inputs": {c.USER_IDX: "long", c.ITEM_IDX: "long"}},
+    )
 
 
 # How a training runs, not what comes out of it: a broken one may go on with other values of these.
@@ -61,8 +121,8 @@ _FREE_SETTINGS = (
 )  # fmt: skip
 
 
-def _checkpoints(run: Run, spec: ModelSpec) -> str:
-    return f"{run.lake.root}/checkpoints/{run.day.isoformat()}/{spec.name}"
+def _checkpoints(run: Run) -> str:
+    return f"{run.lake.root}/checkpoints/{run.day.isoformat()}/{run.config.train.model}"
 
 
 def _checkpoint_key(run: Run, examples: ExampleFiles, spec: ModelSpec) -> str:
@@ -73,15 +133,24 @@ def _checkpoint_key(run: Run, examples: ExampleFiles, spec: ModelSpec) -> str:
 
 def check(run: Run) -> None:
     """What can be refused before the stages that come first in a pipeline have run."""
-    _spec(run)
+    _require_model(run.config.train.model)
+    _interactions_spec(run) if is_interaction_model(run.config.train.model) else _spec(run)
     tracking.registry_of(run.config.tracking, run.lake.root)
     require_slots(run.config.train, _slots(run))
 
 
 def inputs(run: Run) -> Sequence[str]:
+    if is_interaction_model(run.config.train.model):
+        return interactions_inputs(run, _interactions_spec(run))
     examples = newest_example_files(run.lake, run.day)
     settings = json.dumps(asdict(_spec(run).config), sort_keys=True)
     return (examples.folder, examples.manifest.hash, hashlib.sha256(settings.encode()).hexdigest())
+
+
+def _require_model(name: str) -> None:
+    known = sorted([*MODELS, *CLOSED_FORM_MODELS, *INTERACTION_MODELS])
+    if name not in known:
+        raise ConfigError(f"train.model: unknown model {name!r}; known models: {known}")
 
 
 def _slots(run: Run) -> int:
@@ -90,9 +159,11 @@ def _slots(run: Run) -> int:
 
 def _spec(run: Run) -> ModelSpec:
     name = run.config.train.model
-    require_known(name)
-    folder = run.conf_folder if (run.conf_folder / "models").is_dir() else CONF_FOLDER
-    return model_spec(name, load_yaml(folder / "models" / f"{name}.yaml"))
+    return model_spec(name, load_yaml(model_file(run.conf_folder, name)))
+
+
+def _interactions_spec(run: Run) -> Spec:
+    return interactions_spec(model_file(run.conf_folder, run.config.train.model))
 
 
 def _figures(task: TrainingTask, trained: Trained) -> Figures:
@@ -125,18 +196,18 @@ def _figures_of(version: RegisteredVersion) -> Figures:
     }
 
 
-def _params(run: Run, spec: ModelSpec) -> dict[str, str]:
+def _params(run: Run, spec: ModelSpec | Spec) -> dict[str, str]:
     sections = {**run.config.settings_of(STAGE.settings), spec.name: asdict(spec.config)}
     return {f"{section}.{key}": str(value) for section, values in sections.items() for key, value in values.items()}
 
 
-def _tags(run: Run, examples: ExampleFiles, figures: Figures) -> dict[str, str]:
+def _tags(run: Run, finished: Finished) -> dict[str, str]:
     return {
         c.RUN_DATE: run.day.isoformat(),
         "code": code_hash(),
-        "manifest": examples.manifest.hash,
-        "delta_versions": figures["delta_versions"],
-        tracking.FIGURES: json.dumps(figures),
+        "manifest": finished.manifest,
+        "delta_versions": finished.figures["delta_versions"],
+        tracking.FIGURES: json.dumps(finished.figures),
     }
 
 

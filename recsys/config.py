@@ -358,15 +358,16 @@ _SECTION_NAMES: dict[type, str] = {cast(type, hint): name for name, hint in typi
 
 
 def load_config(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> Config:
-    """Over conf/base.yaml lie what the source's mapping says under `clean`, `files` in order, then `overrides` of the
-    form `section.key=value`.
+    """Over conf/base.yaml lie `clean` of the source's mapping and `train` of the model's own file, then `files` in
+    order, then `overrides` of the form `section.key=value`.
 
     Raises ConfigError for an unknown section or key, a wrong type or a value out of range.
     """
     base = _layer(_base_file(files))
     given = [*map(_layer, map(Path, files)), *((f"--set {text}", _parse_override(text)) for text in overrides)]
-    of_source = _source_layer(conf_folder(files), _merged([base, *given])["source"]["name"])
-    merged = _merged([base, of_source, *given])
+    folder, plain = conf_folder(files), _merged([base, *given])
+    of_source, of_model = _source_layer(folder, plain["source"]["name"]), _model_layer(folder, plain["train"]["model"])
+    merged = _merged([base, of_source, of_model, *given])
     sections = {name: _build(cls, merged[name], name) for cls, name in _SECTION_NAMES.items()}
     return Config(**sections)
 
@@ -386,6 +387,18 @@ def _source_layer(folder: Path, name: str) -> Layer:
     file = folder / SOURCES / f"{name}.yaml"
     values = load_yaml(file).get(SOURCE_SETTINGS) if file.is_file() else None
     return str(file), {SOURCE_SETTINGS: values} if values is not None else {}
+
+
+def model_file(folder: Path, model: str) -> Path:
+    """In the folder of the configuration, else in the package's own."""
+    own = folder / "models" if (folder / "models").is_dir() else CONF_FOLDER / "models"
+    return own / f"{model}.yaml"
+
+
+def _model_layer(folder: Path, model: str) -> Layer:
+    file = model_file(folder, model)
+    values = load_yaml(file).get("train") if file.is_file() else None
+    return str(file), {"train": values} if values is not None else {}
 
 
 def _merged(layers: Sequence[Layer]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ FINGERPRINT = "fingerprint"
 FIGURES = "figures"
 _MODEL = "model"
 _URI_VARIABLE = "MLFLOW_TRACKING_URI"
-_LOADER_MODULE = "recsys.training.export"
 # What the loader needs; named, because MLflow would otherwise load the model to find out.
 _REQUIREMENTS = ("torch==2.12.1", "numpy>=1.26,<2", "pyyaml>=6")
 _MAX_TAG_CHARACTERS = 4000
+_ID_NAMES = {id_input.name for id_input in ID_INPUTS}
+_NETWORK_INPUTS = {i.name: "long" if i.name in _ID_NAMES else "double" for i in MODEL_INPUTS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,10 @@ class Registry:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """One training as it is logged; `curve` holds metrics by name, one mapping an epoch."""
+    """One training as it is logged; `curve` holds metrics by name, one mapping an epoch.
+
+    `loader` is the module whose `_load_pyfunc` reads the model folder, `inputs` MLflow's types by column of its input.
+    """
 
     name: str
     fingerprint: str
@@ -45,6 +49,8 @@ class TrainingRecord:
     tags: Mapping[str, str]
     curve: Sequence[Mapping[str, float]]
     model_folder: Path
+    loader: str = "recsys.training.export"
+    inputs: Mapping[str, str] = field(default_factory=lambda: dict(_NETWORK_INPUTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +101,9 @@ def log_and_register(registry: Registry, record: TrainingRecord) -> RegisteredVe
                 mlflow.log_metrics(_finite(metrics), step=epoch)
             logged = mlflow.pyfunc.log_model(
                 name=_MODEL,
-                loader_module=_LOADER_MODULE,
+                loader_module=record.loader,
                 data_path=str(record.model_folder),
-                signature=_signature(),
+                signature=_signature(record.inputs),
                 pip_requirements=list(_REQUIREMENTS),
             )
         tags = {**_shortened(record.tags), FINGERPRINT: record.fingerprint}
@@ -177,13 +183,12 @@ def _experiment_id(client: Any, registry: Registry) -> str:
     return str(client.create_experiment(registry.experiment, artifact_location=registry.artifact_root))
 
 
-def _signature() -> Any:
+def _signature(inputs: Mapping[str, str]) -> Any:
     """Whole and broken numbers of any width are taken."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    ids = {id_input.name for id_input in ID_INPUTS}
-    columns: list[Any] = [ColSpec("long" if i.name in ids else "double", i.name) for i in MODEL_INPUTS]
+    columns: list[Any] = [ColSpec(type_, name) for name, type_ in inputs.items()]
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double")]))
 
 

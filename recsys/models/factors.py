@@ -15,6 +15,7 @@ from recsys.errors import ConfigError
 from recsys.models.interactions import Indexes, Matrix, Scores, normalized
 from recsys.models.ranking_losses import RankingLoss
 from recsys.models.spectral import leading_vectors, product
+from recsys.models.teachers import TeacherConfig
 
 _INITIALS = ("random", "spectral")
 _SPECTRAL_ROUNDS = 8
@@ -40,9 +41,10 @@ class FactorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RankedConfig(FactorConfig):
-    """Of a model that is trained under one of LOSSES."""
+    """Of a model that is trained under one of LOSSES, and may learn from a teacher."""
 
     loss: RankingLoss
+    teacher: TeacherConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

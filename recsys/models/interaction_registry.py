@@ -96,6 +96,10 @@ def interaction_spec(name: str, settings: Mapping[str, Any]) -> ClosedFormSpec |
     return InteractionSpec(name=name, config=config)
 
 
+def is_interaction_model(name: str) -> bool:
+    return name in CLOSED_FORM_MODELS or name in INTERACTION_MODELS
+
+
 def require_interaction_model(name: str) -> None:
     known = sorted([*CLOSED_FORM_MODELS, *INTERACTION_MODELS])
     if name not in known:

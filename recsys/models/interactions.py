@@ -3,6 +3,7 @@
 Shapes: P pairs, U users, I items, B users asked.
 """
 
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +14,14 @@ Indexes = NDArray[np.int64]
 Scores = NDArray[np.float32]
 # A scipy csr_matrix, which has no types: rows are users, columns items; 1 where the user took the item.
 Matrix: TypeAlias = Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Whom and what a recommender learned of: those with an interaction. Of others it has a row, but no knowledge."""
+
+    user_U: NDArray[np.bool_]
+    item_I: NDArray[np.bool_]
 
 
 class Recommender(Protocol):
@@ -34,6 +43,11 @@ def degrees(matrix_UI: Matrix) -> tuple[Scores, Scores]:
     """Items a user took, (U,), and users who took an item, (I,)."""
     user_U, item_I = matrix_UI.sum(axis=1), matrix_UI.sum(axis=0)
     return np.asarray(user_U, dtype=np.float32).ravel(), np.asarray(item_I, dtype=np.float32).ravel()
+
+
+def known_of(matrix_UI: Matrix) -> Known:
+    user_U, item_I = degrees(matrix_UI)
+    return Known(user_U=user_U > 0, item_I=item_I > 0)
 
 
 def power(values: Scores, exponent: float) -> Scores:

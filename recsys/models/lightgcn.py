@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from recsys.errors import ConfigError
-from recsys.models.factors import FactorNetwork, RankedConfig, unit, users_once
+from recsys.models.factors import FactorNetwork, RankedConfig, unit
 from recsys.models.interactions import Matrix, normalized
-from recsys.models.mf import ranking_loss_sum
+from recsys.models.mf import batch_loss_sum
+from recsys.models.teachers import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class LightGcn(FactorNetwork):
         super().__init__(config, matrix_UI)
         self.config: LightGcnConfig = config
         self.layers = config.layers
+        self.teacher = Teacher(config.teacher, matrix_UI) if config.teacher else None
         normalized_UI = normalized(matrix_UI)
         # Both directions stand ready: a transposed product of a sparse matrix is slow.
         self.register_buffer("edges_UI", _sparse(normalized_UI), persistent=False)
@@ -43,10 +45,7 @@ class LightGcn(FactorNetwork):
         return (unit(user_UD), unit(item_ID)) if self.config.loss.is_cosine else (user_UD, item_ID)
 
     def loss_sum(self, user_idx_B: Tensor, item_idx_B: Tensor, negative_idx_N: Tensor) -> Tensor:
-        user_UD, item_ID = self._smoothed()
-        user_idx_V, row_B = users_once(user_idx_B)
-        drawn = (user_UD[user_idx_V], row_B, item_ID[item_idx_B], item_ID[negative_idx_N])
-        return ranking_loss_sum(self.config.loss, *drawn, l2=self.config.l2)
+        return batch_loss_sum(self.config, self.teacher, self._smoothed(), (user_idx_B, item_idx_B, negative_idx_N))
 
     def _smoothed(self) -> tuple[Tensor, Tensor]:
         user_UD: Tensor = self.user_UD

@@ -8,12 +8,14 @@ from torch import Tensor
 from recsys.models.factors import FactorNetwork, RankedConfig, unit, users_once
 from recsys.models.interactions import Matrix
 from recsys.models.ranking_losses import RankingLoss
+from recsys.models.teachers import Teacher
 
 
 class Mf(FactorNetwork):
     def __init__(self, config: RankedConfig, matrix_UI: Matrix) -> None:
         super().__init__(config, matrix_UI)
         self.config: RankedConfig = config
+        self.teacher = Teacher(config.teacher, matrix_UI) if config.teacher else None
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         if self.config.loss.is_cosine:
@@ -21,17 +23,46 @@ class Mf(FactorNetwork):
         return self.user_UD, self.item_ID
 
     def loss_sum(self, user_idx_B: Tensor, item_idx_B: Tensor, negative_idx_N: Tensor) -> Tensor:
-        user_idx_V, row_B = users_once(user_idx_B)
-        drawn = (self.user_UD[user_idx_V], row_B, self.item_ID[item_idx_B], self.item_ID[negative_idx_N])
-        return ranking_loss_sum(self.config.loss, *drawn, l2=self.config.l2)
+        return batch_loss_sum(
+            self.config, self.teacher, (self.user_UD, self.item_ID), (user_idx_B, item_idx_B, negative_idx_N)
+        )
 
 
-def ranking_loss_sum(
-    loss: RankingLoss, user_VD: Tensor, row_B: Tensor, item_BD: Tensor, negative_ND: Tensor, *, l2: float
+def batch_loss_sum(
+    config: RankedConfig,
+    teacher: Teacher | None,
+    vectors: tuple[Tensor, Tensor],
+    batch: tuple[Tensor, Tensor, Tensor],
 ) -> Tensor:
-    """`row_B`: the pair's user; `l2` weighs the squared length of the pair's vectors and the mean of its negatives'."""
+    """Of (U, D) and (I, D), and a batch of users, items and negatives as `loss_sum` of a network takes it."""
+    user_UD, item_ID = vectors
+    user_idx_B, item_idx_B, negative_idx_N = batch
+    user_idx_V, row_B = users_once(user_idx_B)
+    weight_B = None
+    if teacher is not None:
+        row_B, item_idx_B, weight_B = teacher.with_taught(user_idx_V, row_B, item_idx_B)
+    drawn = (user_UD[user_idx_V], row_B, item_ID[item_idx_B], item_ID[negative_idx_N])
+    return ranking_loss_sum(config.loss, *drawn, l2=config.l2, weight_B=weight_B)
+
+
+def ranking_loss_sum(  # noqa: PLR0913  # what a pair is made of
+    loss: RankingLoss,
+    user_VD: Tensor,
+    row_B: Tensor,
+    item_BD: Tensor,
+    negative_ND: Tensor,
+    *,
+    l2: float,
+    weight_B: Tensor | None = None,
+) -> Tensor:
+    """`row_B`: the pair's user; `l2` weighs the squared length of the pair's vectors and the mean of its negatives'.
+
+    Without `weight_B` every pair weighs 1.
+    """
     squares_V, squares_B, squares_N = (vectors.square().sum(dim=1) for vectors in (user_VD, item_BD, negative_ND))
     if loss.is_cosine:
         user_VD, item_BD, negative_ND = unit(user_VD), unit(item_BD), unit(negative_ND)
     loss_B = loss.of_pairs((user_VD[row_B] * item_BD).sum(dim=1), user_VD @ negative_ND.T, row_B)
-    return (loss_B + l2 * (squares_V[row_B] + squares_B + squares_N.mean())).sum() if l2 else loss_B.sum()
+    if l2:
+        loss_B = loss_B + l2 * (squares_V[row_B] + squares_B + squares_N.mean())
+    return loss_B.sum() if weight_B is None else loss_B @ weight_B

@@ -6,7 +6,8 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.scoring.candidates import CATEGORY, OWN, POPULAR
 
-REASONS = {OWN: "bought_before", CATEGORY: "favourite_category", POPULAR: "popular_now"}
+ALL = "all"  # ranked among all items by a model of interactions
+REASONS = {OWN: "bought_before", CATEGORY: "favourite_category", POPULAR: "popular_now", ALL: "similar_taste"}
 
 
 def top_n(scored: DataFrame, n: int) -> DataFrame:

@@ -8,7 +8,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,14 +21,15 @@ from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
-from recsys.models.factors import FactorNetwork, FactorScores
-from recsys.models.interaction_registry import InteractionSpec
-from recsys.models.interactions import Indexes, Matrix, interaction_matrix
+from recsys.models.factors import FactorNetwork
+from recsys.models.interaction_registry import ClosedFormSpec, InteractionSpec
+from recsys.models.interactions import Known, Matrix, Recommender, interaction_matrix, known_of
 from recsys.models.rank_all import metric_sums
 from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
 from recsys.training.loop import device_for
 from recsys.training.optimization import build_optimizer, learning_rate_at, refine_gradient, set_learning_rate
 from recsys.training.plan import EpochPlan, plan_epoch
+from recsys.training.run import leaders_result, require_row_groups, require_slots
 from recsys.training.workers import HorovodWorkers, Workers
 
 logger = logging.getLogger(__name__)
@@ -39,15 +40,15 @@ _VALIDATION_K = 20
 
 @dataclass(frozen=True, kw_only=True)
 class PairTask:
-    """All a worker needs; `held_out_P`: user and item indexes of validation, empty for none."""
+    """All a worker needs; `held_out`: row groups of validation pairs, none for no validation."""
 
-    spec: InteractionSpec
+    spec: ClosedFormSpec | InteractionSpec
     config: TrainConfig
     folder: str
     row_groups: tuple[RowGroup, ...]
     users: int
     items: int
-    held_out_P: tuple[Indexes, Indexes]
+    held_out: tuple[RowGroup, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,13 @@ class _Best:
 
 @dataclass(frozen=True, kw_only=True)
 class PairTrained:
-    """`scores`: of the epoch with the best validation NDCG (the last without one), from the leader only."""
+    """`scores`: of the epoch with the best validation NDCG (the last without one), from the leader only.
 
-    scores: FactorScores | None
+    A closed form has no epochs: `best_epoch` is 0 and the curve empty.
+    """
+
+    scores: Recommender | None
+    known: Known
     best_epoch: int
     curve: tuple[PairEpoch, ...]
 
@@ -93,7 +98,16 @@ class PairFit:
     task: PairTask
     workers: Workers
     device: torch.device
+    negatives: int
     seen_UI: Matrix
+    held_out_UI: Matrix
+
+
+def train_pairs_on_spark(task: PairTask, *, slots: int) -> PairTrained:
+    """On `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
+    require_slots(task.config, slots)
+    require_row_groups(task.config, len(task.row_groups))
+    return leaders_result(work_on_pairs, task, task.config)
 
 
 def work_on_pairs(task: PairTask) -> PairTrained:
@@ -105,7 +119,11 @@ def work_on_pairs(task: PairTask) -> PairTrained:
 def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
     """The same seed gives the same vectors. Raises ConfigError where the loss is not finite or diverges."""
     torch.set_num_threads(task.config.threads_per_worker)
-    shared, best = _started(task, workers), _Best()
+    seen_UI = _matrix(task, task.row_groups)
+    if isinstance(task.spec, ClosedFormSpec):
+        fitted = task.spec.fit(seen_UI) if workers.is_leader else None
+        return PairTrained(scores=fitted, known=known_of(seen_UI), best_epoch=0, curve=())
+    shared, best = _started(task, task.spec, seen_UI, workers), _Best()
     curve: list[PairEpoch] = []
     for epoch in range(1, task.config.epochs + 1):
         curve.append(_epoch(shared, epoch))
@@ -114,18 +132,29 @@ def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
             break
     shared.network.load_state_dict(best.state)
     scores = shared.network.fitted() if workers.is_leader else None
-    return PairTrained(scores=scores, best_epoch=best.epoch, curve=tuple(curve))
+    return PairTrained(scores=scores, known=known_of(seen_UI), best_epoch=best.epoch, curve=tuple(curve))
 
 
-def _started(task: PairTask, workers: Workers) -> PairFit:
-    pairs = all_pairs(task.folder, task.row_groups)
-    seen_UI = interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=task.users, items=task.items)
+def _matrix(task: PairTask, row_groups: Sequence[RowGroup]) -> Matrix:
+    pairs = all_pairs(task.folder, row_groups)
+    return interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=task.users, items=task.items)
+
+
+def _started(task: PairTask, spec: InteractionSpec, seen_UI: Matrix, workers: Workers) -> PairFit:
     torch.manual_seed(task.config.seed)
     device = device_for(task.config.device, workers.local_index)
-    network = task.spec.build(seen_UI).to(device)
+    network = spec.build(seen_UI).to(device)
     workers.start_alike(network)
-    optimizer = build_optimizer(network.parameters(), task.config, workers=workers.count)
-    return PairFit(network=network, optimizer=optimizer, task=task, workers=workers, device=device, seen_UI=seen_UI)
+    return PairFit(
+        network=network,
+        optimizer=build_optimizer(network.parameters(), task.config, workers=workers.count),
+        task=task,
+        workers=workers,
+        device=device,
+        negatives=spec.config.negatives,
+        seen_UI=seen_UI,
+        held_out_UI=_matrix(task, task.held_out),
+    )
 
 
 def _epoch(shared: PairFit, epoch: int) -> PairEpoch:
@@ -165,7 +194,7 @@ def _steps(shared: PairFit, plan: EpochPlan, batches: Iterator[PairBatch], epoch
     for step, rows in enumerate(plan.step_rows):
         share = (epoch - 1 + step / steps) / config.epochs
         set_learning_rate(shared.optimizer, learning_rate_at(share, config, workers=shared.workers.count))
-        negative_idx_N = torch.from_numpy(generator.integers(0, task.items, task.spec.config.negatives))
+        negative_idx_N = torch.from_numpy(generator.integers(0, task.items, shared.negatives))
         own = itertools.islice(batches, plan.batches_a_step)
         loss = float(take_pair_step(shared, own, negative_idx_N, rows))
         if not (math.isfinite(loss) and loss <= config.max_loss):
@@ -209,8 +238,7 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 
 def validate(shared: PairFit) -> tuple[float, float]:
     """Mean recall and NDCG over the users with held-out pairs, each worker counting its share of them."""
-    task, workers = shared.task, shared.workers
-    truth_UI = interaction_matrix(*task.held_out_P, users=task.users, items=task.items)
+    workers, truth_UI = shared.workers, shared.held_out_UI
     users = np.flatnonzero(np.diff(truth_UI.indptr))
     if not len(users):
         return float("nan"), float("nan")

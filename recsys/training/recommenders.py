@@ -1,26 +1,37 @@
-"""A fitted recommender as a folder without pickled code: `arrays.npz` and `recommender.json`."""
+"""A fitted recommender as a folder without pickled code, `arrays.npz` and `recommender.json`; and how it is asked.
+
+Shapes: U users, I items, B users asked, K list length, P pairs.
+"""
 
 import dataclasses
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys import columns as c
 from recsys.errors import InputError, SchemaError
 from recsys.models.interaction_registry import recommender_class
-from recsys.models.interactions import Recommender
+from recsys.models.interactions import Indexes, Known, Recommender, Scores
+from recsys.models.rank_all import top_items
 
 ARRAYS = "arrays.npz"
 DESCRIPTION = "recommender.json"
 _FORMAT = 1
 _PARTS = ("data", "indices", "indptr", "shape")
+_KNOWN_USERS = "known_user_U"
+_KNOWN_ITEMS = "known_item_I"
 
 
-def save_recommender(folder: Path, name: str, recommender: Recommender) -> None:
+def save_recommender(folder: Path, name: str, recommender: Recommender, known: Known) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {_KNOWN_USERS: known.user_U, _KNOWN_ITEMS: known.item_I}
     for field in dataclasses.fields(recommender):  # type: ignore[arg-type]  # every Recommender is a dataclass
         value = getattr(recommender, field.name)
         arrays |= _parts(field.name, value) if sparse.issparse(value) else {field.name: value}
@@ -29,7 +40,7 @@ def save_recommender(folder: Path, name: str, recommender: Recommender) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description) + "\n", encoding="utf-8")
 
 
-def load_recommender(folder: Path) -> Recommender:
+def load_recommender(folder: Path) -> tuple[Recommender, Known]:
     """Raises InputError where there is none, SchemaError where it has another format."""
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -40,10 +51,83 @@ def load_recommender(folder: Path) -> Recommender:
         raise SchemaError(f"{path} has format {found}, expected {_FORMAT}. Cure: fit the model again")
     # allow_pickle stays off: a file that holds anything but numbers is refused instead of run.
     with np.load(folder / ARRAYS) as arrays:
-        names = sorted({name.partition(".")[0] for name in arrays})
-        fields = {name: _whole(name, arrays) for name in names}
+        names = {name.partition(".")[0] for name in arrays} - {_KNOWN_USERS, _KNOWN_ITEMS}
+        fields = {name: _whole(name, arrays) for name in sorted(names)}
+        known = Known(user_U=arrays[_KNOWN_USERS], item_I=arrays[_KNOWN_ITEMS])
     recommender: Recommender = recommender_class(description["model"])(**fields)
-    return recommender
+    return recommender, known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranker:
+    """A recommender that ranks all items, as executors ask it."""
+
+    recommender: Recommender
+    known: Known
+
+    def knows_user(self, user_idx_B: Indexes) -> NDArray[np.bool_]:
+        """(B,): false also for indexes beyond those that it was trained with."""
+        return _flag_at(self.known.user_U, user_idx_B)
+
+    def knows_item(self, item_idx_P: Indexes) -> NDArray[np.bool_]:
+        return _flag_at(self.known.item_I, item_idx_P)
+
+    def top(
+        self, user_idx_B: Indexes, allowed_I: NDArray[np.bool_], left_out: tuple[Indexes, Indexes], k: int
+    ) -> tuple[Indexes, Scores]:
+        """(B, K) item indexes, best first, and their scores, of known and allowed items; -inf beyond the last of them.
+
+        `left_out`: rows of the B and item indexes that must not stand in their lists. Equal scores: lower index first.
+        """
+        scores_BI = self.recommender.scores(user_idx_B)
+        items = scores_BI.shape[1]
+        scores_BI[:, ~(self.known.item_I & _cut_or_filled(allowed_I, items))] = -np.inf
+        row, item_idx = left_out
+        scores_BI[row[item_idx < items], item_idx[item_idx < items]] = -np.inf
+        top_BK = top_items(scores_BI, k)
+        return top_BK, np.take_along_axis(scores_BI, top_BK, axis=1)
+
+    def score_pairs(self, user_idx_P: Indexes, item_idx_P: Indexes) -> NDArray[np.float64]:
+        """(P,): nan where the user or the item is not known."""
+        score_P = np.full(len(user_idx_P), np.nan)
+        known_P = self.knows_user(user_idx_P) & self.knows_item(item_idx_P)
+        for user in np.unique(user_idx_P[known_P]):
+            own_P = known_P & (user_idx_P == user)
+            score_P[own_P] = self.recommender.scores(np.array([user]))[0, item_idx_P[own_P]]
+        return score_P
+
+
+def load_ranker(folder: str | Path) -> Ranker:
+    """Uses one thread of the CPU."""
+    torch.set_num_threads(1)
+    recommender, known = load_recommender(Path(folder))
+    return Ranker(recommender=recommender, known=known)
+
+
+class PyfuncRanker:
+    """What MLflow's generic loader expects: predict on a pandas DataFrame of user_idx and item_idx."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        self._ranker = ranker
+
+    def predict(self, model_input: Any, params: Any = None) -> NDArray[np.float64]:  # noqa: ARG002  # MLflow's signature
+        columns: Mapping[str, Any] = model_input
+        return self._ranker.score_pairs(columns[c.USER_IDX].to_numpy(), columns[c.ITEM_IDX].to_numpy())
+
+
+def _load_pyfunc(data_path: str) -> PyfuncRanker:
+    return PyfuncRanker(load_ranker(data_path))
+
+
+def _flag_at(flags: NDArray[np.bool_], idx: Indexes) -> NDArray[np.bool_]:
+    is_inside = (idx >= 0) & (idx < len(flags))
+    found: NDArray[np.bool_] = is_inside & flags[np.where(is_inside, idx, 0)]
+    return found
+
+
+def _cut_or_filled(flags: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+    """With False for what came after the model was trained."""
+    return np.pad(flags[:length], (0, max(length - len(flags), 0)))
 
 
 def _parts(name: str, matrix: Any) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +20,9 @@ from recsys.training.requirements import require_files, require_memory
 from recsys.training.workers import HorovodWorkers, Workers, run_on_spark
 
 logger = logging.getLogger(__name__)
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +57,19 @@ def train(task: TrainingTask, *, slots: int) -> Trained:
     require_row_groups(task.config, len(task.manifest.train.row_groups))
     require_memory(task.spec, task.manifest.inputs, task.config)
     require_files(task.folder, task.manifest)
-    for restarts_left in range(task.config.max_restarts, -1, -1):
+    return leaders_result(work, task, task.config)
+
+
+def leaders_result(work: Callable[[Task], Result], task: Task, config: TrainConfig) -> Result:
+    """Calls `work(task)` in every worker, again where one of them died, `max_restarts` times."""
+    for restarts_left in range(config.max_restarts, -1, -1):
         try:
-            return _attempt(task)
+            return run_on_spark(work, [task], workers=config.workers, start_timeout_s=config.start_timeout_s)[0]
         except WorkerFailedError as error:
             if not restarts_left:
                 raise
             logger.warning("%s. Starting all workers again (train.max_restarts: %d left)", error, restarts_left)
     raise AssertionError("the last attempt returns or raises")
-
-
-def _attempt(task: TrainingTask) -> Trained:
-    results = run_on_spark(work, [task], workers=task.config.workers, start_timeout_s=task.config.start_timeout_s)
-    return results[0]
 
 
 def require_trainable(manifest: Manifest, folder: str) -> None:

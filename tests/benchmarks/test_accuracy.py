@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.accuracy import SEQUENCES, SPLIT, parser, plan_of, require_one_kind, run
-from benchmarks.splits import leave_one_out, read_split
+from benchmarks.splits import cut_for_tuning, leave_one_out, read_split
 from recsys.errors import ConfigError, InputError
 from tests.planted_tastes import USERS, held_out, taken_pairs
 
@@ -76,6 +76,21 @@ def test_ids_are_numbered_over_all_files(tmp_path: Path) -> None:
     assert (split.users, split.items) == (3, 3)
     assert [indexes.tolist() for indexes in split.train] == [[2, 0], [0, 2]]
     assert [indexes.tolist() for indexes in split.others[0]] == [[1], [1]]
+
+
+def test_a_cut_for_tuning_holds_out_by_hash_and_leaves_each_user_a_pair(tmp_path: Path) -> None:
+    pairs = [(user, item) for user in range(40) for item in range(user % 4 + 1)]
+    for name, ordered in (("there", pairs), ("back", pairs[::-1])):
+        train = written(tmp_path / name / "train.parquet", [u for u, _ in ordered], [i for _, i in ordered])
+        assert cut_for_tuning(train, tmp_path / name, percent=30, seed=7) == (72, 28)
+    parts = {
+        (name, part): {tuple(row.values()) for row in pq.read_table(tmp_path / name / f"{part}.parquet").to_pylist()}
+        for name in ("there", "back")
+        for part in ("tune_train", "tune_valid")
+    }
+    assert parts["there", "tune_valid"] == parts["back", "tune_valid"]
+    assert parts["there", "tune_train"] | parts["there", "tune_valid"] == set(pairs)
+    assert {user for user, _ in parts["there", "tune_train"]} == set(range(40))
 
 
 def test_a_missing_file_and_a_missing_column_are_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from recsys.models.interaction_registry import (
     interaction_settings,
     interaction_spec,
 )
-from recsys.models.interactions import Recommender
+from recsys.models.interactions import Recommender, known_of
 from recsys.training.interactions import PairTask, PairTrained, train_on_pairs
 from recsys.training.pair_files import write_pair_files
 from recsys.training.recommenders import load_recommender, save_recommender
@@ -50,11 +50,9 @@ def trained(folder: Path, name: str, *, epochs: int, seed: int = 1) -> PairTrain
     )  # fmt: skip
     spec = interaction_spec(name, settings_of(name))
     assert isinstance(spec, InteractionSpec)
-    nobody = np.empty(0, dtype=np.int64)
     row_groups = write_pair_files(folder, *taken_pairs(), row_groups=1, seed=seed)
     task = PairTask(
-        spec=spec, config=config, folder=str(folder), row_groups=row_groups, users=USERS, items=ITEMS,
-        held_out_P=(nobody, nobody),
+        spec=spec, config=config, folder=str(folder), row_groups=row_groups, users=USERS, items=ITEMS
     )  # fmt: skip
     return train_on_pairs(task, OneWorker())
 
@@ -103,8 +101,10 @@ def test_no_user_gives_no_row(name: str, fitted: Callable[[str], Recommender]) -
 @EVERY_MODEL
 def test_saved_and_loaded_scores_are_equal(name: str, fitted: Callable[[str], Recommender], tmp_path: Path) -> None:
     recommender = fitted(name)
-    save_recommender(tmp_path / "model", name, recommender)
-    loaded = load_recommender(tmp_path / "model")
+    save_recommender(tmp_path / "model", name, recommender, known_of(taken_matrix()))
+    loaded, known = load_recommender(tmp_path / "model")
+    assert known.user_U.all()
+    assert known.item_I.all()
     assert type(loaded) is type(recommender)
     assert np.array_equal(loaded.scores(ALL_USERS), recommender.scores(ALL_USERS))
 

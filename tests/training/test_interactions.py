@@ -13,6 +13,7 @@ from recsys import columns as c
 from recsys.config import load_config
 from recsys.errors import ConfigError, InputError, SchemaError
 from recsys.models.interaction_registry import InteractionSpec, interaction_spec
+from recsys.models.interactions import known_of
 from recsys.models.popular import Popular
 from recsys.training import interactions
 from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
@@ -20,7 +21,7 @@ from recsys.training.interactions import PairFit, PairTask, PairTrained, train_o
 from recsys.training.pair_files import write_pair_files
 from recsys.training.recommenders import DESCRIPTION, load_recommender, save_recommender
 from recsys.training.workers import OneWorker
-from tests.planted_tastes import ITEMS, USERS, held_out, taken_pairs
+from tests.planted_tastes import ITEMS, USERS, held_out, taken_matrix, taken_pairs
 
 NOBODY = np.empty(0, dtype=np.int64)
 HELD_OUT_P = (np.arange(USERS), np.array([held_out(user) for user in range(USERS)]))
@@ -39,7 +40,7 @@ def task_of(folder: Path, *, held_out_P: Any = (NOBODY, NOBODY), **changes: Any)
         row_groups=write_pair_files(folder, *taken_pairs(), row_groups=3, seed=1),
         users=USERS,
         items=ITEMS,
-        held_out_P=held_out_P,
+        held_out=write_pair_files(folder, *held_out_P, row_groups=1, seed=1, split=c.VALIDATION),
     )
 
 
@@ -143,7 +144,8 @@ def gradients_of(start: PairFit, batches: list[PairBatch], rows: int, workers: O
 
 def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_pairs(tmp_path: Path) -> None:
     task = task_of(tmp_path)
-    start = interactions._started(task, OneWorker())
+    assert isinstance(task.spec, InteractionSpec)
+    start = interactions._started(task, task.spec, taken_matrix(), OneWorker())
     whole = all_pairs(task.folder, task.row_groups)
     expected = gradients_of(start, [whole], 180, OneWorker())
     parts = [
@@ -164,7 +166,7 @@ def test_a_folder_without_a_recommender_says_so(tmp_path: Path) -> None:
 
 
 def test_a_recommender_of_another_format_is_refused(tmp_path: Path) -> None:
-    save_recommender(tmp_path, "popular", Popular(degree_I=np.ones(2, dtype=np.float32)))
+    save_recommender(tmp_path, "popular", Popular(degree_I=np.ones(2, dtype=np.float32)), known_of(taken_matrix()))
     (tmp_path / DESCRIPTION).write_text('{"format": 9, "model": "popular"}')
     with pytest.raises(SchemaError, match=r"has format 9, expected 1\. Cure: fit the model again"):
         load_recommender(tmp_path)

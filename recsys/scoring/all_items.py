@@ -1,0 +1,107 @@
+"""The best of all items for each user, exactly: user × item on the executors, by a ranker that is loaded there.
+
+Shapes: B users of a block, I items, K list length, P pairs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.scoring.pairs import SCORE_DECIMALS
+
+LEFT_OUT = "left_out"
+
+# A block of users by all items in 32-bit numbers: 128 MiB.
+_BLOCK_SCORES = 1 << 25
+_BITS = 32768
+_SCHEMA = f"{c.USER_ID} string, {c.RANK} int, {c.ITEM_IDX} int, {c.SCORE} double, {c.NUM_ITEMS} bigint"
+
+Flags = NDArray[np.bool_]
+Indexes = NDArray[np.int64]
+
+
+class Ranker(Protocol):
+    """What the executors load; recsys.training.recommenders has it."""
+
+    def knows_user(self, user_idx_B: Indexes) -> Flags: ...
+
+    def knows_item(self, item_idx_P: Indexes) -> Flags: ...
+
+    def top(
+        self, user_idx_B: Indexes, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
+    ) -> tuple[Indexes, NDArray[np.float32]]: ...
+
+
+def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int) -> DataFrame:
+    """`rank` from 1, `item_idx` and `score`, rounded to 6 decimals, of at most `n` items a user that the model knows.
+
+    `users` has user_id, user_idx (null: unknown) and `left_out`, the indexes of items that must not be named. Users
+    whom the model does not know get no row. `num_items` says how many items were ranked. At equal scores the lower
+    index comes first.
+    """
+
+    def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        ranker, block_users = load_ranker(), max(_BLOCK_SCORES // max(len(allowed_I), 1), 1)
+        for batch in batches:
+            known = batch.filter(pa.array(ranker.knows_user(_indexes(batch.column(c.USER_IDX)))))
+            for first in range(0, known.num_rows, block_users):
+                yield _ranked(known.slice(first, block_users), ranker, allowed_I, n)
+
+    return users.select(c.USER_ID, c.USER_IDX, LEFT_OUT).mapInArrow(rank, _SCHEMA)
+
+
+def keep_known(pairs: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame:
+    """Pairs of user_idx and item_idx that the model could name: it knows both. Other columns stay."""
+
+    def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        ranker = load_ranker()
+        for batch in batches:
+            user_idx_P, item_idx_P = (_indexes(batch.column(name)) for name in (c.USER_IDX, c.ITEM_IDX))
+            yield batch.filter(pa.array(ranker.knows_user(user_idx_P) & ranker.knows_item(item_idx_P)))
+
+    return pairs.mapInArrow(kept, pairs.schema)
+
+
+def item_flags(item_idx: DataFrame) -> Flags:
+    """By item index, whether it is among the rows' `item_idx`. Comes to the driver as one bit an item."""
+    number = F.col(c.ITEM_IDX).cast("bigint") + 1
+    buckets = item_idx.groupBy(F.bitmap_bucket_number(number).alias("bucket")).agg(
+        F.bitmap_construct_agg(F.bitmap_bit_position(number)).alias("bits")
+    )
+    found = {row["bucket"]: row["bits"] for row in buckets.collect()}
+    flags = np.zeros(max(found, default=0) * _BITS, dtype=np.bool_)
+    for bucket, bits in found.items():
+        of_bucket = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), bitorder="little")
+        flags[(bucket - 1) * _BITS : bucket * _BITS] = of_bucket.astype(np.bool_)
+    return flags
+
+
+def _ranked(users: pa.RecordBatch, ranker: Ranker, allowed_I: Flags, n: int) -> pa.RecordBatch:
+    user_idx_B = _indexes(users.column(c.USER_IDX))
+    item_BK, score_BK = ranker.top(user_idx_B, allowed_I, _left_out(users.column(LEFT_OUT)), n)
+    row, place = np.nonzero(score_BK > -np.inf)
+    columns = [
+        users.column(c.USER_ID).take(pa.array(row)),
+        pa.array((place + 1).astype(np.int32)),
+        pa.array(item_BK[row, place].astype(np.int32)),
+        pa.array(np.round(score_BK[row, place].astype(np.float64), SCORE_DECIMALS)),
+        pa.array(np.full(len(row), allowed_I.sum(), dtype=np.int64)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, c.RANK, c.ITEM_IDX, c.SCORE, c.NUM_ITEMS])
+
+
+def _left_out(lists: pa.ListArray) -> tuple[Indexes, Indexes]:
+    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return np.repeat(np.arange(len(lists)), lengths), _indexes(lists.flatten())
+
+
+def _indexes(column: pa.Array) -> Indexes:
+    """-1 for null: no one's index."""
+    indexes: Indexes = column.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return indexes

@@ -1,0 +1,108 @@
+"""A model of interactions from the lake to its lists: trained, measured and published by the same jobs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+
+from jobs import evaluate, score, train
+from recsys import columns as c
+from recsys import tables, tracking
+from recsys.config import CONF_FOLDER, load_config
+from recsys.errors import ConfigError, InputError
+from recsys.lake.store import Lake
+from recsys.stages import Figures, Run, run_stage
+from recsys.training import interactions
+from recsys.training import run as training_run
+from recsys.training.workers import OneWorker
+from tests.feature_rows import rows_of
+from tests.small_lake import ITEMS, RUN_DATE, USERS
+from tests.trained_lake import COLD, copied, tracking_uri
+
+SMALL = (
+    "train.epochs=20", "train.batch_size=16", "train.learning_rate=0.05", "train.device=cpu", "examples.row_groups=2",
+    "evaluation.bootstrap_samples=100", "score.top_n=6",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lake(trained_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = copied(trained_lake, tmp_path_factory.mktemp("interactions") / "lake")
+    lake.overwrite(tables.EXAMPLES, rows_of(lake.spark, tables.EXAMPLES, []))
+    return lake
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_this_process(_: Any, arguments: Sequence[Any], **__: Any) -> list[Any]:
+        return [interactions.train_on_pairs(*arguments, OneWorker())]
+
+    monkeypatch.setattr(training_run, "run_on_spark", in_this_process)
+
+
+def run_of(lake: Lake, model: str, *overrides: str) -> Run:
+    config = load_config([], [f"train.model={model}", f"tracking.uri={tracking_uri(lake)}", *SMALL, *overrides])
+    return Run(spark=lake.spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
+
+
+def trained(lake: Lake, model: str) -> Figures:
+    return run_stage(train.STAGE, run_of(lake, model)).figures
+
+
+def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lake) -> None:
+    figures = trained(lake, "mf")
+    assert (figures[c.MODEL_NAME], figures[c.RANKS], figures["epochs"]) == ("recsys-mf", "all_items", 20)
+    assert figures["validation_recall_at_20"] == 1.0
+    measured = run_stage(evaluate.STAGE, run_of(lake, "mf")).figures
+    assert measured["candidates"] == "all items"
+    published = run_stage(score.STAGE, run_of(lake, "mf")).figures
+    assert published["users"] == len(USERS) + 1
+    assert published["candidate_recall"] == measured["candidate_recall"]
+    lists = lake.read(tables.TOP_N).where(F.col(c.RUN_DATE) == F.lit(RUN_DATE))
+    first = {row[c.USER_ID]: row[c.ITEM_ID] for row in lists.where(F.col(c.RANK) == 1).collect()}
+    assert all(int(first[user][1:]) % 2 == int(user[1:]) % 2 for user in USERS), "even users like even items"
+    reasons = {(row[c.USER_ID] == COLD, row[c.SOURCE], row[c.REASON]) for row in lists.collect()}
+    assert reasons == {(False, "all", "similar_taste"), (True, "popular", "popular_now")}
+    assert first[COLD] == ITEMS[0]
+
+
+def test_a_closed_form_is_registered_with_what_it_was_made_from(lake: Lake) -> None:
+    figures = trained(lake, "item_knn")
+    assert (figures["epochs"], figures["workers"]) == (0, 1)
+    assert "clean.events=" in figures["delta_versions"]
+    model = tracking.load_pyfunc(registry_of(lake), "recsys-item_knn", int(figures[c.MODEL_VERSION]))
+    scores = model.predict(pd.DataFrame({c.USER_IDX: [0, 0, 99], c.ITEM_IDX: [0, 1, 0]}))
+    assert scores[0] > scores[1]
+    assert scores[2] != scores[2], "nobody knows user 99"
+
+
+def registry_of(lake: Lake) -> tracking.Registry:
+    return tracking.registry_of(run_of(lake, "mf").config.tracking, lake.root)
+
+
+def test_the_files_of_pairs_are_gone_once_the_model_is_registered(lake: Lake) -> None:
+    trained(lake, "popular")
+    assert not (Path(lake.root) / "interaction_files" / RUN_DATE.isoformat()).exists()
+
+
+def test_the_models_own_train_settings_lie_under_those_that_are_given() -> None:
+    own, given = load_config([], ["train.model=mf"]), load_config([], ["train.model=mf", "train.decay=none"])
+    assert (own.train.decay, given.train.decay) == ("linear", "none")
+    assert load_config([]).train.decay == "none"
+
+
+def test_an_unknown_model_lists_all_kinds(lake: Lake) -> None:
+    with pytest.raises(ConfigError, match=r"unknown model 'als'; known models: \['bspm', .*'mf', 'mlp'"):
+        train.check(run_of(lake, "als"))
+
+
+def test_a_lake_without_purchases_before_the_validation_is_refused(lake: Lake) -> None:
+    version = lake.version(tables.EVENTS)
+    assert version is not None
+    lake.overwrite(tables.EVENTS, lake.read(tables.EVENTS).where(F.lit(False)).localCheckpoint())
+    with pytest.raises(InputError, match=r"no user bought anything in the 365 days before the validation window of"):
+        trained(lake, "popular")
+    lake.restore(tables.EVENTS, version)
