@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.errors import ConfigError
-from recsys.models.interactions import Indexes, Matrix, Scores, normalized
+from recsys.models.interactions import Indexes, Matrix, Scores, degrees, normalized, power
 from recsys.models.ranking_losses import RankingLoss
 from recsys.models.spectral import leading_vectors, product
 from recsys.models.teachers import TeacherConfig
@@ -44,6 +44,7 @@ class RankedConfig(FactorConfig):
     """Of a model that is trained under one of LOSSES, and may learn from a teacher."""
 
     loss: RankingLoss
+    user_power: float = 0.0
     teacher: TeacherConfig | None = None
 
 
@@ -81,6 +82,13 @@ class FactorNetwork(nn.Module, ABC):
     def fitted(self) -> FactorScores:
         user_UD, item_ID = self.vectors()
         return FactorScores(user_UD=user_UD.cpu().numpy(), item_ID=item_ID.cpu().numpy())
+
+
+def pair_weights(matrix_UI: Matrix, user_power: float) -> Tensor:
+    """(U,): a user's pairs by its degree to the power of -`user_power`, 1 on average over all pairs."""
+    user_U = degrees(matrix_UI)[0].astype(np.float64)
+    weight_U = power(user_U, -user_power)
+    return torch.from_numpy((weight_U * user_U.sum() / max((weight_U * user_U).sum(), 1e-12)).astype(np.float32))
 
 
 def users_once(user_idx_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,6 +53,8 @@ INTERACTION_MODELS: dict[str, InteractionKind] = {
     "lightgcn": InteractionKind(config=LightGcnConfig, build=LightGcn),
     "mf": InteractionKind(config=RankedConfig, build=Mf),
     "simplex": InteractionKind(config=SimplexConfig, build=Simplex),
+    "taught_lightgcn": InteractionKind(config=LightGcnConfig, build=LightGcn),
+    "taught_mf": InteractionKind(config=RankedConfig, build=Mf),
     "ultragcn": InteractionKind(config=UltraGcnConfig, build=UltraGcn),
 }
 

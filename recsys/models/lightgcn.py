@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from recsys.errors import ConfigError
-from recsys.models.factors import FactorNetwork, RankedConfig, unit
+from recsys.models.factors import RankedConfig
 from recsys.models.interactions import Matrix, normalized
-from recsys.models.mf import batch_loss_sum
-from recsys.models.teachers import Teacher
+from recsys.models.mf import RankedNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,28 +25,19 @@ class LightGcnConfig(RankedConfig):
             raise ConfigError(f"lightgcn.layers must be at least 1 (mf has none), got {self.layers}")
 
 
-class LightGcn(FactorNetwork):
+class LightGcn(RankedNetwork):
     edges_UI: Tensor
     edges_IU: Tensor
 
     def __init__(self, config: LightGcnConfig, matrix_UI: Matrix) -> None:
         super().__init__(config, matrix_UI)
-        self.config: LightGcnConfig = config
         self.layers = config.layers
-        self.teacher = Teacher(config.teacher, matrix_UI) if config.teacher else None
         normalized_UI = normalized(matrix_UI)
         # Both directions stand ready: a transposed product of a sparse matrix is slow.
         self.register_buffer("edges_UI", _sparse(normalized_UI), persistent=False)
         self.register_buffer("edges_IU", _sparse(normalized_UI.T.tocsr()), persistent=False)
 
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        user_UD, item_ID = self._smoothed()
-        return (unit(user_UD), unit(item_ID)) if self.config.loss.is_cosine else (user_UD, item_ID)
-
-    def loss_sum(self, user_idx_B: Tensor, item_idx_B: Tensor, negative_idx_N: Tensor) -> Tensor:
-        return batch_loss_sum(self.config, self.teacher, self._smoothed(), (user_idx_B, item_idx_B, negative_idx_N))
-
-    def _smoothed(self) -> tuple[Tensor, Tensor]:
+    def unscaled(self) -> tuple[Tensor, Tensor]:
         user_UD: Tensor = self.user_UD
         item_ID: Tensor = self.item_ID
         user_sum_UD, item_sum_ID = user_UD, item_ID

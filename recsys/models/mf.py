@@ -3,46 +3,50 @@
 Shapes: see recsys/models/factors.py; V users of a batch.
 """
 
+from abc import abstractmethod
+
+import torch
 from torch import Tensor
 
-from recsys.models.factors import FactorNetwork, RankedConfig, unit, users_once
+from recsys.models.factors import FactorNetwork, RankedConfig, pair_weights, unit, users_once
 from recsys.models.interactions import Matrix
 from recsys.models.ranking_losses import RankingLoss
 from recsys.models.teachers import Teacher
 
 
-class Mf(FactorNetwork):
+class RankedNetwork(FactorNetwork):
+    """Vectors under a ranking loss, with what its configuration adds: weights of users, a teacher."""
+
+    weight_U: Tensor
+
     def __init__(self, config: RankedConfig, matrix_UI: Matrix) -> None:
         super().__init__(config, matrix_UI)
         self.config: RankedConfig = config
         self.teacher = Teacher(config.teacher, matrix_UI) if config.teacher else None
+        self.register_buffer("weight_U", pair_weights(matrix_UI, config.user_power), persistent=False)
+
+    @abstractmethod
+    def unscaled(self) -> tuple[Tensor, Tensor]:
+        """(U, D) and (I, D), before cosines give them one length."""
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        if self.config.loss.is_cosine:
-            return unit(self.user_UD), unit(self.item_ID)
-        return self.user_UD, self.item_ID
+        user_UD, item_ID = self.unscaled()
+        return (unit(user_UD), unit(item_ID)) if self.config.loss.is_cosine else (user_UD, item_ID)
 
     def loss_sum(self, user_idx_B: Tensor, item_idx_B: Tensor, negative_idx_N: Tensor) -> Tensor:
-        return batch_loss_sum(
-            self.config, self.teacher, (self.user_UD, self.item_ID), (user_idx_B, item_idx_B, negative_idx_N)
-        )
+        user_UD, item_ID = self.unscaled()
+        user_idx_V, row_B = users_once(user_idx_B)
+        weight_B = torch.ones(len(row_B), device=row_B.device)
+        if self.teacher is not None:
+            row_B, item_idx_B, weight_B = self.teacher.with_taught(user_idx_V, row_B, item_idx_B)
+        drawn = (user_UD[user_idx_V], row_B, item_ID[item_idx_B], item_ID[negative_idx_N])
+        weight_B = weight_B * self.weight_U[user_idx_V][row_B]
+        return ranking_loss_sum(self.config.loss, *drawn, l2=self.config.l2, weight_B=weight_B)
 
 
-def batch_loss_sum(
-    config: RankedConfig,
-    teacher: Teacher | None,
-    vectors: tuple[Tensor, Tensor],
-    batch: tuple[Tensor, Tensor, Tensor],
-) -> Tensor:
-    """Of (U, D) and (I, D), and a batch of users, items and negatives as `loss_sum` of a network takes it."""
-    user_UD, item_ID = vectors
-    user_idx_B, item_idx_B, negative_idx_N = batch
-    user_idx_V, row_B = users_once(user_idx_B)
-    weight_B = None
-    if teacher is not None:
-        row_B, item_idx_B, weight_B = teacher.with_taught(user_idx_V, row_B, item_idx_B)
-    drawn = (user_UD[user_idx_V], row_B, item_ID[item_idx_B], item_ID[negative_idx_N])
-    return ranking_loss_sum(config.loss, *drawn, l2=config.l2, weight_B=weight_B)
+class Mf(RankedNetwork):
+    def unscaled(self) -> tuple[Tensor, Tensor]:
+        return self.user_UD, self.item_ID
 
 
 def ranking_loss_sum(  # noqa: PLR0913  # what a pair is made of

@@ -175,7 +175,7 @@ def versions_of_seed(lake: Lake, seed: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['dcn', .*'mlp'"),
+        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['bspm', .*'mlp'"),
         (("train.workers=3",), r"train.workers is 3, but the Spark session has 2 task slots"),
     ],
 )

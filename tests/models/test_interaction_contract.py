@@ -141,6 +141,7 @@ def test_an_unknown_model_lists_the_known_ones() -> None:
         ("mf", {"dim": 0}, r"dim and negatives must be at least 1, got 0 and 8"),
         ("mf", {"initial": "warm"}, r"unknown start 'warm'; known starts: \['random', 'spectral'\]"),
         ("simplex", {"own_share": 1.0}, r"simplex.own_share must be from 0 to below 1 \(mf has 1\), got 1.0"),
+        ("simplex", {"user_power": 0.5}, r"simplex takes no teacher and no user_power"),
         ("ultragcn", {"item_neighbours": 0}, r"ultragcn.item_neighbours must be at least 1, got 0"),
         ("lightgcn", {"layers": 0}, r"lightgcn.layers must be at least 1 \(mf has none\), got 0"),
     ],

@@ -8,7 +8,7 @@ import torch
 from recsys.config import build_section
 from recsys.errors import ConfigError
 from recsys.models.ease import EaseConfig
-from recsys.models.factors import RankedConfig
+from recsys.models.factors import RankedConfig, pair_weights
 from recsys.models.interaction_registry import interaction_settings
 from recsys.models.interactions import interaction_matrix
 from recsys.models.mf import Mf
@@ -60,6 +60,13 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_pairs_with_a_teacher_too() -> Non
     without = Mf(RankedConfig(dim=2, initial="random", negatives=2, l2=0.1, loss=loss), MATRIX_UI)
     without.load_state_dict(network.state_dict())
     assert without.loss_sum(users, items, negatives) < network.loss_sum(users, items, negatives)
+
+
+def test_pairs_of_heavy_users_weigh_less_and_all_pairs_one_on_average() -> None:
+    weight_U = pair_weights(MATRIX_UI, 1.0)
+    # Two pairs of user 0 and one of user 1: each user weighs as much as the other.
+    assert weight_U.tolist() == pytest.approx([0.75, 1.5])
+    assert pair_weights(MATRIX_UI, 0.0).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(
