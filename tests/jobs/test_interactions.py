@@ -18,7 +18,7 @@ from recsys.stages import Figures, Run, run_stage
 from recsys.training import interactions
 from recsys.training import run as training_run
 from recsys.training.workers import OneWorker
-from tests.feature_rows import rows_of
+from tests.feature_rows import write_rows
 from tests.small_lake import ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, copied, tracking_uri
 
@@ -31,7 +31,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def lake(trained_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = copied(trained_lake, tmp_path_factory.mktemp("interactions") / "lake")
-    lake.overwrite(tables.EXAMPLES, rows_of(lake.spark, tables.EXAMPLES, []))
+    write_rows(lake, tables.EXAMPLES, [])
     return lake
 
 

@@ -3,6 +3,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys import columns as c
+from recsys.frames.local_rows import local_rows
 from recsys.scoring.all_items import LEFT_OUT, best_of_all, item_flags, keep_known
 
 
@@ -29,7 +30,7 @@ USERS = f"{c.USER_ID} string, {c.USER_IDX} int, {LEFT_OUT} array<int>"
 
 
 def test_users_that_the_model_knows_get_the_best_allowed_items_but_those_left_out(spark: SparkSession) -> None:
-    users = spark.createDataFrame([("a", 0, []), ("b", 1, [2]), ("new", 7, []), ("none", None, None)], USERS)
+    users = local_rows(spark, [("a", 0, []), ("b", 1, [2]), ("new", 7, []), ("none", None, None)], USERS)
     allowed_I = np.array([True, True, True, True, False])
     best = best_of_all(users, ByTable, allowed_I, 2)
     found = {(row[c.USER_ID], row[c.RANK]): (row[c.ITEM_IDX], row[c.SCORE], row[c.NUM_ITEMS]) for row in best.collect()}
@@ -42,18 +43,18 @@ def test_users_that_the_model_knows_get_the_best_allowed_items_but_those_left_ou
 
 
 def test_fewer_allowed_items_than_asked_make_a_shorter_list(spark: SparkSession) -> None:
-    users = spark.createDataFrame([("b", 1, None)], USERS)
+    users = local_rows(spark, [("b", 1, None)], USERS)
     best = best_of_all(users, ByTable, np.array([False, False, True, False, False]), 3).collect()
     assert [(row[c.RANK], row[c.ITEM_IDX], row[c.SCORE]) for row in best] == [(1, 2, 0.333333)]
 
 
 @pytest.mark.parametrize("indexes", [[], [0], [0, 7, 8, 32767, 32768, 70000]])
 def test_flags_come_from_every_bucket_of_bits(spark: SparkSession, indexes: list[int]) -> None:
-    rows = spark.createDataFrame([(index,) for index in indexes], f"{c.ITEM_IDX} int")
+    rows = local_rows(spark, [(index,) for index in indexes], f"{c.ITEM_IDX} int")
     assert np.flatnonzero(item_flags(rows)).tolist() == indexes
 
 
 def test_pairs_of_unknown_users_or_items_are_dropped(spark: SparkSession) -> None:
     schema = f"{c.USER_IDX} int, {c.ITEM_IDX} int, {c.LABEL} string"
-    pairs = spark.createDataFrame([(0, 3, "known"), (0, 4, "item"), (5, 0, "user")], schema)
+    pairs = local_rows(spark, [(0, 3, "known"), (0, 4, "item"), (5, 0, "user")], schema)
     assert [row[c.LABEL] for row in keep_known(pairs, ByTable).collect()] == ["known"]
