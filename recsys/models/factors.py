@@ -86,9 +86,10 @@ class FactorNetwork(nn.Module, ABC):
 
 def pair_weights(matrix_UI: Matrix, user_power: float) -> Tensor:
     """(U,): a user's pairs by its degree to the power of -`user_power`, 1 on average over all pairs."""
-    user_U = degrees(matrix_UI)[0].astype(np.float64)
+    user_U, _ = degrees(matrix_UI)
     weight_U = power(user_U, -user_power)
-    return torch.from_numpy((weight_U * user_U.sum() / max((weight_U * user_U).sum(), 1e-12)).astype(np.float32))
+    mean = (weight_U * user_U).sum(dtype=np.float64) / max(user_U.sum(dtype=np.float64), 1.0)
+    return torch.from_numpy((weight_U / max(mean, 1e-12)).astype(np.float32))
 
 
 def users_once(user_idx_B: Tensor) -> tuple[Tensor, Tensor]:
