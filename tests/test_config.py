@@ -34,7 +34,7 @@ def test_every_file_in_conf_loads() -> None:
     for file in SOURCE_FILES:
         load_mapping(file)
     assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
-    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (15, 2)
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (17, 2)
     loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
     assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
 
