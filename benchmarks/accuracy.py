@@ -1,11 +1,12 @@
 """The accuracy of one model on a split by path, all items ranked but those the user took in training.
 
 Usage: python -m benchmarks.accuracy --model NAME (--train T.parquet --test X.parquet | --sequences S.parquet)
-[--validation V.parquet] [--seeds 7,8,9] [--set model.key=value] [--set train.key=value] [--quick]
+[--validation V.parquet] [--seeds 7,8,9] [--set model.key=value] [--set train.key=value] [--no-test] [--quick]
 
 Train and test hold user_id and item_id: Recall@20 and NDCG@20. Sequences hold position too, and each user's last item
 is the test: HR@10 and NDCG@10. Values are means over users, and over seeds where there are several. With --validation
-the epoch with the best NDCG@20 there is kept; the test set never decides.
+the epoch with the best NDCG@20 there is kept; the test set never decides. A model of histories keeps the epoch with the
+best NDCG@10 of each user's item before the last; --no-test prints the figures of that alone, to tune by.
 """
 
 import argparse
@@ -22,11 +23,12 @@ import torch
 import yaml
 
 from benchmarks.report import emit
+from benchmarks.sequences import HistoryScores, sequence_recommender
 from benchmarks.splits import Pairs, Split, leave_one_out, read_split
+from benchmarks.training_processes import trained_by
 from recsys import columns as c
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, UserError
-from recsys.lake.session import build_session
 from recsys.logs import configure_logging
 from recsys.models.interaction_registry import (
     ClosedFormSpec,
@@ -37,9 +39,9 @@ from recsys.models.interaction_registry import (
 )
 from recsys.models.interactions import Recommender, interaction_matrix
 from recsys.models.rank_all import metric_sums
-from recsys.training.interactions import PairTask, PairTrained, train_on_pairs, work_on_pairs
+from recsys.models.sequence_registry import SEQUENCE_MODELS, SequenceSpec, sequence_spec
+from recsys.training.interactions import PairTask, train_on_pairs, work_on_pairs
 from recsys.training.pair_files import write_pair_files
-from recsys.training.workers import OneWorker, run_on_spark
 
 ROW_GROUPS = 16
 QUICK_EPOCHS = 2
@@ -61,14 +63,15 @@ SEQUENCES = Protocol(k=10, metrics={"hit_rate": "hr", "ndcg": "ndcg"})
 class Plan:
     """What the command line and the model's file ask for."""
 
-    spec: ClosedFormSpec | InteractionSpec
+    spec: ClosedFormSpec | InteractionSpec | SequenceSpec
     config: TrainConfig
     seeds: tuple[int, ...]
 
 
 def plan_of(name: str, overrides: Sequence[str], seeds: Sequence[int], *, is_quick: bool) -> Plan:
     """conf/base.yaml's train section, under that of conf/models/<name>.yaml, under --set train.key=value."""
-    require_interaction_model(name)
+    if name not in SEQUENCE_MODELS:
+        require_interaction_model(name)
     settings, train = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     for override in overrides:
         path_of_key, _, text = override.partition("=")
@@ -79,7 +82,8 @@ def plan_of(name: str, overrides: Sequence[str], seeds: Sequence[int], *, is_qui
     if is_quick:
         train["epochs"] = min(QUICK_EPOCHS, train.get("epochs", QUICK_EPOCHS))
     config = load_config([], [f"train.{key}={value}" for key, value in {"workers": 1, **train}.items()]).train
-    return Plan(spec=interaction_spec(name, settings), config=config, seeds=tuple(seeds))
+    made = sequence_spec if name in SEQUENCE_MODELS else interaction_spec
+    return Plan(spec=made(name, settings), config=config, seeds=tuple(seeds))
 
 
 def _put(settings: dict[str, Any], keys: Sequence[str], value: Any) -> None:
@@ -89,6 +93,8 @@ def _put(settings: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def recommender_of(plan: Plan, split: Split, held_out: Pairs, seed: int) -> Recommender:
+    if isinstance(plan.spec, SequenceSpec):
+        return sequence_recommender(plan.spec, plan.config, split, seed)
     if isinstance(plan.spec, ClosedFormSpec):
         torch.set_num_threads(plan.config.threads_per_worker)
         return plan.spec.fit(interaction_matrix(*split.train, users=split.users, items=split.items))
@@ -102,22 +108,9 @@ def recommender_of(plan: Plan, split: Split, held_out: Pairs, seed: int) -> Reco
             items=split.items,
             held_out=write_pair_files(Path(folder), *held_out, row_groups=1, seed=seed, split=c.VALIDATION),
         )
-        scores = trained(task).scores
+        scores = trained_by(train_on_pairs, work_on_pairs, task).scores
     assert scores is not None, "the leader returns the vectors"
     return scores
-
-
-def trained(task: PairTask) -> PairTrained:
-    """In this process where one worker is asked for, else in Horovod processes of a Spark session."""
-    if task.config.workers == 1:
-        return train_on_pairs(task, OneWorker())
-    session = build_session("recsys-benchmark", load_config([], [f"spark.master=local[{task.config.workers}]"]).spark)
-    try:
-        return run_on_spark(
-            work_on_pairs, [task], workers=task.config.workers, start_timeout_s=task.config.start_timeout_s
-        )[0]
-    finally:
-        session.stop()
 
 
 def measured(recommender: Recommender, split: Split, test: Pairs, protocol: Protocol) -> Mapping[str, float]:
@@ -129,7 +122,7 @@ def measured(recommender: Recommender, split: Split, test: Pairs, protocol: Prot
     return {name: float(value) / len(users) for name, value in zip(names, sums, strict=True)}
 
 
-def run(plan: Plan, split: Split, data: str, protocol: Protocol) -> None:
+def run(plan: Plan, split: Split, data: str, protocol: Protocol, *, is_tested: bool = True) -> None:
     """`split.others`: the test set, and the validation set where there is one."""
     empty = np.empty(0, dtype=np.int64)
     test, held_out = (*split.others, (empty, empty))[:2]
@@ -138,13 +131,22 @@ def run(plan: Plan, split: Split, data: str, protocol: Protocol) -> None:
         started = time.perf_counter()
         recommender = recommender_of(plan, split, held_out, seed)
         fit_s.append(time.perf_counter() - started)
-        by_seed.append(measured(recommender, split, test, protocol))
+        by_seed.append(figures_of(recommender, split, test, protocol, is_tested=is_tested))
         rank_s.append(time.perf_counter() - started - fit_s[-1])
     for name in by_seed[0]:
         values = [figures[name] for figures in by_seed]
         report(f"{data}, {plan.spec.name}, {name}", values, "mean over users")
     report(f"{data}, {plan.spec.name}, fit", fit_s, "s")
     report(f"{data}, {plan.spec.name}, rank", rank_s, "s")
+
+
+def figures_of(
+    recommender: Recommender, split: Split, test: Pairs, protocol: Protocol, *, is_tested: bool
+) -> dict[str, float]:
+    """Of the test set, and before those of the validation where the recommender knows them."""
+    validation = recommender.validation if isinstance(recommender, HistoryScores) else {}
+    of_validation = {f"{name.replace('_', ' ', 1)}@{protocol.k}": value for name, value in validation.items()}
+    return {**of_validation, **(measured(recommender, split, test, protocol) if is_tested else {})}
 
 
 def report(case: str, values: Sequence[float], unit: str) -> None:
@@ -162,7 +164,8 @@ def main() -> int:
         require_one_kind(given)
         plan = plan_of(given.model, given.overrides, [int(s) for s in given.seeds.split(",")], is_quick=given.quick)
         if given.sequences:
-            run(plan, leave_one_out(given.sequences), name_of(given.sequences), SEQUENCES)
+            split = leave_one_out(given.sequences)
+            run(plan, split, name_of(given.sequences), SEQUENCES, is_tested=not given.no_test)
         else:
             others = [given.test, *([given.validation] if given.validation else [])]
             run(plan, read_split(given.train, others), name_of(given.train), SPLIT)
@@ -176,6 +179,10 @@ def require_one_kind(given: argparse.Namespace) -> None:
     is_split = bool(given.train and given.test)
     if is_split == bool(given.sequences):
         raise ConfigError("give either --train and --test, or --sequences")
+    if given.model in SEQUENCE_MODELS and not given.sequences:
+        raise ConfigError(f"{given.model} learns from the order of what a user took: give --sequences")
+    if given.no_test and given.model not in SEQUENCE_MODELS:
+        raise ConfigError(f"--no-test is for the models {sorted(SEQUENCE_MODELS)}; for {given.model} give --validation")
 
 
 def name_of(path: Path) -> str:
@@ -184,13 +191,16 @@ def name_of(path: Path) -> str:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--model", required=True, metavar="NAME", help="of recsys/models/interaction_registry.py")
+    made.add_argument(
+        "--model", required=True, metavar="NAME", help="of interaction_registry.py or sequence_registry.py"
+    )
     made.add_argument("--train", type=Path, metavar="T.parquet")
     made.add_argument("--test", type=Path, metavar="X.parquet")
     made.add_argument("--sequences", type=Path, metavar="S.parquet")
     made.add_argument("--validation", type=Path, metavar="V.parquet", help="decides which epoch is kept")
     made.add_argument("--seeds", default="7", metavar="7,8,9", help="of weights and the order of rows")
     made.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
+    made.add_argument("--no-test", action="store_true", help="of a model of histories: validation figures alone")
     made.add_argument("--quick", action="store_true", help=f"at most {QUICK_EPOCHS} epochs")
     return made
 

@@ -65,7 +65,22 @@ class PairBatch:
         return len(self.user_idx_B)
 
 
-Rows = TypeVar("Rows", Batch, PairBatch)
+@dataclass(frozen=True, kw_only=True)
+class SequenceBatch:
+    """What users took, oldest first, filled up at the end: see recsys/models/sequences.py. S: length of a row."""
+
+    item_idx_BS: Tensor
+
+    def __len__(self) -> int:
+        return len(self.item_idx_BS)
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        if device.type == "cpu":
+            return self
+        return SequenceBatch(item_idx_BS=self.item_idx_BS.pin_memory().to(device, non_blocking=True))
+
+
+Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch)
 
 
 def shuffled_batches(
@@ -95,6 +110,23 @@ def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
     none = torch.empty(0, dtype=torch.int64)
     with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
         return _joined([PairBatch(user_idx_B=none, item_idx_B=none), *reads])
+
+
+def shuffled_sequences(
+    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+) -> Generator[SequenceBatch, None, None]:
+    """As shuffled_batches, of files that hold sequences alone, all of one length."""
+    with closing(_row_groups(folder, row_groups, (c.SEQUENCE,), _sequences)) as reads:
+        yield from _mixed(reads, batch_size, buffer_rows, seed)
+
+
+def ordered_sequences(
+    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int
+) -> Generator[SequenceBatch, None, None]:
+    """As ordered_batches."""
+    with closing(_row_groups(folder, row_groups, (c.SEQUENCE,), _sequences)) as reads:
+        for read in reads:
+            yield from _cut(read, 0, len(read), batch_size)
 
 
 def files_of_batch(
@@ -219,6 +251,10 @@ def _next_columns(reader: Iterator[Any]) -> Any | None:
 def _paired(columns: Columns) -> PairBatch:
     user_idx, item_idx = (torch.from_numpy(columns[name].astype(np.int64)) for name in _PAIR_COLUMNS)
     return PairBatch(user_idx_B=user_idx, item_idx_B=item_idx)
+
+
+def _sequences(columns: Columns) -> SequenceBatch:
+    return SequenceBatch(item_idx_BS=torch.from_numpy(columns[c.SEQUENCE].astype(np.int64)))
 
 
 def _stacked(columns: Columns) -> Batch:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,9 +20,17 @@ from torch import Tensor, nn
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 from recsys.manifest import Manifest
-from recsys.training.batches import Batch, ordered_batches
+from recsys.training.batches import Batch, ordered_batches, shuffled_batches
 from recsys.training.checkpoint import Checkpoints, random_state, seed_random_state, set_random_state
 from recsys.training.losses import ValidationSums, log_loss_sum, validation_figures
+from recsys.training.objective import (
+    VALIDATION_AUC,
+    VALIDATION_LOSS,
+    LossSum,
+    Objective,
+    badness,
+    require_figure,
+)
 from recsys.training.optimization import (
     build_optimizer,
     largest_gradient,
@@ -35,13 +44,19 @@ from recsys.training.optimization import (
 from recsys.training.plan import EpochPlan, plan_epoch
 from recsys.training.position import EpochFigures, Position
 from recsys.training.progress import Progress
-from recsys.training.reading import files_of_step, share_batches
+from recsys.training.reading import batches_left, files_of_step
 from recsys.training.watch import ALLREDUCE, Clock, Watchdog, clock_for, percentages
 from recsys.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
 _VALIDATION_BATCH_ROWS = 8192
+_FIGURE_NAMES = {"auc": "AUC", "ndcg": "NDCG"}
+
+
+def log_loss_of_rows(model: nn.Module, batch: Batch, config: TrainConfig, _: int) -> Tensor:
+    logit_B = model(batch.ids_BI, batch.numeric_BF)
+    return log_loss_sum(logit_B.float(), smoothed(batch.label_B, config.label_smoothing))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +80,34 @@ class Fit:
     device: torch.device
     precision: torch.dtype = torch.float32
     clock: Clock = field(default_factory=Clock)
+    loss_sum: LossSum = log_loss_of_rows
 
 
 def fit(
     model: nn.Module, folder: str, manifest: Manifest, config: TrainConfig, workers: Workers,
     checkpoint_folder: str | None = None,
 ) -> Fitted:  # fmt: skip
+    """fit_to of feature rows."""
+    objective = Objective(
+        row_groups=manifest.train.row_groups,
+        read=partial(shuffled_batches, folder),
+        loss_sum=log_loss_of_rows,
+        validate=lambda shared: dict(
+            zip((VALIDATION_LOSS, VALIDATION_AUC), validate(shared, folder, manifest), strict=True)
+        ),
+        figures=(VALIDATION_LOSS, VALIDATION_AUC),
+    )
+    return fit_to(objective, model, config, workers, checkpoint_folder)
+
+
+def fit_to(
+    objective: Objective, model: nn.Module, config: TrainConfig, workers: Workers, checkpoint_folder: str | None = None
+) -> Fitted:
     """Trains in place, from the folder's newest checkpoint where there is one.
 
     Raises ConfigError where the loss is not finite or diverges, on all workers at the same step.
     """
+    require_figure(objective, config)
     device = device_for(config.device, workers.local_index)
     model.to(device)
     shared = Fit(
@@ -85,6 +118,7 @@ def fit(
         device=device,
         precision=precision_for(config.precision, device),
         clock=clock_for(config, device),
+        loss_sum=objective.loss_sum,
     )
     checkpoints = Checkpoints(checkpoint_folder) if checkpoint_folder is not None else None
     watchdog = Watchdog(
@@ -96,7 +130,7 @@ def fit(
         shared.clock.enter(ALLREDUCE)
         workers.start_alike(model)
         while not position.is_over(config):
-            _epoch(shared, folder, manifest, position, checkpoints)
+            _epoch(shared, objective, position, checkpoints)
     model.load_state_dict(position.best_state)
     return Fitted(
         state=position.best_state,
@@ -156,29 +190,28 @@ def _save(shared: Fit, checkpoints: Checkpoints | None, position: Position) -> N
         checkpoints.save(position.taken, contents)
 
 
-def _epoch(shared: Fit, folder: str, manifest: Manifest, position: Position, checkpoints: Checkpoints | None) -> None:
+def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: Checkpoints | None) -> None:
     config, workers = shared.config, shared.workers
     started, rows_before = time.monotonic(), position.rows
     plan = plan_epoch(
-        manifest.train.row_groups,
+        objective.row_groups,
         epoch=position.epoch, seed=config.seed, workers=position.streams, batch_size=config.batch_size,
         batches_a_step=config.batches_a_step,
     )  # fmt: skip
     plan = position.share_out(plan, workers=workers.count)
     # Closed at once when a step fails: a reader left open keeps its threads.
-    with closing(share_batches(folder, plan, config, position, worker=workers.index)) as batches:
+    with closing(batches_left(objective.read, plan, config, position, worker=workers.index)) as batches:
         _train_steps(shared, plan, batches, position, checkpoints)
     rows_per_s = (position.rows - rows_before) / (time.monotonic() - started)
-    validation_loss, validation_auc = validate(shared, folder, manifest)
+    validation = objective.validate(shared)
     figures = EpochFigures(
         epoch=position.epoch,
-        train_loss=position.loss_sum / manifest.train.rows,
-        validation_loss=validation_loss,
-        validation_auc=validation_auc,
+        train_loss=position.loss_sum / objective.rows,
+        validation=validation,
         rows_per_s=rows_per_s,
     )
     _log_epoch(shared, figures)
-    value = validation_loss if config.best_by == "validation_loss" else -validation_auc
+    value = badness(validation, config.best_by)
     position.epoch_done(figures, value, copy.deepcopy(shared.model.state_dict()), workers=workers.count)
     _save(shared, checkpoints, position)
 
@@ -196,7 +229,9 @@ def _train_steps(
         rate = learning_rate_at(used / (config.epochs * rows_of_epoch), config, workers=shared.workers.count)
         set_learning_rate(shared.optimizer, rate)
         shared.clock.place = f"epoch {position.epoch}, step {step + 1} of {len(plan.step_rows)}"
-        loss = float(take_accumulated_step(shared, itertools.islice(batches, plan.batches_a_step), rows))
+        loss = float(
+            take_accumulated_step(shared, itertools.islice(batches, plan.batches_a_step), rows, position.taken)
+        )
         _require_sound(loss, shared, plan, position)
         position.step_taken(rows, loss)
         progress.show(step, loss)
@@ -223,10 +258,10 @@ def take_step(shared: Fit, batch: Batch | None, global_rows: int) -> Tensor:
     return take_accumulated_step(shared, [] if batch is None else [batch], global_rows)
 
 
-def take_accumulated_step(shared: Fit, batches: Iterable[Batch], global_rows: int) -> Tensor:
-    """The same from any number of batches a worker, whose gradients are added up."""
+def take_accumulated_step(shared: Fit, batches: Iterable[Any], global_rows: int, number: int = 0) -> Tensor:
+    """The same from any number of batches a worker, whose gradients are added up; `number`: steps taken before."""
     loss = torch.zeros((), device=shared.device)
-    _compute_gradient(shared, batches, global_rows, loss)
+    _compute_gradient(shared, batches, global_rows, loss, number)
     refine_gradient(shared.model.parameters(), shared.config)
     shared.optimizer.step()
     return loss
@@ -237,7 +272,7 @@ def compute_gradient(shared: Fit, batch: Batch | None, global_rows: int, loss: T
     _compute_gradient(shared, [] if batch is None else [batch], global_rows, loss)
 
 
-def _compute_gradient(shared: Fit, batches: Iterable[Batch], global_rows: int, loss: Tensor) -> None:
+def _compute_gradient(shared: Fit, batches: Iterable[Any], global_rows: int, loss: Tensor, number: int = 0) -> None:
     clock = shared.clock
     shared.optimizer.zero_grad(set_to_none=True)
     clock.enter("reading")
@@ -245,9 +280,7 @@ def _compute_gradient(shared: Fit, batches: Iterable[Batch], global_rows: int, l
         clock.enter("forward")
         on_device = batch.to(shared.device)
         with mixed_precision(shared.precision, shared.device):
-            logit_B = shared.model(on_device.ids_BI, on_device.numeric_BF)
-        label_B = smoothed(on_device.label_B, shared.config.label_smoothing)
-        own_loss = log_loss_sum(logit_B.float(), label_B) / global_rows
+            own_loss = shared.loss_sum(shared.model, on_device, shared.config, number) / global_rows
         clock.enter("backward")
         own_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         loss += own_loss.detach()
@@ -293,9 +326,17 @@ def _log_epoch(shared: Fit, figures: EpochFigures) -> None:
     if not shared.workers.is_leader:
         return
     logger.info(
-        "epoch %d/%d: train loss %.5f, validation loss %.5f, validation AUC %.5f, %d rows/s",
-        figures.epoch, shared.config.epochs, figures.train_loss, figures.validation_loss, figures.validation_auc,
-        figures.rows_per_s,
+        "epoch %d/%d: train loss %.5f, %s, %d rows/s",
+        figures.epoch, shared.config.epochs, figures.train_loss, _as_text(figures.validation), figures.rows_per_s,
     )  # fmt: skip
     if shared.config.profile:
         logger.info("profile of the leader so far: %s", percentages(shared.clock.seconds))
+
+
+def _as_text(validation: dict[str, float]) -> str:
+    texts = (f"{_figure_name(name)} {value:.5f}" for name, value in validation.items())
+    return ", ".join(texts)
+
+
+def _figure_name(name: str) -> str:
+    return " ".join(_FIGURE_NAMES.get(word, word) for word in name.split("_"))

@@ -4,18 +4,26 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from recsys.config import TrainConfig
+from recsys.training.objective import VALIDATION_AUC, VALIDATION_LOSS
 from recsys.training.plan import EpochPlan, Piece, Shares, dealt, shared_out
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochFigures:
-    """Mean log-loss a row; the area under the ROC curve of the validation rows; nan without validation rows."""
+    """Mean loss a row; what the epoch is judged by, by its name; nan without validation rows."""
 
     epoch: int
     train_loss: float
-    validation_loss: float
-    validation_auc: float
+    validation: dict[str, float]
     rows_per_s: float
+
+    @property
+    def validation_loss(self) -> float:
+        return self.validation[VALIDATION_LOSS]
+
+    @property
+    def validation_auc(self) -> float:
+        return self.validation[VALIDATION_AUC]
 
 
 @dataclass(kw_only=True)

@@ -3,9 +3,12 @@
 import itertools
 from collections.abc import Generator
 from contextlib import closing
+from functools import partial
+from typing import Any
 
 from recsys.config import TrainConfig
 from recsys.training.batches import Batch, files_of_batch, shuffled_batches
+from recsys.training.objective import Read
 from recsys.training.plan import EpochPlan, cut, step_batches
 from recsys.training.position import Position
 
@@ -13,10 +16,16 @@ from recsys.training.position import Position
 def share_batches(
     folder: str, plan: EpochPlan, config: TrainConfig, position: Position, *, worker: int
 ) -> Generator[Batch, None, None]:
+    """Of feature rows; see batches_left."""
+    return batches_left(partial(shuffled_batches, folder), plan, config, position, worker=worker)
+
+
+def batches_left(
+    read: Read, plan: EpochPlan, config: TrainConfig, position: Position, *, worker: int
+) -> Generator[Any, None, None]:
     """What is left of the worker's share of the epoch's rows. Batches used before are read and dropped."""
     for piece in cut(plan.shares[worker], position.steps * plan.batches_a_step):
-        whole = shuffled_batches(
-            folder,
+        whole = read(
             plan.row_groups[piece.stream],
             batch_size=config.batch_size,
             buffer_rows=config.shuffle_buffer_rows,

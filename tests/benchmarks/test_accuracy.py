@@ -129,3 +129,44 @@ def test_one_kind_of_data_is_asked_for(arguments: list[str]) -> None:
     given = parser().parse_args(["--model", "mf", *arguments])
     with pytest.raises(ConfigError, match="give either --train and --test, or --sequences"):
         require_one_kind(given)
+
+
+def ring(path: Path) -> Path:
+    """User u takes 6 items of a ring of 12, from item u on."""
+    rows = [(user, (user + position) % 12, position) for user in range(24) for position in range(6)]
+    users, items, positions = (list(column) for column in zip(*rows, strict=True))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"user_id": users, "item_id": items, "position": positions}), path)
+    return path
+
+
+GRU = ["model.dim=8", "model.hidden=8", "model.negatives=0", "model.dropout=0.0", "train.batch_size=8",
+       "train.learning_rate=0.05", "train.epochs=20"]  # fmt: skip
+
+
+def test_a_network_of_histories_finds_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(plan_of("gru", GRU, [7], is_quick=False), leave_one_out(ring(tmp_path / "s.parquet")), "ring", SEQUENCES)
+    figures = lines_of(capsys.readouterr().out)
+    assert figures["ring, gru, validation ndcg@10"] > 0.9
+    assert figures["ring, gru, ndcg@10"] > 0.9
+    assert figures["ring, gru, hr@10"] == 1.0
+
+
+def test_without_test_the_validation_alone_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of("gru", [*GRU, "train.epochs=1"], [7], is_quick=False)
+    run(plan, leave_one_out(ring(tmp_path / "s.parquet")), "ring", SEQUENCES, is_tested=False)
+    figures = lines_of(capsys.readouterr().out)
+    names = ("validation hit_rate@10", "validation ndcg@10", "fit", "rank")
+    assert set(figures) == {f"ring, gru, {name}" for name in names}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "gru", "--train", "t", "--test", "x"], r"gru learns from the order .*: give --sequences"),
+        (["--model", "mf", "--sequences", "s", "--no-test"], r"--no-test is for .*'gru', .*for mf give --validation"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        require_one_kind(parser().parse_args(arguments))

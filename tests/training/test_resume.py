@@ -144,10 +144,10 @@ def test_another_number_of_workers_goes_on_from_the_checkpoint(
     used: list[int] = []
     real = loop.take_accumulated_step
 
-    def watched(shared: loop.Fit, batches: Any, rows: int) -> Tensor:
+    def watched(shared: loop.Fit, batches: Any, rows: int, number: int) -> Tensor:
         batches = list(batches)
         used.extend(user for batch in batches for user in batch.ids_BI[:, 0].tolist())
-        return real(shared, batches, rows)
+        return real(shared, batches, rows, number)
 
     monkeypatch.setattr(loop, "take_accumulated_step", watched)
     resumed = train_with(task, OneWorker())
