@@ -11,7 +11,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError
 from recsys.examples.labels import purchases_in_windows
-from recsys.examples.split import cutoffs
+from recsys.examples.split import cutoffs_of
 from recsys.features.graph import HISTORY_DAYS
 from recsys.frames.as_of import events_before
 from recsys.lake.interaction_files import InteractionFiles, write_interaction_files
@@ -100,7 +100,7 @@ def interactions_curve(trained: PairTrained) -> list[dict[str, float]]:
 def _files(run: Run) -> InteractionFiles:
     """Trained on what was bought before the validation window, validated on what was first bought in it."""
     settings, events = run.config.examples, run.lake.read(tables.EVENTS)
-    days = cutoffs(run.day, label_days=settings.label_days, train_windows=settings.train_windows)
+    days = cutoffs_of(run.day, settings)
     before = events_before(events.where(F.col(c.EVENT_TYPE) == c.PURCHASE), days.validation, HISTORY_DAYS)
     taken = _indexed(run, before).persist()
     later = _indexed(run, purchases_in_windows(events, [days.validation], settings.label_days))
