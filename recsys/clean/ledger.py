@@ -90,7 +90,7 @@ def by_path(files: Sequence[InputFile]) -> Files:
 
 
 def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
-    """Of rows of clean.ledger."""
+    """Of rows of clean.ledger; one that an earlier version of the code wrote may lack the newest columns."""
     return [
         Entry(
             source_table=str(row[c.SOURCE_TABLE]),
@@ -100,7 +100,7 @@ def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
             checksum=str(row[c.CHECKSUM]),
             rules=str(row[c.RULES]),
             rescued=tuple(row[c.RESCUED]),  # type: ignore[arg-type]  # Spark gives a list
-            kinds=dict(row[c.COLUMN_KINDS]),  # type: ignore[call-overload]  # and a dictionary
+            kinds=dict(row.get(c.COLUMN_KINDS) or {}),  # type: ignore[call-overload]  # and a dictionary
         )
         for row in rows
     ]

@@ -1,5 +1,6 @@
+from recsys import columns as c
 from recsys.clean.files import InputFile
-from recsys.clean.ledger import Entry, Intake, Known, plan_intake
+from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
 
 BY_FILE = frozenset({"events"})
 
@@ -55,3 +56,13 @@ def test_a_catalogue_is_taken_whole_and_only_where_one_of_its_files_is_new() -> 
 
 def test_files_that_are_gone_are_named() -> None:
     assert plan({"events": (file_of("b"),)}, entry("a"), entry("b")).gone == ("a",)
+
+
+def test_a_row_of_an_earlier_version_of_the_code_is_read() -> None:
+    row = {
+        c.SOURCE_TABLE: "events", c.SOURCE_FILE: "a", c.NUM_BYTES: 10, c.MODIFIED_MS: 5, c.CHECKSUM: "x", c.RULES: "old",
+        c.RESCUED: [],
+    }  # fmt: skip
+    (known,) = entries_from([row])
+    assert known.kinds == {}
+    assert plan_intake({"events": (file_of("a"),)}, Known(entries=[known], rules="r", by_file=BY_FILE), str).is_whole

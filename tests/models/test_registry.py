@@ -5,6 +5,7 @@ from recsys.errors import ConfigError
 from recsys.models.interaction_registry import CLOSED_FORM_MODELS, INTERACTION_MODELS
 from recsys.models.mlp import MlpConfig
 from recsys.models.registry import MODELS, model_spec
+from recsys.models.sequence_registry import SEQUENCE_MODELS
 
 MLP = {"id_dim": 2, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_ids": 0.0}
 
@@ -69,4 +70,6 @@ def test_every_model_has_a_configuration_file_that_loads() -> None:
 
 def test_every_file_of_a_model_is_of_a_registered_one() -> None:
     files = sorted((CONF_FOLDER / "models").glob("*.yaml"))
-    assert [file.stem for file in files] == sorted([*MODELS, *CLOSED_FORM_MODELS, *INTERACTION_MODELS])
+    assert [file.stem for file in files] == sorted(
+        [*MODELS, *CLOSED_FORM_MODELS, *INTERACTION_MODELS, *SEQUENCE_MODELS]
+    )

@@ -4,7 +4,7 @@ from chispa import assert_df_equality
 
 from recsys.frames.local_rows import local_rows
 from recsys.scoring.candidates import CATEGORY, OWN, POPULAR
-from recsys.scoring.top_n import REASONS, reason, top_n
+from recsys.scoring.top_n import ALL, REASONS, reason, top_n
 
 DAY = date(2017, 12, 18)
 SCHEMA = "as_of_date date, user_id string, item_id string, score double"
@@ -39,11 +39,11 @@ def test_the_best_come_first_and_ties_are_broken_by_the_item_id(spark):
 
 
 def test_every_source_has_its_reason(spark):
-    assert set(REASONS) == {OWN, CATEGORY, POPULAR}
-    rows = local_rows(spark, [(OWN,), (CATEGORY,), (POPULAR,)], "source string")
+    assert set(REASONS) == {OWN, CATEGORY, POPULAR, ALL}
+    rows = local_rows(spark, [(OWN,), (CATEGORY,), (POPULAR,), (ALL,)], "source string")
     expected = local_rows(
         spark,
-        [(OWN, "bought_before"), (CATEGORY, "favourite_category"), (POPULAR, "popular_now")],
+        [(OWN, "bought_before"), (CATEGORY, "favourite_category"), (POPULAR, "popular_now"), (ALL, "similar_taste")],
         "source string, reason string",
     )
     assert_df_equality(rows.withColumn("reason", reason()), expected, ignore_nullable=True)
