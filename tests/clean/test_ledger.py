@@ -60,7 +60,7 @@ def test_files_that_are_gone_are_named() -> None:
 
 def test_a_row_of_an_earlier_version_of_the_code_is_read() -> None:
     row = {
-        c.SOURCE_TABLE: "events", c.SOURCE_FILE: "a", c.NUM_BYTES: 10, c.MODIFIED_MS: 5, c.CHECKSUM: "x", c.RULES: "old",
+        c.SOURCE_TABLE: "events", c.SOURCE_FILE: "a", c.NUM_BYTES: 10, c.MODIFIED_MS: 5, c.CHECKSUM: "x", c.RULES: "o",
         c.RESCUED: [],
     }  # fmt: skip
     (known,) = entries_from([row])
