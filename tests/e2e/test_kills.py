@@ -1,4 +1,4 @@
-"""Killed at every stage: some minutes, so a target of its own (`make test-long`)."""
+"""Killed at every stage, and run again: some minutes, so a target of its own (`make test-long`)."""
 
 import os
 import signal
@@ -28,6 +28,15 @@ def test_killed_at_every_stage_and_started_again_it_ends_with_the_same_tables(
     assert last.code == 0, last.err
     for table in COMPARED:
         assert contents(broken, table) == contents(unbroken, table), table.name
+
+
+def test_a_second_run_skips_all_stages(
+    finished_lake: tuple[Path, Finished], slice_folder: Path, tmp_path: Path
+) -> None:
+    lake, _ = finished_lake
+    again = run(command("run_pipeline", lake, f"source.input={slice_folder}"), tmp_path)
+    assert again.code == 0, again.err
+    assert [stage["skipped"] for stage in again.figures["stages"]] == [True] * 6  # type: ignore[attr-defined]
 
 
 def _kill_in(stage: str, arguments: list[str], folder: Path, *, after_s: float) -> None:

@@ -4,8 +4,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from recsys import columns as c
 from recsys import tables
 from tests.e2e.conftest import STAGES, WRITTEN, Finished, command, frame, run
@@ -39,16 +37,6 @@ def test_the_summary_shows_what_was_made(finished_lake: tuple[Path, Finished]) -
     for text in ("== Stages ==", "simulated", "ndcg@10", "candidate set holds", "bought", "recs.top_n", "spark-sql"):
         assert text in done.out
     assert [stage["stage"] for stage in done.figures["stages"]] == list(STAGES)  # type: ignore[attr-defined]
-
-
-@pytest.mark.long
-def test_a_second_run_skips_all_stages(
-    finished_lake: tuple[Path, Finished], slice_folder: Path, tmp_path: Path
-) -> None:
-    lake, _ = finished_lake
-    again = run(command("run_pipeline", lake, f"source.input={slice_folder}"), tmp_path)
-    assert again.code == 0, again.err
-    assert [stage["skipped"] for stage in again.figures["stages"]] == [True] * 6  # type: ignore[attr-defined]
 
 
 def test_interrupted_it_says_so_and_leaves_no_lock(slice_folder: Path, tmp_path: Path) -> None:

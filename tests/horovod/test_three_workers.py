@@ -54,10 +54,10 @@ def watched_training(task: TrainingTask, workers: Workers) -> tuple[list[list[in
     users: list[list[int]] = []
     real = loop.take_accumulated_step
 
-    def watched(shared: loop.Fit, batches: Any, rows: int) -> Tensor:
+    def watched(shared: loop.Fit, batches: Any, rows: int, number: int) -> Tensor:
         given = list(batches)
         users.append(users_of(given))
-        return real(shared, given, rows)
+        return real(shared, given, rows, number)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "take_accumulated_step", watched)
