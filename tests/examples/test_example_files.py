@@ -106,6 +106,7 @@ def test_the_manifest_names_vocabularies_and_versions_and_is_found_again(spark: 
     assert again == files
 
 
+@pytest.mark.long
 def test_vacuum_of_the_table_takes_no_file_from_a_training(spark: SparkSession, lake: Lake) -> None:
     files = written(lake, rows_of(spark, tables.EXAMPLES, [example(1)]))
     lake.overwrite(tables.EXAMPLES, rows_of(spark, tables.EXAMPLES, [example(2)]))
