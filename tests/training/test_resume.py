@@ -22,25 +22,10 @@ from recsys.training.reading import share_batches
 from recsys.training.run import Trained, TrainingTask, train_with
 from recsys.training.workers import OneWorker
 from tests.example_sets import write_random_set
+from tests.mortal_worker import KilledError, MortalWorker
 
 # Dropout and hidden ids draw random numbers in each step: their state must go on too.
 SPEC = model_spec("mlp", {"id_dim": 2, "category_dim": 2, "hidden": [8], "dropout": 0.2, "hidden_ids": 0.3})
-
-
-class KilledError(Exception):
-    pass
-
-
-class MortalWorker(OneWorker):
-    """Dies at its n-th call."""
-
-    def __init__(self, dies_at: int) -> None:
-        self.dies_at, self.calls = dies_at, 0
-
-    def add_up(self, _: Sequence[Tensor]) -> None:
-        self.calls += 1
-        if self.calls == self.dies_at:
-            raise KilledError
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from recsys.training.batches import SequenceBatch, ordered_sequences, shuffled_s
 from recsys.training.sequence_files import write_sequence_files
 from recsys.training.sequences import SequenceTask, split_last, target_ranks, train_on_sequences
 from recsys.training.workers import OneWorker
+from tests.mortal_worker import KilledError, MortalWorker
 from tests.planted_cycle import ITEMS, USERS, walks
 
 GRU = {"dim": 8, "history": 8, "dropout": 0.1, "negatives": 6, "hidden": 8, "layers": 1}
@@ -121,22 +122,6 @@ def test_the_loss_falls_and_is_a_mean_over_targets(tmp_path: Path) -> None:
 def test_without_validation_rows_the_last_epoch_is_kept(tmp_path: Path) -> None:
     trained = train_on_sequences(replace(task_of(tmp_path, epochs=3), validation=()), OneWorker())
     assert trained.best_epoch == 3
-
-
-class KilledError(Exception):
-    pass
-
-
-class MortalWorker(OneWorker):
-    """Dies at its n-th call."""
-
-    def __init__(self, dies_at: int) -> None:
-        self.dies_at, self.calls = dies_at, 0
-
-    def add_up(self, _: Sequence[Tensor]) -> None:
-        self.calls += 1
-        if self.calls == self.dies_at:
-            raise KilledError
 
 
 def test_killed_and_started_again_equals_the_unbroken_run(tmp_path: Path) -> None:
