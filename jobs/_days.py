@@ -1,4 +1,5 @@
-"""Purchases added up by day, as build_features reads them: from the day tables, which it brings up to date."""
+"""Purchases added up by day, as build_features reads them: from the day tables, which it brings up to date; and what
+else is known on the day that the features are asked for."""
 
 import hashlib
 from datetime import date
@@ -8,6 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from recsys import tables
+from recsys.clean.items import known_item_history
 from recsys.features import purchases
 from recsys.features.purchases import Purchases, item_days, visits
 from recsys.frames import sums
@@ -31,6 +33,14 @@ def known_events(run: Run) -> DataFrame:
     """Those that had become known before `features.as_known_on`, where it is set."""
     events, border = run.lake.read(tables.EVENTS), run.config.features.as_known_on
     return events if border is None else known_by(events, date.fromisoformat(border))
+
+
+def known_history_of_items(run: Run) -> DataFrame:
+    """One row an item and version, of what had become known before `features.as_known_on`, where it is set."""
+    history, border = run.lake.read(tables.ITEM_HISTORY), run.config.features.as_known_on
+    if border is None:
+        return history
+    return known_item_history(history, run.lake.read(tables.ITEM_VALUES), date.fromisoformat(border))
 
 
 def _code() -> str:

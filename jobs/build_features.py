@@ -7,7 +7,7 @@ from functools import partial
 
 from pyspark.sql import functions as F
 
-from jobs._days import known_events, purchases_by_day
+from jobs._days import known_events, known_history_of_items, purchases_by_day
 from recsys import app, tables
 from recsys import columns as c
 from recsys.examples.split import cutoffs_of
@@ -39,8 +39,8 @@ def run(run: Run) -> Figures:
         days = [row[c.EVENT_DATE] for row in by_visit.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
-        items = require_unique(run.lake.read(tables.ITEMS), c.ITEM_ID)
-        log = Log(events=in_span(known_events(run)), item_days=by_item, items=items)
+        history = require_unique(known_history_of_items(run), c.ITEM_ID, c.VALID_FROM)
+        log = Log(events=in_span(known_events(run)), item_days=by_item, item_history=history)
         return _write(run, Purchases(item_days=by_item, visits=by_visit), log, (*label_cutoffs, run.day))
     finally:
         by_item.unpersist()
@@ -55,7 +55,7 @@ def _covered_days(run: Run) -> Sequence[date | None]:
 def _write(run: Run, bought: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
     settings = run.config.features
     calendar = calendar_of(settings.countries, settings.holidays)
-    features = features_as_of(bought, log.items, run.lake.read(tables.PROMOTIONS), as_of_dates, calendar)
+    features = features_as_of(bought, log.item_history, run.lake.read(tables.PROMOTIONS), as_of_dates, calendar)
     of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}
@@ -65,7 +65,7 @@ def _write(run: Run, bought: Purchases, log: Log, as_of_dates: Sequence[date]) -
     return {c.ROWS: rows["rows_user_item"], **rows, "cutoffs": ", ".join(map(str, as_of_dates))}
 
 
-READS = (tables.EVENTS, tables.ITEMS, tables.PROMOTIONS)
+READS = (tables.EVENTS, tables.ITEM_HISTORY, tables.ITEM_VALUES, tables.PROMOTIONS)
 WRITES = (*tables.DAY_TABLES, *_GRAIN_TABLES)
 STAGE = Stage(name="build_features", reads=READS, writes=WRITES, settings=("examples", "features"), run=run)
 

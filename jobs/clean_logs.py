@@ -25,6 +25,7 @@ from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
 from recsys.clean.log import (
     Before,
     CleanLog,
+    Past,
     Source,
     clean_log,
     open_source,
@@ -60,7 +61,7 @@ def run(run: Run) -> Figures:
         _report(intake, known)
         require_readable(log_source, intake.files, known.entries)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
-        log = clean_log(run.spark, log_source, run.config.clean, intake, before)
+        log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake))
         _report_rescued(log, known.entries)
         ledger = _ledger_rows(run, log_source, log, known.rules)
         write(run.lake, log, ledger, run.config.clean, is_whole=intake.is_whole)
@@ -131,6 +132,11 @@ def _before(lake: Lake, limits: CleanConfig) -> Before:
     )
 
 
+def _past(lake: Lake) -> Past:
+    found = (lake.read(table) if lake.exists(table) else None for table in (tables.ITEM_HISTORY, tables.USER_HISTORY))
+    return Past(item_history=next(found), user_history=next(found))
+
+
 def _report(intake: Intake, known: Known) -> None:
     if intake.is_whole:
         logger.info("taking all files, since there are no tables of the same rules")
@@ -186,6 +192,8 @@ def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, 
         tables.PROMOTIONS: log.promotions,
         tables.ITEMS: log.items,
         tables.ITEM_VALUES: log.item_values,
+        tables.ITEM_HISTORY: log.item_history,
+        tables.USER_HISTORY: log.user_history,
         tables.QUARANTINE: log.quarantine,
         tables.QUALITY: quality_rows(lake.spark, log.counts) if log.counts else None,
     }

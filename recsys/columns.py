@@ -39,6 +39,8 @@ STARTS_ON = "starts_on"
 ENDS_BEFORE = "ends_before"
 IS_DISPLAYED = "is_displayed"
 IS_MAILED = "is_mailed"
+VALID_FROM = "valid_from"
+VALID_TO = "valid_to"
 
 # Provenance and quality
 SOURCE_TABLE = "source_table"
@@ -102,6 +104,7 @@ ITEM_BUYERS_28D = "item_buyers_28d"
 ITEM_BUYERS_91D = "item_buyers_91d"
 ITEM_REPEAT_RATE_91D = "item_repeat_rate_91d"
 ITEM_CATEGORY_RANK_28D = "item_category_rank_28d"
+ITEM_CATEGORY = "item_category"
 
 # User x item features
 USER_ITEM_PURCHASES_28D = "user_item_purchases_28d"

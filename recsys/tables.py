@@ -45,6 +45,8 @@ _STORE = (c.STORE_ID, "string", "Store (or country) of the sale; null where the 
 _SOURCE_FILE = (c.SOURCE_FILE, "string", "File of the raw row, relative to the input folder")
 _SOURCE_ROW = (c.SOURCE_ROW, "bigint", "Record number within the file, from 1, header not counted")
 _ROW_DATE = (c.EVENT_DATE, "date", "UTC day of the event; null where it cannot be told, and for all but events")
+_VALID_TO = (c.VALID_TO, "date", "First UTC day on which they hold no more; null: they hold now")
+_SAID_IN = (c.SOURCE_FILE, "string", "File that first said so, relative to the input folder")
 _AS_OF = (c.AS_OF_DATE, "date", "Knowledge cut-off: only events before this day (UTC) are counted")
 _RUN_DATE = (c.RUN_DATE, "date", "Day the job ran for")
 _RUN_ID = (c.RUN_ID, "string", "Run that wrote the row; joins ops.runs")
@@ -132,6 +134,49 @@ PROMOTIONS = Table(
     ),
 )
 
+ITEM_HISTORY = Table(
+    name="clean.item_history",
+    writer="clean_logs",
+    key=(c.ITEM_ID, c.VALID_FROM),
+    columns=_columns(
+        _ITEM,
+        (
+            c.VALID_FROM,
+            "date",
+            "First UTC day on which the values hold: that of the events that say them; where items have files of their "
+            "own, the day the file became known, and for an item's first values the first day that an event may have",
+        ),
+        _VALID_TO,
+        (c.NAME, "string", "As in clean.items"),
+        (c.DEPARTMENT, "string", "As in clean.items"),
+        (c.CATEGORY, "string", "As in clean.items"),
+        (c.BRAND, "string", "As in clean.items"),
+        (c.IS_ELIGIBLE, "boolean", "As in clean.items, by the mapping of the last run that read item files"),
+        (c.KNOWN_TS, "timestamp", "When the values became known: modification time of the file that says them, UTC"),
+        _SAID_IN,
+    ),
+)
+
+USER_HISTORY = Table(
+    name="clean.user_history",
+    writer="clean_logs",
+    key=(c.USER_ID, c.VALID_FROM),
+    columns=_columns(
+        _USER,
+        (
+            c.VALID_FROM,
+            "date",
+            "First UTC day on which the values hold: the day the file became known; for a user's first values the "
+            "first day that an event may have. Users whom no file names have no row",
+        ),
+        _VALID_TO,
+        (c.IS_OPTED_OUT, "boolean", "As in clean.users"),
+        (c.ATTRIBUTES, "map<string,string>", "As in clean.users"),
+        (c.KNOWN_TS, "timestamp", "When the values became known: modification time of the file that says them, UTC"),
+        _SAID_IN,
+    ),
+)
+
 QUARANTINE = Table(
     name="clean.quarantine",
     writer="clean_logs",
@@ -185,16 +230,18 @@ LEDGER = Table(
 ITEM_VALUES = Table(
     name="clean.item_values",
     writer="clean_logs",
-    key=(c.SOURCE_FILE, c.ITEM_ID, c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND),
+    key=(c.SOURCE_FILE, c.ITEM_ID, c.EVENT_DATE, c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND),
     columns=_columns(
         _SOURCE_FILE,
         _ITEM,
+        (c.EVENT_DATE, "date", "UTC day on which the rows say so; null where they have no time that can be believed"),
         (c.NAME, "string", "As the file's rows say it; null where they do not"),
         (c.DEPARTMENT, "string", "As the file's rows say it; null where they do not"),
         (c.CATEGORY, "string", "As the file's rows say it; null where they do not"),
         (c.BRAND, "string", "As the file's rows say it; null where they do not"),
         (c.ROWS, "bigint", "Rows of the file that say so"),
         (c.SOURCE_ROW, "bigint", "The first of them"),
+        (c.KNOWN_TS, "timestamp", "When they became known: the file's modification time, UTC"),
     ),
 )
 
@@ -466,8 +513,8 @@ RUNS = Table(
 )
 
 ALL_TABLES: tuple[Table, ...] = (
-    EVENTS, ITEMS, USERS, PROMOTIONS, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS,
-    USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
+    EVENTS, ITEMS, USERS, PROMOTIONS, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS,
+    ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
     STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, TOP_N,
     METRICS, RUNS,
 )  # fmt: skip

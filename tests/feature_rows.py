@@ -1,11 +1,13 @@
 """Feature tables with just the values that a test is about; the rest is null."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys import columns as c
 from recsys import tables
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import arrow_table, fields_of, local_rows
@@ -14,9 +16,16 @@ from recsys.tables import Table
 
 Rows = Sequence[Mapping[str, Any]]
 
+FROM_THE_BEGINNING = {c.VALID_FROM: date(2000, 1, 1)}
+
 
 def rows_of(spark: SparkSession, table: Table, rows: Rows) -> DataFrame:
     return local_rows(spark, _values(table, rows), table.schema)
+
+
+def versions_of(spark: SparkSession, *items: Mapping[str, Any]) -> DataFrame:
+    """Rows of clean.item_history; a version holds from the beginning and goes on, where it does not say otherwise."""
+    return rows_of(spark, tables.ITEM_HISTORY, [{**FROM_THE_BEGINNING, **item} for item in items])
 
 
 def write_rows(lake: Lake, table: Table, rows: Rows) -> None:

@@ -49,7 +49,13 @@ def write_small_lake(
             for number, user in enumerate(USERS)
         ],
         tables.ITEM_FEATURES: [
-            {**day, c.ITEM_ID: item, c.ITEM_BUYERS_28D: 20 - number, c.ITEM_BUYERS_91D: 30 - number}
+            {
+                **day,
+                c.ITEM_ID: item,
+                c.ITEM_CATEGORY: categories[number % 2],
+                c.ITEM_BUYERS_28D: 20 - number,
+                c.ITEM_BUYERS_91D: 30 - number,
+            }
             for day in days
             for number, item in enumerate(ITEMS)
         ],

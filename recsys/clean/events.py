@@ -9,6 +9,7 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.files import InputFile
+from recsys.clean.history import with_known_ts
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.quality import with_defaults
 from recsys.clean.rules import (
@@ -23,7 +24,6 @@ from recsys.clean.rules import (
 )
 from recsys.clean.scans import RAW_COLUMNS, raw_fields
 from recsys.config import CleanConfig
-from recsys.frames.local_rows import local_rows
 from recsys.tables import EVENTS as TABLE
 
 
@@ -118,13 +118,3 @@ def clean_events(kept: DataFrame, local_time_zone: str, files: Sequence[InputFil
         .withColumn(c.LOCAL_WEEKDAY, F.weekday(local) + 1)
         .select(*TABLE.column_names)
     )
-
-
-def with_known_ts(rows: DataFrame, files: Sequence[InputFile]) -> DataFrame:
-    """A row becomes known when its file comes to lie in the input folder."""
-    if len(files) == 1:
-        return rows.withColumn(c.KNOWN_TS, F.timestamp_millis(F.lit(files[0].modified_ms)))
-    schema = f"{c.SOURCE_FILE} string, {c.MODIFIED_MS} bigint"
-    times = local_rows(rows.sparkSession, [(file.path, file.modified_ms) for file in files], schema)
-    timed = times.select(c.SOURCE_FILE, F.timestamp_millis(c.MODIFIED_MS).alias(c.KNOWN_TS))
-    return rows.join(F.broadcast(timed), on=c.SOURCE_FILE, how="left")

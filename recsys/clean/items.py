@@ -1,5 +1,6 @@
-"""clean.items: one row an item of the shop, with what may be recommended."""
+"""clean.items: one row an item of the shop, with what may be recommended; clean.item_history: one a version."""
 
+from datetime import date
 from functools import reduce
 from operator import and_
 
@@ -9,32 +10,67 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, merged, part, part_merged
-from recsys.clean.mapping import EligibleMapping, ItemsMapping
+from recsys.clean.history import Described, as_known_on, from_the_beginning, history_of_days
+from recsys.clean.mapping import EligibleMapping, ItemsMapping, TimeMapping
 from recsys.clean.rules import ITEMS, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
+from recsys.frames.as_of import known_by
+from recsys.tables import ITEM_HISTORY
 from recsys.tables import ITEMS as TABLE
 
-_VALUES = (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND)
+ITEM = Described(key=c.ITEM_ID, values=(c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND))
 
 
 def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> tuple[Parted, DataFrame | None]:
     """The second: rows of clean.item_values, where many rows make one item."""
     typed = records.select(
-        *(values.mapped_text(mapping, name) for name in (c.ITEM_ID, *_VALUES)),
+        *(values.mapped_text(mapping, name) for name in (ITEM.key, *ITEM.values)),
+        *([_day(mapping.time, limits).alias(c.EVENT_DATE)] if mapping.is_repeated else []),
         *RAW_COLUMNS,
     )
     judged = judge(typed, ITEMS, limits)
-    return part_merged(judged, c.ITEM_ID, _VALUES) if mapping.is_repeated else (part(judged, [c.ITEM_ID]), None)
+    if mapping.is_repeated:
+        return part_merged(judged, ITEM.key, (c.EVENT_DATE, *ITEM.values))
+    return part(judged, [c.SOURCE_FILE, ITEM.key]), None
+
+
+def _day(time: TimeMapping | None, limits: CleanConfig) -> Column:
+    """Null where it cannot be read or is no day that an event may have."""
+    if time is None:
+        return F.lit(None).cast("date")
+    day = F.to_date(values.instant(values.text(time.column), time))
+    first, last = (date.fromisoformat(text) for text in (limits.first_event_date, limits.last_event_date))
+    return F.when(day.between(F.lit(first), F.lit(last)), day)
 
 
 def merged_items(item_values: DataFrame) -> DataFrame:
-    """One row an item, as `part_items` keeps them, from all rows of clean.item_values."""
-    return merged(item_values, c.ITEM_ID, _VALUES)
+    """One row an item, as `part_items` keeps them, from all rows of clean.item_values: the most frequent value of each
+    column on all days, so that a description of one odd day renames no item."""
+    return merged(item_values, ITEM.key, ITEM.values)
+
+
+def history_of_values(item_values: DataFrame, mapping: ItemsMapping, first_day: date) -> DataFrame:
+    """From all rows of clean.item_values; without a time in the mapping, by the days on which they became known."""
+    if mapping.time is not None:
+        return history_of_days(item_values, ITEM)
+    by_file = item_values.withColumn(c.EVENT_DATE, F.to_date(c.KNOWN_TS))
+    return from_the_beginning(history_of_days(by_file, ITEM), ITEM, first_day)
+
+
+def known_item_history(history: DataFrame, item_values: DataFrame, day: date) -> DataFrame:
+    """clean.item_history, but for `is_eligible`, as a run would have written it when the UTC day began."""
+    dated = item_values.where(F.col(c.EVENT_DATE).isNotNull())
+    # What rows of events said cannot be told from the versions: one of two days that say the same may have come late.
+    return as_known_on(history, day) if dated.isEmpty() else history_of_days(known_by(dated, day), ITEM)
 
 
 def clean_items(kept: DataFrame, eligible: EligibleMapping) -> DataFrame:
     return kept.withColumn(c.IS_ELIGIBLE, is_eligible(eligible)).select(*TABLE.column_names)
+
+
+def clean_item_history(history: DataFrame, eligible: EligibleMapping) -> DataFrame:
+    return history.withColumn(c.IS_ELIGIBLE, is_eligible(eligible)).select(*ITEM_HISTORY.column_names)
 
 
 def is_eligible(eligible: EligibleMapping) -> Column:

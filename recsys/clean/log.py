@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted
 from recsys.clean.events import clean_events, part_events, rescued_columns
 from recsys.clean.files import InputFile, RawFolder, heads
-from recsys.clean.items import clean_items, merged_items, part_items
+from recsys.clean.history import history_of_files, newest, with_known_ts
+from recsys.clean.items import ITEM, clean_item_history, clean_items, history_of_values, merged_items, part_items
 from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
-from recsys.clean.mapping import SourceMapping, input_folder, load_mapping, mapping_file
+from recsys.clean.mapping import ItemsMapping, SourceMapping, input_folder, load_mapping, mapping_file
 from recsys.clean.promotions import clean_promotions, no_rows, part_promotions
 from recsys.clean.quality import (
     DayCounts,
@@ -36,10 +38,10 @@ from recsys.clean.quality import (
 )
 from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS
 from recsys.clean.sources import read_raw, refusing_broken_files
-from recsys.clean.users import part_users
+from recsys.clean.users import USER, part_users
 from recsys.config import CleanConfig, SourceConfig
 from recsys.logs import timed
-from recsys.tables import ITEM_VALUES
+from recsys.tables import ITEM_VALUES, USER_HISTORY
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,25 @@ class Before:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Past:
+    """The histories of earlier runs, which the files of today do not hold; None: there is none. It stays the past of a
+    run over the whole log too."""
+
+    item_history: DataFrame | None = None
+    user_history: DataFrame | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entities:
+    """Items, or users of user files, not yet written: one row each as they are now, one row a version, and for items
+    the rows of clean.item_values of the files that were read."""
+
+    present: DataFrame
+    history: DataFrame
+    values: DataFrame | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CleanLog:
     """Frames of clean tables, not yet written: of all rows, or of `files` alone for events, quarantine and item_values.
 
@@ -88,7 +109,9 @@ class CleanLog:
     events: DataFrame | None
     items: DataFrame | None
     item_values: DataFrame | None
+    item_history: DataFrame | None
     named_users: DataFrame | None
+    user_history: DataFrame | None
     promotions: DataFrame | None
     quarantine: DataFrame | None
     counts: Mapping[str, Sequence[DayCounts]]
@@ -140,7 +163,7 @@ def tables_by_file(mapping: SourceMapping) -> frozenset[str]:
 
 
 def clean_log(
-    spark: SparkSession, source: Source, limits: CleanConfig, intake: Intake, before: Before | None
+    spark: SparkSession, source: Source, limits: CleanConfig, intake: Intake, before: Before | None, past: Past
 ) -> CleanLog:
     """`before` is None where the whole log is read.
 
@@ -148,9 +171,10 @@ def clean_log(
     """
     mapping = source.mapping
     parter = _Parter(spark, source, limits)
-    item_values, kept_items = _items(parter, mapping, intake, before)
-    users = _part_users(parter, mapping, intake)
+    items = _items(parter, mapping.items, intake, before, past.item_history)
+    users = _users(parter, mapping, intake, past.user_history)
     promotions = _part_promotions(parter, mapping, intake)
+    kept_items = items.present if items is not None else None
     known_items = kept_items if kept_items is not None else _required(before).items
     known_users = _known_users(mapping, users, before)
     wanted = intake.files[EVENTS]
@@ -164,13 +188,15 @@ def clean_log(
     is_retaken = any(file.path in intake.taken for file in parter.files.get(EVENTS, ()))
     are_users_whole = is_retaken or bool(limits.reseller_quantity and events)
     if are_users_whole and users is None:
-        users = _part_users(parter, mapping, replace(intake, files=source.files()))
+        users = _users(parter, mapping, replace(intake, files=source.files()), past.user_history)
     return CleanLog(
         files=parter.files,
         events=clean_events(events.kept, mapping.local_time_zone, parter.files[EVENTS]) if events else None,
-        items=None if kept_items is None else clean_items(kept_items, mapping.items.eligible),
-        item_values=item_values,
-        named_users=users.kept if users else None,
+        items=clean_items(items.present, mapping.items.eligible) if items else None,
+        item_values=items.values if items else None,
+        item_history=clean_item_history(items.history, mapping.items.eligible) if items else None,
+        named_users=users.present if users else None,
+        user_history=_user_history(spark, users, past),
         promotions=_promotions(spark, promotions, before),
         quarantine=quarantine_rows(parter.parts) if parter.parts else None,
         counts=parter.counts,
@@ -181,34 +207,51 @@ def clean_log(
 
 
 def _items(
-    parter: "_Parter", mapping: SourceMapping, intake: Intake, before: Before | None
-) -> tuple[DataFrame | None, DataFrame | None]:
-    """Rows of clean.item_values of the files that are read, and all items as they are then; None: as before."""
-    if not intake.files[ITEMS]:
-        return None, None
+    parter: "_Parter", mapping: ItemsMapping, intake: Intake, before: Before | None, past: DataFrame | None
+) -> Entities | None:
+    """All items with what the files that are read say of them; None: as before."""
+    files, first_day = intake.files[ITEMS], _first_day(parter.limits)
+    if not files:
+        return None
     counted: list[DataFrame | None] = []
 
     def part(records: DataFrame) -> Parted:
-        parted, item_values = part_items(records, mapping.items, parter.limits)
+        parted, item_values = part_items(records, mapping, parter.limits)
         counted.append(item_values)
         return parted
 
-    parted = parter.part(ITEMS, intake.files[ITEMS], part)
-    item_values = counted[0]
-    if item_values is None:
-        return no_rows(parted.kept.sparkSession, ITEM_VALUES), parted.kept.persist()
-    if before is None:
-        return item_values, merged_items(item_values).persist()
-    others = before.item_values.where(~_is_of(intake.files[ITEMS]))
-    return item_values, merged_items(others.unionByName(item_values)).persist()
+    said = with_known_ts(parter.part(ITEMS, files, part).kept, files)
+    if counted[0] is None:
+        history = history_of_files(said, past, files, ITEM, first_day)
+        no_values = no_rows(said.sparkSession, ITEM_VALUES)
+        return Entities(present=newest(said, files, ITEM).persist(), history=history, values=no_values)
+    item_values = with_known_ts(counted[0], files).select(*ITEM_VALUES.column_names)
+    others = before.item_values.where(~_is_of(files)) if before is not None else None
+    of_all = item_values if others is None else others.unionByName(item_values)
+    history = history_of_values(of_all, mapping, first_day)
+    return Entities(present=merged_items(of_all).persist(), history=history, values=item_values)
 
 
-def _part_users(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> Parted | None:
+def _users(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: DataFrame | None) -> Entities | None:
+    """Those of the user files; None: as before, or there are none."""
     files = intake.files.get(USERS)
     if mapping.users is None or not files:
         return None
     parted = parter.part(USERS, files, partial(part_users, mapping=mapping.users, limits=parter.limits))
-    return replace(parted, kept=parted.kept.persist())
+    said = with_known_ts(parted.kept, files)
+    history = history_of_files(said, past, files, USER, _first_day(parter.limits))
+    return Entities(present=newest(said, files, USER).persist(), history=history)
+
+
+def _first_day(limits: CleanConfig) -> date:
+    return date.fromisoformat(limits.first_event_date)
+
+
+def _user_history(spark: SparkSession, users: Entities | None, past: Past) -> DataFrame | None:
+    """A table without rows where no file has ever named a user."""
+    if users is not None:
+        return users.history.select(*USER_HISTORY.column_names)
+    return no_rows(spark, USER_HISTORY) if past.user_history is None else None
 
 
 def _part_promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> Parted | None:
@@ -222,10 +265,10 @@ def _promotions(spark: SparkSession, parted: Parted | None, before: Before | Non
     return None if parted is None and before is not None else clean_promotions(spark, parted.kept if parted else None)
 
 
-def _known_users(mapping: SourceMapping, users: Parted | None, before: Before | None) -> DataFrame | None:
+def _known_users(mapping: SourceMapping, users: Entities | None, before: Before | None) -> DataFrame | None:
     if mapping.users is None or not mapping.users.is_complete:
         return None
-    return users.kept if users is not None else _required(before).users
+    return users.present if users is not None else _required(before).users
 
 
 def _required(before: Before | None) -> Before:

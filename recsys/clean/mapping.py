@@ -89,6 +89,11 @@ class TimeMapping:
     def __post_init__(self) -> None:
         _require_zone("time.zone", self.zone)
 
+    @property
+    def kind(self) -> str:
+        """What the column is read as."""
+        return NUMBER if self.format in UNIX_UNITS_PER_SECOND else TIME
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventTypeMapping:
@@ -179,20 +184,28 @@ class EventsMapping(TableMapping):
         return super().source_columns() | _given(more) | amount
 
     def kind_of_line(self, line: str) -> str:
-        if line == "time.column":
-            return NUMBER if self.time.format in UNIX_UNITS_PER_SECOND else TIME
-        return super().kind_of_line(line)
+        return self.time.kind if line == "time.column" else super().kind_of_line(line)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsMapping(TableMapping):
-    """`is_repeated`: the files hold many rows an item, as event files do; the most frequent value of a column wins."""
+    """`is_repeated`: the files hold many rows an item, as event files do; the most frequent value of a column wins, on
+    each day in clean.item_history, on all days together in clean.items.
+
+    `time`: from when on such a row's values hold; rows that are read from the event files have the events' own.
+    """
 
     eligible: EligibleMapping = field(default_factory=EligibleMapping)
     is_repeated: bool = False
+    time: TimeMapping | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.time is not None and not self.is_repeated:
+            raise ConfigError(
+                "items.time is for files with many rows an item (is_repeated: true); where an item has one row, its "
+                "values hold from the day that the file became known. Cure: leave 'time' out"
+            )
         _require_known("eligible.exclude", self.eligible.exclude, self.columns)
         _require_known("eligible.matches", self.eligible.matches, self.columns)
 
@@ -201,6 +214,12 @@ class ItemsMapping(TableMapping):
 
     def possible(self) -> tuple[str, ...]:
         return (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND)
+
+    def source_columns(self) -> dict[str, str]:
+        return super().source_columns() | ({"time.column": self.time.column} if self.time else {})
+
+    def kind_of_line(self, line: str) -> str:
+        return self.time.kind if self.time and line == "time.column" else super().kind_of_line(line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,11 +304,17 @@ def load_mapping(file: Path) -> SourceMapping:
 
 
 def _sharing_files(mapping: SourceMapping) -> SourceMapping:
-    """Where items are read from the event files, their columns are no news to the events."""
-    if mapping.items.files != mapping.events.files:
+    """Where items are read from the event files, their columns are no news to the events, and their rows have the
+    events' time."""
+    events, items = mapping.events, mapping.items
+    if items.files != events.files:
         return mapping
-    ignored = (*mapping.events.ignored, *mapping.items.source_columns().values())
-    return replace(mapping, events=replace(mapping.events, ignored=ignored))
+    ignored = (*events.ignored, *items.source_columns().values())
+    if items.is_repeated and items.time is None:
+        is_optional = events.time.column in events.optional
+        optional = (*items.optional, *([events.time.column] if is_optional else []))
+        items = replace(items, time=events.time, optional=optional)
+    return replace(mapping, events=replace(events, ignored=ignored), items=items)
 
 
 def input_folder(mapping: SourceMapping, given: str | None) -> str:

@@ -1,4 +1,4 @@
-"""clean.users: one row a user, with what the user files know of them."""
+"""clean.users: one row a user, with what the user files know of them; clean.user_history: one a version."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -6,12 +6,14 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
+from recsys.clean.history import Described
 from recsys.clean.mapping import UsersMapping
 from recsys.clean.rules import USERS, judge
 from recsys.clean.scans import RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.tables import USERS as TABLE
 
+USER = Described(key=c.USER_ID, values=(c.IS_OPTED_OUT, c.ATTRIBUTES))
 _LARGE = "_large"
 
 
@@ -22,7 +24,7 @@ def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -
         values.text_map(mapping.attributes).alias(c.ATTRIBUTES),
         *RAW_COLUMNS,
     )
-    return part(judge(typed, USERS, limits), [c.USER_ID])
+    return part(judge(typed, USERS, limits), [c.SOURCE_FILE, c.USER_ID])
 
 
 def clean_users(named: DataFrame | None, events: DataFrame, limits: CleanConfig) -> DataFrame:

@@ -12,6 +12,8 @@ from recsys.frames.feature_tables import FeatureTables
 UNKNOWN_IDX = -1
 # Lookup keys beside the pairs' own columns, which may have any name.
 _CATEGORY = "lookup_category"
+_CATEGORY_NOW = "category_now"
+_IS_SOLD = "is_sold"
 _STORE = "lookup_store_id"
 
 
@@ -27,7 +29,8 @@ class Ids:
 def assemble(pairs: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids) -> DataFrame:
     """Adds every column of catalog.MODEL_INPUTS to `pairs` (as_of_date, user_id, item_id and any others), row for row.
 
-    Values are raw; where a grain has no row or a null, the catalogue's default stands; unknown ids are -1.
+    Values are raw; where a grain has no row or a null, the catalogue's default stands; unknown ids are -1. An item's
+    category is that of its features at the cut-off; of an item without features, that of `items`.
     Each lookup is unique by the key that its table promises.
     """
     user_item = _inputs(features.user_item, USER_ITEM)
@@ -37,10 +40,13 @@ def assemble(pairs: DataFrame, features: FeatureTables, items: DataFrame, ids: I
         _user_side(features), on=[c.AS_OF_DATE, c.USER_ID], how="left"
     )
     with_item = with_user.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left").join(
-        _inputs(features.item, ITEM), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
+        _item_side(features), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
     )
+    category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_NOW))
     joined = (
-        with_item.join(user_item, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left")
+        with_item.withColumn(_CATEGORY, category)
+        .join(ids.categories.withColumnRenamed(c.CATEGORY, _CATEGORY), on=_CATEGORY, how="left")
+        .join(user_item, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left")
         .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, _CATEGORY], how="left")
         .join(store_item, on=[c.AS_OF_DATE, _STORE, c.ITEM_ID], how="left")
     )
@@ -60,8 +66,12 @@ def _user_side(features: FeatureTables) -> DataFrame:
 
 def _item_attributes(items: DataFrame, ids: Ids) -> DataFrame:
     """Every item of either table: one without attributes still has its index."""
-    categories = items.select(c.ITEM_ID, c.CATEGORY).join(ids.categories, on=c.CATEGORY, how="left")
-    return ids.items.join(categories, on=c.ITEM_ID, how="full").withColumnRenamed(c.CATEGORY, _CATEGORY)
+    return ids.items.join(items.select(c.ITEM_ID, F.col(c.CATEGORY).alias(_CATEGORY_NOW)), on=c.ITEM_ID, how="full")
+
+
+def _item_side(features: FeatureTables) -> DataFrame:
+    more = (F.col(c.ITEM_CATEGORY), F.lit(True).alias(_IS_SOLD))
+    return features.item.select(c.AS_OF_DATE, *ITEM.key, *_input_names(ITEM), *more)
 
 
 def _input_names(grain: Grain) -> list[str]:

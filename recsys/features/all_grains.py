@@ -18,16 +18,16 @@ from recsys.frames.feature_tables import FeatureTables
 
 def features_as_of(
     purchases: Purchases,
-    items: DataFrame,
+    item_history: DataFrame,
     promotions: DataFrame,
     as_of_dates: Sequence[date],
     calendar: Calendar,
 ) -> FeatureTables:
-    """A cut-off sees nothing of its own day or later; `items` has one row per item."""
+    """A cut-off sees nothing of its own day or later; `item_history` has one row per item and version."""
     return FeatureTables(
         user=user_features(purchases.visits, as_of_dates),
-        user_category=user_category_features(purchases.item_days, items, as_of_dates),
-        item=item_features(purchases.item_days, items, as_of_dates),
+        user_category=user_category_features(purchases.item_days, item_history, as_of_dates),
+        item=item_features(purchases.item_days, item_history, as_of_dates),
         user_item=user_item_features(purchases.item_days, as_of_dates),
         context=context_features(purchases.visits, as_of_dates, calendar),
         store_item=store_item_features(promotions, as_of_dates),

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys import tables
 from recsys.frames.as_of import known_before, sum_within
+from recsys.frames.history import day_before_cutoff, with_values_on
 from recsys.frames.sums import exact_sum
 
 HISTORY_DAYS = 365
@@ -18,13 +19,16 @@ COUNTS = [
 ]  # fmt: skip
 
 
-def item_features(item_days: DataFrame, items: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
-    """One row per cut-off and item with a purchase in the 365 days before it; `items` has one row per item."""
+def item_features(item_days: DataFrame, item_history: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
+    """One row per cut-off and item with a purchase in the 365 days before it.
+
+    An item's category is the one that it had on the day before the cut-off.
+    """
     sold_once = known_before(item_days, as_of_dates, HISTORY_DAYS).select(*ITEM).distinct()
     sales = _sales(_sales_to_users(known_before(item_days, as_of_dates, 91)))
     features = sold_once.join(sales, on=[*ITEM], how="left").fillna(0, COUNTS)
-    with_category = features.join(items.select(c.ITEM_ID, c.CATEGORY), on=c.ITEM_ID, how="left")
-    ranked = with_category.withColumn(c.ITEM_CATEGORY_RANK_28D, _category_rank())
+    with_category = with_values_on(features, day_before_cutoff(), item_history, c.ITEM_ID, c.CATEGORY)
+    ranked = with_category.withColumns({c.ITEM_CATEGORY_RANK_28D: _category_rank(), c.ITEM_CATEGORY: F.col(c.CATEGORY)})
     return ranked.select(*tables.ITEM_FEATURES.column_names)
 
 

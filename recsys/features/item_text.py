@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys import tables
 from recsys.frames.as_of import known_before
+from recsys.frames.history import day_before_cutoff, with_values_on
 
 HISTORY_DAYS = 365
 TEXTS = (c.NAME, c.BRAND, c.CATEGORY, c.DEPARTMENT)
@@ -22,13 +23,14 @@ _TOKEN = "token"
 
 
 def item_text_features(
-    item_days: DataFrame, items: DataFrame, as_of_dates: Sequence[date], dimensions: int
+    item_days: DataFrame, item_history: DataFrame, as_of_dates: Sequence[date], dimensions: int
 ) -> DataFrame:
-    """One row per cut-off and item with a text and with a purchase in the 365 days before it; `items` has one row an
-    item. How rare a token is, is counted over all items with such a purchase."""
+    """One row per cut-off and item with a text and with a purchase in the 365 days before it. Texts are those of the
+    day before the cut-off. How rare a token is, is counted over all items with such a purchase."""
     known = known_before(item_days, as_of_dates, HISTORY_DAYS).select(*ITEM).distinct()
-    tokens = items.select(c.ITEM_ID, _tokens(F.concat_ws(" ", *TEXTS)).alias(c.ITEM_TEXT_TOKENS))
-    with_text = known.join(tokens.where(F.size(c.ITEM_TEXT_TOKENS) > 0), on=c.ITEM_ID, how="inner")
+    described = with_values_on(known, day_before_cutoff(), item_history, c.ITEM_ID, *TEXTS)
+    tokens = described.select(*ITEM, _tokens(F.concat_ws(" ", *TEXTS)).alias(c.ITEM_TEXT_TOKENS))
+    with_text = tokens.where(F.size(c.ITEM_TEXT_TOKENS) > 0)
     all_items = known.groupBy(c.AS_OF_DATE).agg(F.count("*").alias("all_items"))
     bags = _bags(with_text, all_items, dimensions)
     return with_text.join(bags, on=[*ITEM], how="inner").select(*tables.ITEM_TEXT_FEATURES.column_names)

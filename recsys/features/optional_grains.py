@@ -17,11 +17,12 @@ from recsys.features.sequence import sequence_features
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Clean events, of them `item_days` as recsys/features/purchases.py makes them, and items, one row an item."""
+    """Clean events, of them `item_days` as recsys/features/purchases.py makes them, and what was said of items, one row
+    a version."""
 
     events: DataFrame
     item_days: DataFrame
-    items: DataFrame
+    item_history: DataFrame
 
 
 Build = Callable[[Log, Sequence[date], FeaturesConfig], DataFrame]
@@ -39,7 +40,7 @@ BUILDS: dict[str, Build] = {
         log.item_days, days, sizes.sampled_neighbours
     ),
     catalog.ITEM_TEXT.name: lambda log, days, sizes: item_text_features(
-        log.item_days, log.items, days, sizes.text_dimensions
+        log.item_days, log.item_history, days, sizes.text_dimensions
     ),
 }
 

@@ -26,11 +26,13 @@ def candidates(features: FeatureTables, items: DataFrame, users: DataFrame, quot
     """One row for each as_of_date, user_id and item_id, with its `source`; eligible items and users not opted out.
 
     A quota is filled with items that no source before it (own, category, popular) has named, so that sources do not
-    overlap. Lists are cut before they meet: no step holds more rows than users times favourite categories.
+    overlap. Lists are cut before they meet: no step holds more rows than users times favourite categories. An item is
+    of the category that it had on the day before the cut-off.
     """
-    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID, c.CATEGORY)
+    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
     served = users.where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
-    eligible_items = features.item.join(eligible, on=c.ITEM_ID, how="inner")
+    sold = features.item.withColumnRenamed(c.ITEM_CATEGORY, c.CATEGORY)
+    eligible_items = sold.join(eligible, on=c.ITEM_ID, how="inner")
     lists = (
         served.crossJoin(F.broadcast(features.item.select(c.AS_OF_DATE).distinct()))
         .join(_own_lists(features.user_item, eligible, quotas.own_items), on=[c.AS_OF_DATE, c.USER_ID], how="left")

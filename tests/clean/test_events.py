@@ -6,8 +6,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.events import clean_events, part_events, rescued_columns, typed_events, with_known, with_known_ts
+from recsys.clean.events import clean_events, part_events, rescued_columns, typed_events, with_known
 from recsys.clean.files import InputFile
+from recsys.clean.history import with_known_ts
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.rules import IS_NUMBER_MISSING
 from recsys.config import CleanConfig

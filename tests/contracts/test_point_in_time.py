@@ -9,6 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import catalog, tables
 from recsys import columns as c
+from recsys.clean.history import history_of_days
+from recsys.clean.items import ITEM, known_item_history
 from recsys.config import load_config
 from recsys.features.all_grains import features_as_of
 from recsys.features.holidays import calendar_of
@@ -22,11 +24,7 @@ pytestmark = pytest.mark.spark
 
 EARLIER = date(2017, 12, 4)
 AS_OF = date(2017, 12, 18)
-ITEMS = [
-    {"item_id": "milk", "category": "dairy"},
-    {"item_id": "whey", "category": "dairy"},
-    {"item_id": "bread", "category": "bakery"},
-]
+LONG_AGO = date(2017, 1, 2)
 
 
 def instant(day: date, **after_midnight: int) -> datetime:
@@ -66,6 +64,24 @@ FUTURE = [
     purchase("new", "bread", instant(AS_OF), quantity=5.0, amount_cents=12_345),
     *some_purchases(AS_OF, 20),
 ]
+# Item, what it is said to be as name and category, and the first day of that.
+Said = tuple[str, str, date]
+PAST_ITEMS: list[Said] = [("milk", "dairy", LONG_AGO), ("whey", "dairy", LONG_AGO), ("bread", "bakery", LONG_AGO)]
+BETWEEN_ITEMS: list[Said] = [("whey", "drinks", EARLIER), ("bread", "snacks", AS_OF - timedelta(days=1))]
+FUTURE_ITEMS: list[Said] = [("milk", "drinks", AS_OF), ("whey", "snacks", AS_OF + timedelta(days=3))]
+KNOWN_ITEMS = [*PAST_ITEMS, *BETWEEN_ITEMS]
+
+
+def history_of(said: Sequence[Said]) -> list[Row]:
+    """Rows of clean.item_history."""
+    rows = []
+    for item, words, day in said:
+        later = [other for name, _, other in said if name == item and other > day]
+        row = {c.ITEM_ID: item, c.NAME: words, c.CATEGORY: words}
+        rows.append({**row, c.VALID_FROM: day, c.VALID_TO: min(later, default=None)})
+    return rows
+
+
 PAST_PROMOTIONS = [promotion("s0", "milk", EARLIER - timedelta(days=1))]
 BETWEEN_PROMOTIONS = [promotion("s0", "milk", EARLIER), promotion("s1", "whey", AS_OF - timedelta(days=1))]
 FUTURE_PROMOTIONS = [promotion("s0", "milk", AS_OF), promotion("s1", "bread", AS_OF + timedelta(days=3))]
@@ -82,10 +98,11 @@ def features(
     events: Sequence[Row],
     promotions: Sequence[Row],
     as_of_dates: Sequence[date],
+    items: Sequence[Said] | DataFrame,
     partitions: int = 1,
     as_known_on: date | None = None,
 ) -> Found:
-    """Rows by grain and cut-off, sorted by their key."""
+    """Rows by grain and cut-off, sorted by their key; `items` are what was said of them, or their history."""
 
     def frame(table: tables.Table, rows: Sequence[Row]) -> DataFrame:
         return rows_of(spark, table, rows).repartition(partitions)
@@ -93,9 +110,11 @@ def features(
     log = frame(tables.EVENTS, events)
     log = log if as_known_on is None else known_by(log, as_known_on)
     purchases = Purchases(item_days=item_days(log), visits=visits(log))
-    items = frame(tables.ITEMS, ITEMS)
-    found = features_as_of(purchases, items, frame(tables.PROMOTIONS, promotions), list(as_of_dates), CALENDAR)
-    optional = optional_features(Log(events=log, item_days=purchases.item_days, items=items), as_of_dates, OPTIONAL)
+    history = items if isinstance(items, DataFrame) else frame(tables.ITEM_HISTORY, history_of(items))
+    found = features_as_of(purchases, history, frame(tables.PROMOTIONS, promotions), list(as_of_dates), CALENDAR)
+    optional = optional_features(
+        Log(events=log, item_days=purchases.item_days, item_history=history), as_of_dates, OPTIONAL
+    )
     of_grains = {**vars(found), **optional}
     return {grain.name: _by_date(of_grains[grain.name], grain.key) for grain in catalog.GRAINS}
 
@@ -109,7 +128,8 @@ def _by_date(table: DataFrame, key: Sequence[str]) -> dict[date, list[Row]]:
 
 @pytest.fixture(scope="module")
 def known(spark: SparkSession) -> Found:
-    return features(spark, [*PAST, *BETWEEN], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS], [EARLIER, AS_OF])
+    promotions = [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS]
+    return features(spark, [*PAST, *BETWEEN], promotions, [EARLIER, AS_OF], KNOWN_ITEMS)
 
 
 def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known: Found) -> None:
@@ -121,13 +141,13 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 55
+    assert len(catalog.FEATURES) == 56
     assert len(known) == 12
 
 
 def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> None:
     events, promotions = [*PAST, *BETWEEN, *FUTURE], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS, *FUTURE_PROMOTIONS]
-    with_future = features(spark, events, promotions, [AS_OF])
+    with_future = features(spark, events, promotions, [AS_OF], [*KNOWN_ITEMS, *FUTURE_ITEMS])
     for grain in catalog.GRAINS:
         assert with_future[grain.name] == {AS_OF: known[grain.name][AS_OF]}, grain.name
 
@@ -141,20 +161,33 @@ def test_rows_that_became_known_later_change_no_feature(spark: SparkSession, kno
         for number, row in enumerate([*some_purchases(EARLIER - timedelta(days=9), 20), *PAST, *BETWEEN])
     ]
     promotions = [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS]
-    found = features(spark, [*late, *on_time], promotions, [AS_OF, EARLIER], as_known_on=as_known_on)
+    items = items_as_known(spark, as_known_on)
+    found = features(spark, [*late, *on_time], promotions, [AS_OF, EARLIER], items, as_known_on=as_known_on)
     for grain in catalog.GRAINS:
         assert found[grain.name] == known[grain.name], grain.name
 
 
+def items_as_known(spark: SparkSession, day: date) -> DataFrame:
+    """Of an item's history to which rows of past days were added on the day and later."""
+    late = [("milk", "drinks", EARLIER - timedelta(days=9)), ("whey", "snacks", LONG_AGO), ("bread", "snacks", EARLIER)]
+    said = [(on_time, before(day)) for on_time in KNOWN_ITEMS] + [(other, instant(day)) for other in late]
+    rows = [
+        {c.ITEM_ID: item, c.NAME: words, c.CATEGORY: words, c.EVENT_DATE: of_day, c.ROWS: 2, c.KNOWN_TS: at}
+        for (item, words, of_day), at in said
+    ]
+    values = rows_of(spark, tables.ITEM_VALUES, rows)
+    return known_item_history(history_of_days(values, ITEM), values, day)
+
+
 def test_a_cut_off_sees_no_more_because_a_later_one_is_asked_for_too(spark: SparkSession, known: Found) -> None:
-    alone = features(spark, PAST, PAST_PROMOTIONS, [EARLIER])
+    alone = features(spark, PAST, PAST_PROMOTIONS, [EARLIER], PAST_ITEMS)
     for grain in catalog.GRAINS:
         assert alone[grain.name] == {EARLIER: known[grain.name][EARLIER]}, grain.name
 
 
 def test_values_do_not_depend_on_partitions_or_the_order_of_rows(spark: SparkSession, known: Found) -> None:
     events, promotions = [*BETWEEN, *PAST][::-1], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS][::-1]
-    assert features(spark, events, promotions, [AS_OF, EARLIER], partitions=7) == known
+    assert features(spark, events, promotions, [AS_OF, EARLIER], KNOWN_ITEMS[::-1], partitions=7) == known
 
 
 def test_windows_hold_their_first_instant_and_the_last_before_the_cut_off(spark: SparkSession) -> None:
@@ -164,7 +197,7 @@ def test_windows_hold_their_first_instant_and_the_last_before_the_cut_off(spark:
         first = AS_OF - timedelta(days=days)
         at |= {f"in{days}": instant(first), f"out{days}": before(first)}
     log = [purchase(name, name, moment, store_id=name) for name, moment in at.items()]
-    found = features(spark, log, [], [AS_OF])
+    found = features(spark, log, [], [AS_OF], [])
 
     def counts(grain: str, key: str, feature: str) -> dict[str, Any]:
         return {row[key]: row[feature] for row in found[grain][AS_OF]}

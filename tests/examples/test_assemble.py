@@ -20,7 +20,11 @@ def ids_of(spark: SparkSession) -> Ids:
     return Ids(
         users=rows_of(spark, tables.USER_IDS, [{c.USER_ID: "u", c.USER_IDX: 7}]),
         items=rows_of(spark, tables.ITEM_IDS, [{c.ITEM_ID: "milk", c.ITEM_IDX: 8}, {c.ITEM_ID: "bare", c.ITEM_IDX: 5}]),
-        categories=rows_of(spark, tables.CATEGORY_IDS, [{c.CATEGORY: "dairy", c.CATEGORY_IDX: 9}]),
+        categories=rows_of(
+            spark,
+            tables.CATEGORY_IDS,
+            [{c.CATEGORY: name, c.CATEGORY_IDX: idx} for name, idx in (("dairy", 9), ("drinks", 2))],
+        ),
     )
 
 
@@ -28,6 +32,8 @@ def items_of(spark: SparkSession) -> DataFrame:
     rows = [
         {c.ITEM_ID: "milk", c.CATEGORY: "dairy", c.IS_ELIGIBLE: True},
         {c.ITEM_ID: "bare", c.CATEGORY: None, c.IS_ELIGIBLE: True},
+        {c.ITEM_ID: "moved", c.CATEGORY: "drinks", c.IS_ELIGIBLE: True},
+        {c.ITEM_ID: "unsold", c.CATEGORY: "drinks", c.IS_ELIGIBLE: True},
     ]
     return rows_of(spark, tables.ITEMS, rows)
 
@@ -39,6 +45,8 @@ def rows(spark: SparkSession) -> "Rows":
         (AS_OF, "u", "milk", "own"),
         (LATER, "u", "milk", "own"),
         (AS_OF, "u", "bare", "popular"),
+        (AS_OF, "u", "moved", "own"),
+        (AS_OF, "u", "unsold", "popular"),
         (AS_OF, "blank", "milk", "popular"),
         (AS_OF, "elsewhere", "milk", "popular"),
         (AS_OF, "stranger", "unheard of", "popular"),
@@ -68,7 +76,10 @@ def all_grains(as_of: date, scale: int) -> dict[str, list[dict[str, Any]]]:
     return {
         "user": [{**day, c.USER_ID: "u", **usual, c.USER_PURCHASES_28D: 2 * scale}],
         "user_category": [{**day, c.USER_ID: "u", c.CATEGORY: "dairy", c.USER_CATEGORY_PURCHASES_91D: 3 * scale}],
-        "item": [{**day, c.ITEM_ID: "milk", c.ITEM_BUYERS_28D: 4 * scale}],
+        "item": [
+            {**day, c.ITEM_ID: "milk", c.ITEM_CATEGORY: "dairy", c.ITEM_BUYERS_28D: 4 * scale},
+            {**day, c.ITEM_ID: "moved", c.ITEM_CATEGORY: "dairy"},
+        ],
         "user_item": [{**day, c.USER_ID: "u", c.ITEM_ID: "milk", c.USER_ITEM_PURCHASES_91D: 5 * scale}],
         "context": [{**day, **place, c.CONTEXT_BASKET_CENTS_91D: 6.0 * scale}],
         "store_item": [{**day, c.STORE_ID: "s1", c.ITEM_ID: "milk", c.STORE_ITEM_MAIL_DAYS_7D: 7 * scale}],
@@ -118,6 +129,12 @@ def test_unknown_ids_are_minus_one_and_an_item_without_category_keeps_its_index(
     assert indexes(rows[AS_OF, "u", "milk"]) == (7, 8, 9)
     assert indexes(rows[AS_OF, "u", "bare"]) == (7, 5, -1)
     assert indexes(rows[AS_OF, "stranger", "unheard of"]) == (-1, -1, -1)
+
+
+def test_an_items_category_is_that_of_the_cut_off_and_todays_only_where_it_was_not_sold(rows: Rows) -> None:
+    assert rows[AS_OF, "u", "moved"][c.CATEGORY_IDX] == 9
+    assert rows[AS_OF, "u", "moved"][c.USER_CATEGORY_PURCHASES_91D] == 3
+    assert rows[AS_OF, "u", "unsold"][c.CATEGORY_IDX] == 2
 
 
 def test_columns_are_the_pairs_own_then_the_catalogues_with_its_types(spark: SparkSession) -> None:

@@ -2,12 +2,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from recsys import tables
 from recsys.features.item import item_features
 from recsys.features.purchases import item_days
-from tests.feature_rows import rows_of
+from tests.feature_rows import rows_of, versions_of
 from tests.purchase_rows import Row, purchase
 
 AS_OF = date(2017, 12, 18)
@@ -18,9 +18,13 @@ def day_before(days: int) -> datetime:
 
 
 def features(spark: SparkSession, *rows: Row, **category_of: str | None) -> dict[str, dict[str, Any]]:
-    items = [{"item_id": item, "category": category} for item, category in category_of.items()]
+    items = versions_of(spark, *({"item_id": item, "category": category} for item, category in category_of.items()))
+    return features_of(spark, items, *rows)
+
+
+def features_of(spark: SparkSession, items: DataFrame, *rows: Row) -> dict[str, dict[str, Any]]:
     days = item_days(rows_of(spark, tables.EVENTS, rows))
-    found = item_features(days, rows_of(spark, tables.ITEMS, items), [AS_OF])
+    found = item_features(days, items, [AS_OF])
     assert tuple(found.columns) == tables.ITEM_FEATURES.column_names
     return {row["item_id"]: row.asDict() for row in found.collect()}
 
@@ -48,6 +52,7 @@ def test_an_item_not_sold_lately_has_zeros_and_nulls(spark: SparkSession) -> Non
     assert set(found) == {"old"}
     assert {name: value for name, value in found["old"].items() if value is not None} == {
         "item_id": "old",
+        "item_category": "dairy",
         "as_of_date": AS_OF,
         "item_purchases_7d": 0,
         "item_purchases_28d": 0,
@@ -75,3 +80,20 @@ def test_rank_is_by_buyers_within_the_category_with_the_smaller_id_first_at_a_ti
     )
     ranks = {item: row["item_category_rank_28d"] for item, row in found.items()}
     assert ranks == {"milk": 1, "cream": 2, "whey": 3, "curd": None, "bread": 1, "thing": None}
+
+
+def test_the_category_is_that_of_the_day_before_the_cut_off(spark: SparkSession) -> None:
+    eve = date(2017, 12, 17)
+    items = versions_of(
+        spark,
+        {"item_id": "oat", "category": "dairy", "valid_to": eve},
+        {"item_id": "oat", "category": "drinks", "valid_from": eve, "valid_to": AS_OF},
+        {"item_id": "oat", "category": "later", "valid_from": AS_OF},
+        {"item_id": "milk", "category": "dairy"},
+        {"item_id": "new", "category": "dairy", "valid_from": AS_OF},
+    )
+    log = [purchase(user, "oat", day_before(9)) for user in "uv"]
+    found = features_of(spark, items, *log, purchase("u", "milk", day_before(9)), purchase("u", "new", day_before(9)))
+    assert {item: (row["item_category"], row["item_category_rank_28d"]) for item, row in found.items()} == {
+        "oat": ("drinks", 1), "milk": ("dairy", 1), "new": (None, None),
+    }  # fmt: skip

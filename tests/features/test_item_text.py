@@ -9,7 +9,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.features.item_text import item_text_features
 from recsys.features.purchases import item_days
-from tests.feature_rows import rows_of
+from tests.feature_rows import rows_of, versions_of
 from tests.purchase_rows import purchase
 
 AS_OF, EARLIER = date(2017, 12, 18), date(2017, 12, 4)
@@ -20,7 +20,7 @@ def features(
     spark: SparkSession, sold: dict[str, datetime], items: list[dict[str, Any]]
 ) -> dict[tuple[str, date], Any]:
     days = item_days(rows_of(spark, tables.EVENTS, [purchase("u", item, at) for item, at in sold.items()]))
-    frame = item_text_features(days, rows_of(spark, tables.ITEMS, items), [AS_OF, EARLIER], dimensions=16)
+    frame = item_text_features(days, versions_of(spark, *items), [AS_OF, EARLIER], dimensions=16)
     assert tuple(frame.columns) == tables.ITEM_TEXT_FEATURES.column_names
     return {(row[c.ITEM_ID], row[c.AS_OF_DATE]): row for row in frame.collect()}
 

@@ -16,7 +16,7 @@ from recsys.errors import DataQualityError, InputError
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.store import Lake
 from recsys.stages import Run, run_stage
-from tests.feature_rows import rows_of, write_rows
+from tests.feature_rows import FROM_THE_BEGINNING, rows_of, versions_of, write_rows
 from tests.purchase_rows import purchase
 
 RUN_DATE = date(2017, 12, 18)
@@ -29,10 +29,11 @@ SETTINGS = ["examples.label_days=14", "examples.train_windows=1", "examples.gap_
 def run(spark: SparkSession, tmp_path: Path) -> Run:
     lake = Lake(spark, str(tmp_path / "lake"))
     log = [purchase(f"u{day % 2}", f"i{day % 3}", FIRST_DAY + timedelta(days=day)) for day in range(49)]
-    items = [{c.ITEM_ID: f"i{number}", c.CATEGORY: "dairy"} for number in range(3)]
+    items = [{c.ITEM_ID: f"i{number}", c.CATEGORY: "dairy", **FROM_THE_BEGINNING} for number in range(3)]
     write_rows(lake, tables.EVENTS, log)
-    write_rows(lake, tables.ITEMS, items)
-    write_rows(lake, tables.PROMOTIONS, [])
+    write_rows(lake, tables.ITEM_HISTORY, items)
+    for table in (tables.ITEM_VALUES, tables.PROMOTIONS):
+        write_rows(lake, table, [])
     config = load_config([], SETTINGS)
     return Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
 
@@ -123,7 +124,6 @@ def test_a_log_without_purchases_is_refused(run: Run, spark: SparkSession) -> No
 
 
 def test_an_item_that_is_listed_twice_is_refused(run: Run, spark: SparkSession) -> None:
-    twice = rows_of(spark, tables.ITEMS, [{c.ITEM_ID: "i0"}, {c.ITEM_ID: "i0"}])
-    run.lake.overwrite(tables.ITEMS, twice)
-    with pytest.raises(DataQualityError, match=r"found 2 for {'item_id': 'i0'}"):
+    run.lake.overwrite(tables.ITEM_HISTORY, versions_of(spark, {c.ITEM_ID: "i0"}, {c.ITEM_ID: "i0"}))
+    with pytest.raises(DataQualityError, match=r"found 2 for {'item_id': 'i0', 'valid_from'"):
         run_stage(build_features.STAGE, run)

@@ -32,7 +32,7 @@ ITEMS = [
 
 @pytest.fixture(scope="module")
 def items(spark: SparkSession) -> DataFrame:
-    rows = [{c.ITEM_ID: item, c.CATEGORY: cat, c.IS_ELIGIBLE: ok} for item, cat, ok, *_ in ITEMS]
+    rows = [{c.ITEM_ID: item, c.CATEGORY: "of today", c.IS_ELIGIBLE: ok} for item, _, ok, *_ in ITEMS]
     return rows_of(spark, tables.ITEMS, rows)
 
 
@@ -47,8 +47,14 @@ def features(spark: SparkSession) -> FeatureTables:
     return feature_tables(
         spark,
         item=[
-            {c.AS_OF_DATE: DAY, c.ITEM_ID: item, c.ITEM_BUYERS_28D: b28, c.ITEM_BUYERS_91D: b91}
-            for item, _, _, b28, b91 in ITEMS
+            {
+                c.AS_OF_DATE: DAY,
+                c.ITEM_ID: item,
+                c.ITEM_CATEGORY: cat,
+                c.ITEM_BUYERS_28D: b28,
+                c.ITEM_BUYERS_91D: b91,
+            }
+            for item, cat, _, b28, b91 in ITEMS
         ],
         user_item=[_own("u1", "a1", 3, 5), _own("u1", "b1", 3, 2), _own("u1", "x", 9, 1), _own("gone", "a1", 1, 1)],
         user_category=[

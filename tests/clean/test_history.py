@@ -1,0 +1,192 @@
+"""Versions of items and users: from files of their own, from rows with a day, and as known on a day."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from recsys import columns as c
+from recsys import tables
+from recsys.clean.files import InputFile
+from recsys.clean.history import (
+    Described,
+    as_known_on,
+    history_of_days,
+    history_of_files,
+    newest,
+    with_known_ts,
+)
+from recsys.clean.items import ITEM, known_item_history
+from recsys.frames.local_rows import local_rows
+from tests.feature_rows import rows_of
+
+FIRST_DAY = date(2000, 1, 1)
+THING = Described(key=c.ITEM_ID, values=(c.CATEGORY,))
+MAY_1, JUNE_1, JUNE_9, JULY_1 = (datetime(2024, *day, 9) for day in ((5, 1), (6, 1), (6, 9), (7, 1)))
+# Item, category, first day and the day after the last: None for the beginning and for now.
+Version = tuple[str, str | None, date | None, date | None]
+
+
+def file(path: str, at: datetime) -> InputFile:
+    modified_ms = int((at - datetime(1970, 1, 1)).total_seconds() * 1000)
+    return InputFile(location=path, uri=path, path=path, num_bytes=1, modified_ms=modified_ms)
+
+
+def taken(spark: SparkSession, past: DataFrame | None, *said: tuple[str, datetime, dict[str, str | None]]) -> DataFrame:
+    """The history after a run over these files: path, time, category by item."""
+    files = [file(path, at) for path, at, _ in said]
+    rows = [(item, category, path) for path, _, of_file in said for item, category in of_file.items()]
+    frame = local_rows(spark, rows, "item_id string, category string, source_file string")
+    history = history_of_files(with_known_ts(frame, files), past, files, THING, FIRST_DAY)
+    kept = [tuple(row[name] for name in COLUMNS) for row in history.collect()]
+    return local_rows(spark, kept, SCHEMA)
+
+
+COLUMNS = (c.ITEM_ID, c.CATEGORY, c.VALID_FROM, c.VALID_TO, c.KNOWN_TS, c.SOURCE_FILE)
+SCHEMA = "item_id string, category string, valid_from date, valid_to date, known_ts timestamp, source_file string"
+
+
+def versions(history: DataFrame) -> list[Version]:
+    rows = history.orderBy(c.ITEM_ID, c.VALID_FROM).collect()
+    return [
+        (
+            row[c.ITEM_ID],
+            row[c.CATEGORY],
+            None if row[c.VALID_FROM] == FIRST_DAY else row[c.VALID_FROM],
+            row[c.VALID_TO],
+        )
+        for row in rows
+    ]
+
+
+def test_a_changed_file_begins_a_version_and_one_that_says_the_same_does_not(spark: SparkSession) -> None:
+    first = taken(spark, None, ("items", MAY_1, {"a": "dairy", "b": None, "c": "bakery"}))
+    assert versions(first) == [("a", "dairy", None, None), ("b", None, None, None), ("c", "bakery", None, None)]
+    changed = ("items", JUNE_1, {"a": "drinks", "b": "snacks", "c": "bakery", "d": "dairy"})
+    second = taken(spark, first, changed)
+    june = JUNE_1.date()
+    expected = [
+        ("a", "dairy", None, june), ("a", "drinks", june, None),
+        ("b", None, None, june), ("b", "snacks", june, None),  # from null: a change too
+        ("c", "bakery", None, None),
+        ("d", "dairy", None, None),  # its first values hold from the beginning
+    ]  # fmt: skip
+    assert versions(second) == expected
+    assert {row[c.KNOWN_TS] for row in second.where("item_id = 'c'").collect()} == {MAY_1}
+    assert versions(taken(spark, second, changed)) == expected, "the same file again"
+
+
+def test_files_that_are_added_give_one_history_in_whatever_order_they_come(spark: SparkSession) -> None:
+    may, june = ("1", MAY_1, {"a": "dairy"}), ("2", JUNE_1, {"a": "drinks", "b": "tea"})
+    july = ("0", JULY_1, {"a": "dairy"})
+    at_once = taken(spark, None, may, june, july)
+    assert versions(at_once) == [
+        ("a", "dairy", None, JUNE_1.date()), ("a", "drinks", JUNE_1.date(), JULY_1.date()),
+        ("a", "dairy", JULY_1.date(), None), ("b", "tea", None, None),
+    ]  # fmt: skip
+    last_first = taken(spark, taken(spark, None, july), may, july)
+    assert versions(taken(spark, last_first, may, june, july)) == versions(at_once)
+
+
+def test_of_files_of_one_day_the_newest_counts_and_the_first_path_at_a_tie(spark: SparkSession) -> None:
+    later = MAY_1.replace(hour=10)
+    said = ("1", MAY_1, {"a": "dairy"}), ("3", later, {"a": "tea"}), ("2", later, {"a": "drinks"})
+    assert versions(taken(spark, None, *said)) == [("a", "drinks", None, None)]
+    rows = [("a", of_file["a"], path) for path, _, of_file in said]
+    frame = local_rows(spark, rows, "item_id string, category string, source_file string")
+    files = [file(path, at) for path, at, _ in said]
+    assert [row[c.CATEGORY] for row in newest(with_known_ts(frame, files), files, THING).collect()] == ["drinks"]
+
+
+def test_an_item_that_no_file_names_ends_and_a_file_that_is_put_back_takes_back_what_it_said(
+    spark: SparkSession,
+) -> None:
+    first = taken(spark, None, ("items", MAY_1, {"a": "dairy", "b": "tea"}), ("more", MAY_1, {"d": "tea"}))
+    without = taken(spark, first, ("items", JUNE_1, {"b": "soup"}))
+    june = JUNE_1.date()
+    assert versions(without) == [
+        ("a", "dairy", None, june), ("b", "tea", None, june), ("b", "soup", june, None), ("d", "tea", None, june),
+    ]  # fmt: skip
+    again = taken(spark, without, ("items", JUNE_9, {"a": "dairy", "b": "soup"}))
+    assert versions(again)[:2] == [("a", "dairy", None, june), ("a", "dairy", JUNE_9.date(), None)]
+    back = taken(spark, without, ("items", MAY_1, {"a": "dairy", "b": "tea"}))
+    assert versions(back)[:2] == [("a", "dairy", None, None), ("b", "tea", None, None)]
+
+
+def test_attributes_are_compared_whatever_their_order(spark: SparkSession) -> None:
+    user, june = Described(key=c.USER_ID, values=(c.ATTRIBUTES,)), [file("f", JUNE_1)]
+    schema = "user_id string, attributes map<string,string>, source_file string"
+
+    def said(of_u: dict[str, str]) -> DataFrame:
+        return local_rows(spark, [("u", of_u, "f")], schema)
+
+    past = history_of_files(with_known_ts(said({"a": "1", "b": "2"}), [file("f", MAY_1)]), None,
+                            [file("f", MAY_1)], user, FIRST_DAY)  # fmt: skip
+    for of_u, number in (({"b": "2", "a": "1"}, 1), ({"a": "1"}, 2)):
+        history = history_of_files(with_known_ts(said(of_u), june), past, june, user, FIRST_DAY)
+        assert history.count() == number, of_u
+
+
+def values_of(spark: SparkSession, *rows: tuple[str, int | None, str | None, int, datetime]) -> DataFrame:
+    """clean.item_values: file, day of May, category, rows and when they became known, of item a."""
+    return rows_of(
+        spark,
+        tables.ITEM_VALUES,
+        [
+            {c.ITEM_ID: "a", c.SOURCE_FILE: path, c.CATEGORY: category, c.ROWS: number, c.KNOWN_TS: at}
+            | {c.EVENT_DATE: None if day is None else date(2024, 5, day)}
+            for path, day, category, number, at in rows
+        ],
+    )
+
+
+def days_of(history: DataFrame) -> list[tuple[Any, ...]]:
+    rows = history.orderBy(c.VALID_FROM).collect()
+    return [(row[c.VALID_FROM].day, row[c.VALID_TO] and row[c.VALID_TO].day, row[c.CATEGORY]) for row in rows]
+
+
+ROWS: Sequence[tuple[str, int | None, str | None, int, datetime]] = (
+    ("1", 2, None, 9, MAY_1),  # nothing is said yet
+    ("1", 3, "dairy", 2, MAY_1),
+    ("2", 3, "tea", 1, JUNE_1),
+    ("2", 4, "dairy", 1, JUNE_1),
+    ("2", 6, "tea", 2, JUNE_1),
+    ("2", 6, "soup", 2, JUNE_1),  # a tie: the smallest
+    ("3", 6, None, 8, JUNE_9),  # blank is no value, however frequent
+    ("3", 8, None, 1, JUNE_9),  # and ends none
+    ("3", 9, "dairy", 1, JUNE_9),
+    ("3", None, "later", 99, JUNE_9),  # of no day
+)
+
+
+def test_rows_hold_from_their_day_and_the_most_frequent_value_of_the_day_counts(spark: SparkSession) -> None:
+    history = history_of_days(values_of(spark, *ROWS), ITEM)
+    expected = [(2, 3, None), (3, 6, "dairy"), (6, 9, "soup"), (9, None, "dairy")]
+    assert days_of(history) == expected
+    assert days_of(history_of_days(values_of(spark, *ROWS[::-1]).repartition(5), ITEM)) == expected
+    found = history.where("category = 'soup'").collect()[0]
+    assert (found[c.KNOWN_TS], found[c.SOURCE_FILE], found[c.NAME]) == (JUNE_1, "2", None)
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (date(2024, 6, 9), [(2, 3, None), (3, 6, "dairy"), (6, None, "soup")]),
+        # The second file is late: its day 6 is not known, nor that its day 3 had one more row.
+        (date(2024, 6, 1), [(2, 3, None), (3, None, "dairy")]),
+        (date(2024, 5, 1), []),
+    ],
+)
+def test_rows_of_events_as_known_on_a_day(spark: SparkSession, day: date, expected: list[Any]) -> None:
+    values = values_of(spark, *ROWS)
+    assert days_of(known_item_history(history_of_days(values, ITEM), values, day)) == expected
+
+
+def test_files_as_known_on_a_day(spark: SparkSession) -> None:
+    history = taken(spark, None, ("1", MAY_1, {"a": "dairy"}), ("2", JUNE_1, {"a": "tea"}))
+    nothing = values_of(spark)
+    assert versions(known_item_history(history, nothing, date(2024, 6, 2))) == versions(history)
+    assert versions(as_known_on(history, date(2024, 6, 1))) == [("a", "dairy", None, None)]
+    assert versions(as_known_on(history, date(2024, 5, 1))) == []
