@@ -22,7 +22,8 @@ from benchmarks.generated_log import LogShape, write_log
 from benchmarks.processes import run_job, run_measured
 from benchmarks.report import emit
 from recsys import columns as c
-from recsys.clean.mapping import ISO, EventsMapping, load_mapping, mapping_file
+from recsys.clean.mapping import EventsMapping, load_mapping, mapping_file
+from recsys.clean.time_formats import ISO
 from recsys.config import CONF_FOLDER, load_config
 from recsys.lake.session import build_session
 
@@ -43,7 +44,7 @@ def plain_ingest(spark: SparkSession, events: EventsMapping, source: Path, table
     else:
         records = spark.read.format(events.format).load(files)
     text = F.col(events.time.column).cast("string")
-    pattern = None if events.time.format == ISO else F.lit(events.time.format)
+    pattern = None if events.time.formats[0] == ISO else F.lit(events.time.formats[0])
     day = F.to_date(F.try_to_timestamp(text, pattern))
     dated = records.withColumn(c.EVENT_DATE, day).hint("rebalance", c.EVENT_DATE)
     dated.write.format("delta").partitionBy(c.EVENT_DATE).save(str(table))

@@ -480,7 +480,7 @@ def _is_required(field: "dataclasses.Field[Any]") -> bool:
 def _typed(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        return None if value is None else _typed(_without_none(arguments), value, where)
+        return None if value is None else _typed(_one_of(arguments, value), value, where)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(cast(type, hint), value, where)
     if origin is tuple and isinstance(value, list):
@@ -490,8 +490,11 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
     return _scalar(hint, value, where)
 
 
-def _without_none(arguments: tuple[Any, ...]) -> Any:
-    return next(argument for argument in arguments if argument is not type(None))
+def _one_of(arguments: tuple[Any, ...], value: Any) -> Any:
+    """Where a key may hold one value or a list, the list's type for a list."""
+    hints = [argument for argument in arguments if argument is not type(None)]
+    of_lists = [hint for hint in hints if typing.get_origin(hint) is tuple]
+    return of_lists[0] if of_lists and isinstance(value, list) else hints[0]
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:

@@ -12,19 +12,13 @@ from zoneinfo import ZoneInfo
 
 from recsys import columns as c
 from recsys.clean.kinds import NUMBER, TEXT, TIME
+from recsys.clean.time_formats import ISO, UNIX_UNITS_PER_SECOND, require_one_day_a_text
 from recsys.config import SOURCE_SETTINGS, SOURCES, build_section, load_yaml
 from recsys.errors import ConfigError, InputError
 
 FORMATS = ("csv", "json", "parquet")
 EVENT_TYPES = ("impression", "view", "cart", "purchase")
 UNITS = {"whole": 100, "hundredths": 1}
-UNIX_UNITS_PER_SECOND = {
-    "unix_seconds": 1,
-    "unix_milliseconds": 10**3,
-    "unix_microseconds": 10**6,
-    "unix_nanoseconds": 10**9,
-}
-ISO = "iso"
 PACKAGE_PREFIX = "package://"
 
 
@@ -80,19 +74,29 @@ class TableMapping:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeMapping:
-    """`format` is `iso`, a unix_… unit or a Spark pattern; `zone` is that of times written without an offset."""
+    """`format` is `iso`, a unix_… unit or a Spark pattern, or a list of them: of a text the first counts that fits it
+    whole. `zone` is that of times written without an offset."""
 
     column: str
-    format: str = ISO
+    format: str | tuple[str, ...] = ISO
     zone: str = "UTC"
 
     def __post_init__(self) -> None:
         _require_zone("time.zone", self.zone)
+        if not self.formats:
+            raise ConfigError("time.format: the list is empty; give at least one format, such as iso")
+        require_one_day_a_text(self.formats)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """In the order in which they are tried."""
+        return (self.format,) if isinstance(self.format, str) else self.format
 
     @property
     def kind(self) -> str:
         """What the column is read as."""
-        return NUMBER if self.format in UNIX_UNITS_PER_SECOND else TIME
+        kinds = {NUMBER if name in UNIX_UNITS_PER_SECOND else TIME for name in self.formats}
+        return next(iter(kinds)) if len(kinds) == 1 else TEXT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,16 +6,9 @@ from collections.abc import Sequence
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from recsys.clean.mapping import (
-    ISO,
-    UNITS,
-    UNIX_UNITS_PER_SECOND,
-    AmountMapping,
-    FlagMapping,
-    TableMapping,
-    TimeMapping,
-)
+from recsys.clean.mapping import UNITS, AmountMapping, FlagMapping, TableMapping, TimeMapping
 from recsys.clean.scans import TEXT
+from recsys.clean.time_formats import ISO, UNIX_UNITS_PER_SECOND
 
 _DECIMAL = "decimal(18,4)"  # money and quantities; its products and hundredfolds stay below 38 digits
 _UNIX = "decimal(28,9)"
@@ -66,17 +59,26 @@ def amount_cents(found: Column, mapping: AmountMapping, quantity: Column) -> Col
 
 def instant(found: Column, mapping: TimeMapping) -> Column:
     """UTC. Text with an offset says its instant itself; other text is read on the clock of the mapping's zone. Null for
-    a time that this clock never showed, for it was put forward."""
-    if mapping.format in UNIX_UNITS_PER_SECOND:
-        micros_per_unit = F.lit(10**6 / UNIX_UNITS_PER_SECOND[mapping.format]).cast("decimal(10,3)")
-        return F.timestamp_micros((found.try_cast(_UNIX) * micros_per_unit).try_cast("bigint"))
-    if mapping.format == ISO:
+    a time that this clock never showed, for it was put forward; no further format is tried then."""
+    *others, (_, instant) = (_read(found, name, mapping.zone) for name in mapping.formats)
+    for read, of_format in reversed(others):
+        instant = F.when(read.isNotNull(), of_format).otherwise(instant)
+    return instant
+
+
+def _read(found: Column, time_format: str, zone: str) -> tuple[Column, Column]:
+    """The text as the format reads it, null where it does not fit, and the instant that it means on the clock."""
+    if time_format in UNIX_UNITS_PER_SECOND:
+        micros_per_unit = F.lit(10**6 / UNIX_UNITS_PER_SECOND[time_format]).cast("decimal(10,3)")
+        read = F.timestamp_micros((found.try_cast(_UNIX) * micros_per_unit).try_cast("bigint"))
+        return read, read
+    if time_format == ISO:
         # The guard keeps out what Spark also reads as a time: "2010", "12:30" (of today).
         read = F.when(found.rlike(_ISO_START), found.try_cast("timestamp"))
-        return F.when(found.rlike(_OFFSET_AT_END), read).otherwise(_on_clock(read, mapping.zone))
-    read = F.try_to_timestamp(found, F.lit(mapping.format))
-    has_offset = _OFFSET_LETTERS.search(_QUOTED_TEXT.sub("", mapping.format))
-    return read if has_offset else _on_clock(read, mapping.zone)
+        return read, F.when(found.rlike(_OFFSET_AT_END), read).otherwise(_on_clock(read, zone))
+    read = F.try_to_timestamp(found, F.lit(time_format))
+    has_offset = _OFFSET_LETTERS.search(_QUOTED_TEXT.sub("", time_format))
+    return read, read if has_offset else _on_clock(read, zone)
 
 
 def _on_clock(local: Column, zone: str) -> Column:

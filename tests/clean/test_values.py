@@ -77,6 +77,36 @@ def test_instants(records: Records, time_format: str, text: str, expected: datet
     assert read(records, [text, None], values.instant(values.text("x"), mapping)) == [expected, None]
 
 
+MIXED = ("dd/MM/yyyy HH:mm", "d/M/yyyy H:mm XXX", "iso", "d MMM yyyy HH:mm:ss")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("03/07/2024 10:00", NINE),
+        ("3/7/2024 12:00 +02:00", TEN),
+        ("2024-07-03 10:00:00", NINE),
+        ("2024-07-03T10:00:00Z", TEN),
+        ("3 Jul 2024 10:00:00", NINE),
+        ("3/7/2024 10:00", None),  # none of them fits it whole
+        ("03/07/2024 10:00 ", NINE),
+        ("03/07/2024 10:00:00", None),
+        ("07/13/2024 10:00", None),
+        ("31/03/2024 01:30", None),  # the clock went from one to two, in each way to write it
+        ("2024-03-31 01:30:00", None),
+        ("31 Mar 2024 01:30:00", None),
+        ("31/3/2024 1:30 +00:00", datetime(2024, 3, 31, 1, 30)),
+        ("27/10/2024 01:30", datetime(2024, 10, 27, 0, 30)),  # shown twice: the first time
+        ("1720000800", None),
+    ],
+)
+def test_of_several_formats_the_first_that_fits_whole_counts(
+    records: Records, text: str, expected: datetime | None
+) -> None:
+    mapping = TimeMapping(column="x", format=MIXED, zone="Europe/London")
+    assert read(records, [text, None], values.instant(values.text("x"), mapping)) == [expected, None]
+
+
 def test_days(records: Records) -> None:
     texts = ["2024-02-29", "2023-02-29", "29.02.2024", None]
     assert read(records, texts, values.day(values.text("x"))) == [date(2024, 2, 29), None, None, None]
