@@ -35,6 +35,12 @@ def known_events(run: Run) -> DataFrame:
     return events if border is None else known_by(events, date.fromisoformat(border))
 
 
+def known_promotions(run: Run) -> DataFrame:
+    """Those that had become known before `features.as_known_on`, where it is set."""
+    promotions, border = run.lake.read(tables.PROMOTIONS), run.config.features.as_known_on
+    return promotions if border is None else known_by(promotions, date.fromisoformat(border))
+
+
 def known_history_of_items(run: Run) -> DataFrame:
     """One row an item and version, of what had become known before `features.as_known_on`, where it is set."""
     history, border = run.lake.read(tables.ITEM_HISTORY), run.config.features.as_known_on

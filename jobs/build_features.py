@@ -7,7 +7,7 @@ from functools import partial
 
 from pyspark.sql import functions as F
 
-from jobs._days import known_events, known_history_of_items, purchases_by_day
+from jobs._days import known_events, known_history_of_items, known_promotions, purchases_by_day
 from recsys import app, tables
 from recsys import columns as c
 from recsys.examples.split import cutoffs_of
@@ -55,7 +55,7 @@ def _covered_days(run: Run) -> Sequence[date | None]:
 def _write(run: Run, bought: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
     settings = run.config.features
     calendar = calendar_of(settings.countries, settings.holidays)
-    features = features_as_of(bought, log.item_history, run.lake.read(tables.PROMOTIONS), as_of_dates, calendar)
+    features = features_as_of(bought, log.item_history, known_promotions(run), as_of_dates, calendar)
     of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}

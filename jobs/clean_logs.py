@@ -21,7 +21,7 @@ from recsys import columns as c
 from recsys.arguments import parse_day
 from recsys.clean.across import is_any_asked
 from recsys.clean.alarms import require_known_rules
-from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
+from recsys.clean.ledger import Entry, Intake, Known, entries_from, is_any_rewritten, plan_intake
 from recsys.clean.log import (
     Before,
     CleanLog,
@@ -35,7 +35,7 @@ from recsys.clean.log import (
     tables_by_file,
 )
 from recsys.clean.quality import figures, quality_rows
-from recsys.clean.rules import EVENTS, ITEMS
+from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS
 from recsys.clean.users import clean_users
 from recsys.config import CleanConfig
 from recsys.errors import ConfigError
@@ -61,7 +61,7 @@ def run(run: Run) -> Figures:
         _report(intake, known)
         require_readable(log_source, intake.files, known.entries)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
-        log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake))
+        log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake, intake, known))
         _report_rescued(log, known.entries)
         ledger = _ledger_rows(run, log_source, log, known.rules)
         write(run.lake, log, ledger, run.config.clean, is_whole=intake.is_whole)
@@ -132,9 +132,17 @@ def _before(lake: Lake, limits: CleanConfig) -> Before:
     )
 
 
-def _past(lake: Lake) -> Past:
-    found = (lake.read(table) if lake.exists(table) else None for table in (tables.ITEM_HISTORY, tables.USER_HISTORY))
-    return Past(item_history=next(found), user_history=next(found))
+def _past(lake: Lake, intake: Intake, known: Known) -> Past:
+    def found(table: Table) -> DataFrame | None:
+        return lake.read(table) if lake.exists(table) else None
+
+    # Where no file changed in place, each says when its rows became known, and tens of millions need not be compared.
+    is_rewritten = is_any_rewritten(intake.files.get(PROMOTIONS, ()), known.entries, PROMOTIONS)
+    return Past(
+        item_history=found(tables.ITEM_HISTORY),
+        user_history=found(tables.USER_HISTORY),
+        promotions=found(tables.PROMOTIONS) if is_rewritten else None,
+    )
 
 
 def _report(intake: Intake, known: Known) -> None:

@@ -105,6 +105,12 @@ ITEMS = Table(
         (c.CATEGORY, "string", "Fine group; null where the log has none"),
         (c.BRAND, "string", "Brand; null where the log has none"),
         (c.IS_ELIGIBLE, "boolean", "May be recommended; false for fees, coupons, fuel and the like"),
+        (
+            c.KNOWN_TS,
+            "timestamp",
+            "When its values became known: modification time of the first file that says them, UTC; where items are "
+            "read from rows of events, when the item became known",
+        ),
     ),
 )
 
@@ -117,6 +123,12 @@ USERS = Table(
         (c.IS_OPTED_OUT, "boolean", "Asked not to be served; false where the log does not say"),
         (c.IS_RESELLER, "boolean", "Buys to sell again, by clean.reseller_quantity; false where that is not asked"),
         (c.ATTRIBUTES, "map<string,string>", "Further user data under the log's own names; may be empty"),
+        (
+            c.KNOWN_TS,
+            "timestamp",
+            "When opt-out and attributes became known: modification time of the first file that says them, UTC; null "
+            "for a user whom only events name (clean.events.known_ts)",
+        ),
     ),
 )
 
@@ -131,6 +143,7 @@ PROMOTIONS = Table(
         (c.ENDS_BEFORE, "date", "First local day after it"),
         (c.IS_DISPLAYED, "boolean", "Shown on a display in the store"),
         (c.IS_MAILED, "boolean", "Shown in the mailer"),
+        (c.KNOWN_TS, "timestamp", "When it became known: modification time of the first file that says so, UTC"),
     ),
 )
 

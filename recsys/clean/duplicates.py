@@ -70,12 +70,13 @@ def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted
 
 def merged(counted: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
     """One row a key from rows counted by file and values: the most frequent value of each column, the smallest at a
-    tie, null only where no row has one. The place is that of the key's first row."""
+    tie, null only where no row has one. The place is that of the key's first row, `known_ts` that of the first known.
+    """
     place = F.min(F.struct(*_PLACE)).alias("place")
-    first = counted.groupBy(key).agg(place)
+    first = counted.groupBy(key).agg(place, F.min(c.KNOWN_TS).alias(c.KNOWN_TS))
     for name in values:
         first = first.join(_most_frequent(counted, key, name), on=key, how="left")
-    return first.select(key, *values, *(F.col("place").getField(name).alias(name) for name in _PLACE))
+    return first.select(key, *values, c.KNOWN_TS, *(F.col("place").getField(name).alias(name) for name in _PLACE))
 
 
 def _most_frequent(counted: DataFrame, key: str, name: str) -> DataFrame:

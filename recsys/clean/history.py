@@ -77,6 +77,12 @@ def history_of_files(
     return from_the_beginning(_versions(days, entity), entity, first_day)
 
 
+def with_first_known(present: DataFrame, history: DataFrame, entity: Described) -> DataFrame:
+    """What is said now, known since the first file that said so."""
+    since = history.where(F.col(c.VALID_TO).isNull()).select(entity.key, c.KNOWN_TS)
+    return present.drop(c.KNOWN_TS).join(since, on=entity.key, how="left")
+
+
 def history_of_days(counted: DataFrame, entity: Described) -> DataFrame:
     """`counted`: how many `rows` of a file say some values on `event_date`; those without a day say nothing here."""
     place = F.struct(*_SOURCE).alias(_PLACE)

@@ -84,6 +84,12 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
     )
 
 
+def is_any_rewritten(files: Sequence[InputFile], entries: Sequence[Entry], table: str) -> bool:
+    """Whether one of the files was taken for the table before, with another modification time."""
+    taken_at = {entry.source_file: entry.modified_ms for entry in entries if entry.source_table == table}
+    return any(taken_at.get(file.path, file.modified_ms) != file.modified_ms for file in files)
+
+
 def by_path(files: Sequence[InputFile]) -> Files:
     """In the order in which rows of several files are compared."""
     return tuple(sorted(files, key=lambda file: file.path))

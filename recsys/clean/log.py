@@ -22,11 +22,11 @@ from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted
 from recsys.clean.events import clean_events, part_events, rescued_columns
 from recsys.clean.files import InputFile, RawFolder, heads
-from recsys.clean.history import history_of_files, newest, with_known_ts
+from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_known_ts
 from recsys.clean.items import ITEM, clean_item_history, clean_items, history_of_values, merged_items, part_items
 from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
 from recsys.clean.mapping import ItemsMapping, SourceMapping, input_folder, load_mapping, mapping_file
-from recsys.clean.promotions import clean_promotions, no_rows, part_promotions
+from recsys.clean.promotions import clean_promotions, no_rows, part_promotions, with_first_known_promotion
 from recsys.clean.quality import (
     DayCounts,
     count_days,
@@ -80,11 +80,12 @@ class Before:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """The histories of earlier runs, which the files of today do not hold; None: there is none. It stays the past of a
-    run over the whole log too."""
+    """What earlier runs knew and the files of today do not hold; None: nothing. It stays the past of a run over the
+    whole log too. `promotions`: the table, where a file of it was changed in place."""
 
     item_history: DataFrame | None = None
     user_history: DataFrame | None = None
+    promotions: DataFrame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +174,7 @@ def clean_log(
     parter = _Parter(spark, source, limits)
     items = _items(parter, mapping.items, intake, before, past.item_history)
     users = _users(parter, mapping, intake, past.user_history)
-    promotions = _part_promotions(parter, mapping, intake)
+    promotions = _promotions(parter, mapping, intake, past.promotions)
     kept_items = items.present if items is not None else None
     known_items = kept_items if kept_items is not None else _required(before).items
     known_users = _known_users(mapping, users, before)
@@ -197,7 +198,7 @@ def clean_log(
         item_history=clean_item_history(items.history, mapping.items.eligible) if items else None,
         named_users=users.present if users else None,
         user_history=_user_history(spark, users, past),
-        promotions=_promotions(spark, promotions, before),
+        promotions=clean_promotions(spark, promotions) if promotions is not None or before is None else None,
         quarantine=quarantine_rows(parter.parts) if parter.parts else None,
         counts=parter.counts,
         reasons=parter.reasons,
@@ -222,9 +223,7 @@ def _items(
 
     said = with_known_ts(parter.part(ITEMS, files, part).kept, files)
     if counted[0] is None:
-        history = history_of_files(said, past, files, ITEM, first_day)
-        no_values = no_rows(said.sparkSession, ITEM_VALUES)
-        return Entities(present=newest(said, files, ITEM).persist(), history=history, values=no_values)
+        return replace(_by_files(said, past, files, ITEM, first_day), values=no_rows(said.sparkSession, ITEM_VALUES))
     item_values = with_known_ts(counted[0], files).select(*ITEM_VALUES.column_names)
     others = before.item_values.where(~_is_of(files)) if before is not None else None
     of_all = item_values if others is None else others.unionByName(item_values)
@@ -238,9 +237,16 @@ def _users(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: Data
     if mapping.users is None or not files:
         return None
     parted = parter.part(USERS, files, partial(part_users, mapping=mapping.users, limits=parter.limits))
-    said = with_known_ts(parted.kept, files)
-    history = history_of_files(said, past, files, USER, _first_day(parter.limits))
-    return Entities(present=newest(said, files, USER).persist(), history=history)
+    return _by_files(with_known_ts(parted.kept, files), past, files, USER, _first_day(parter.limits))
+
+
+def _by_files(said: DataFrame, past: DataFrame | None, files: Files, entity: Described, first_day: date) -> Entities:
+    history = history_of_files(said, past, files, entity, first_day)
+    present = newest(said, files, entity)
+    if past is not None or len(files) > 1:
+        history = history.persist()
+        present = with_first_known(present, history, entity)
+    return Entities(present=present.persist(), history=history)
 
 
 def _first_day(limits: CleanConfig) -> date:
@@ -254,15 +260,13 @@ def _user_history(spark: SparkSession, users: Entities | None, past: Past) -> Da
     return no_rows(spark, USER_HISTORY) if past.user_history is None else None
 
 
-def _part_promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> Parted | None:
+def _promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: DataFrame | None) -> DataFrame | None:
+    """None: as before, or there are none."""
     files = intake.files.get(PROMOTIONS)
     if mapping.promotions is None or not files:
         return None
-    return parter.part(PROMOTIONS, files, partial(part_promotions, mapping=mapping.promotions, limits=parter.limits))
-
-
-def _promotions(spark: SparkSession, parted: Parted | None, before: Before | None) -> DataFrame | None:
-    return None if parted is None and before is not None else clean_promotions(spark, parted.kept if parted else None)
+    part = partial(part_promotions, mapping=mapping.promotions, limits=parter.limits)
+    return with_first_known_promotion(with_known_ts(parter.part(PROMOTIONS, files, part).kept, files), past)
 
 
 def _known_users(mapping: SourceMapping, users: Entities | None, before: Before | None) -> DataFrame | None:

@@ -17,6 +17,7 @@ from recsys.tables import PROMOTIONS as TABLE
 from recsys.tables import Table
 
 DAYS_A_WEEK = 7
+_THEN, _THEN_KNOWN = "_then", "_then_known"
 _LAST_WEEK = 5_200  # a hundred years
 
 
@@ -51,6 +52,18 @@ def clean_promotions(spark: SparkSession, kept: DataFrame | None) -> DataFrame:
     if kept is None:
         return no_rows(spark, TABLE)
     return kept.select(*TABLE.column_names)
+
+
+def with_first_known_promotion(promotions: DataFrame, past: DataFrame | None) -> DataFrame:
+    """`past`: the table of the last run, where a file was changed in place since: a promotion that stood in it as it is
+    now keeps when it became known."""
+    if past is None or c.KNOWN_TS not in past.columns:
+        return promotions
+    as_it_is = (c.ENDS_BEFORE, c.IS_DISPLAYED, c.IS_MAILED)
+    then = past.select(*TABLE.key, F.struct(*as_it_is).alias(_THEN), F.col(c.KNOWN_TS).alias(_THEN_KNOWN))
+    is_same = F.col(_THEN).eqNullSafe(F.struct(*as_it_is))
+    known = F.when(is_same, F.least(c.KNOWN_TS, _THEN_KNOWN)).otherwise(F.col(c.KNOWN_TS))
+    return promotions.join(then, on=list(TABLE.key), how="left").withColumn(c.KNOWN_TS, known)
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:

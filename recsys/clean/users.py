@@ -48,5 +48,7 @@ def _resellers(events: DataFrame, limits: CleanConfig) -> DataFrame:
 def _all_users(named: DataFrame | None, events: DataFrame) -> DataFrame:
     seen = events.select(c.USER_ID).distinct()
     unnamed = seen if named is None else seen.join(named, on=c.USER_ID, how="left_anti")
-    added = unnamed.select(c.USER_ID, F.lit(False).alias(c.IS_OPTED_OUT), values.text_map(()).alias(c.ATTRIBUTES))
+    unknown = F.lit(None).cast("timestamp").alias(c.KNOWN_TS)
+    opted_out, attributes = F.lit(False).alias(c.IS_OPTED_OUT), values.text_map(()).alias(c.ATTRIBUTES)
+    added = unnamed.select(c.USER_ID, opted_out, attributes, unknown)
     return added if named is None else named.select(*added.columns).unionByName(added)

@@ -19,9 +19,9 @@ def events_before(events: DataFrame, as_of: date, days: int) -> DataFrame:
     return events.where((day >= F.lit(as_of - timedelta(days=days))) & (day < F.lit(as_of)))
 
 
-def known_by(events: DataFrame, day: date) -> DataFrame:
-    """Rows that had become known when the UTC day began, whenever they happened."""
-    return events.where(F.col(c.KNOWN_TS) < F.lit(day).cast("timestamp"))
+def known_by(rows: DataFrame, day: date) -> DataFrame:
+    """Those that had become known when the UTC day began, whenever they happened."""
+    return rows.where(F.col(c.KNOWN_TS) < F.lit(day).cast("timestamp"))
 
 
 def known_before(events: DataFrame, as_of_dates: Sequence[date], days: int) -> DataFrame:

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 import pytest
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
@@ -121,12 +123,14 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         schema,
     )
     parted, counted = part_merged(as_judged(rows), "item_id", ["name"])
+    first, later = datetime(2024, 5, 1), datetime(2024, 5, 2)
     expected = local_rows(
         spark,
-        [("i1", "lamp", "a.csv", 2), ("i2", "cup", "a.csv", 6), ("i3", None, "a.csv", 8)],
-        "item_id string, name string, source_file string, source_row long",
+        [("i1", "lamp", first, "a.csv", 2), ("i2", "cup", later, "a.csv", 6), ("i3", None, later, "a.csv", 8)],
+        "item_id string, name string, known_ts timestamp, source_file string, source_row long",
     )
-    found = merged(counted, "item_id", ["name"])
+    known_ts = F.when(F.col("source_file") == "b.csv", F.lit(first)).otherwise(F.lit(later))
+    found = merged(counted.withColumn("known_ts", known_ts), "item_id", ["name"])
     assert_df_equality(found, expected, ignore_nullable=True, ignore_row_order=True)
     assert {tuple(row) for row in counted.where("item_id = 'i1'").collect()} == {
         ("b.csv", "i1", "lamp", 2, 1), ("a.csv", "i1", "bulb", 1, 2), ("a.csv", "i1", None, 3, 3),

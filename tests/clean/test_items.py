@@ -14,6 +14,7 @@ def test_eligible_items_match_every_pattern_and_are_not_excluded(spark: SparkSes
     kept = local_rows(spark, rows, "item_id string, department string")
     for name in (c.NAME, c.CATEGORY, c.BRAND):
         kept = kept.selectExpr("*", f"cast(null as string) as {name}")
+    kept = kept.selectExpr("*", f"cast(null as timestamp) as {c.KNOWN_TS}")
     eligible = EligibleMapping(exclude={"department": ("FUEL",)}, matches={"item_id": "^[0-9]{5}[A-Za-z]*$"})
     found = {row[c.ITEM_ID]: row[c.IS_ELIGIBLE] for row in clean_items(kept, eligible).collect()}
     assert found == {"12345": True, "12345A": True, "POST": False, "54321": False, "123456": False}

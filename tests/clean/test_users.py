@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.mapping import FlagMapping, UsersMapping
@@ -23,7 +25,10 @@ def test_users_of_files_and_of_events_become_one_table(
     )
     rows = records(("id", "age", "city", "no_ads"), ("u1", "40", None, "1"), ("u2", None, None, "0"))
     events = local_rows(spark, [("u2",), ("u3",), ("u3",)], "user_id string")
-    users = clean_users(part_users(rows, mapping, limits).kept, events, limits)
+    known = datetime(2024, 5, 1)
+    named = part_users(rows, mapping, limits).kept.withColumn(c.KNOWN_TS, F.lit(known))
+    users = clean_users(named, events, limits)
+    assert {row[c.USER_ID]: row[c.KNOWN_TS] for row in users.collect()} == {"u1": known, "u2": known, "u3": None}
     found = {row[c.USER_ID]: (row[c.IS_OPTED_OUT], row[c.ATTRIBUTES]) for row in users.collect()}
     assert found == {"u1": (True, {"age": "40"}), "u2": (False, {}), "u3": (False, {})}
     assert users.count() == 3
@@ -31,7 +36,7 @@ def test_users_of_files_and_of_events_become_one_table(
 
 def test_without_user_files_users_are_those_of_events(spark: SparkSession, limits: CleanConfig) -> None:
     events = local_rows(spark, [("u3",), ("u3",)], "user_id string")
-    assert [tuple(row) for row in clean_users(None, events, limits).collect()] == [("u3", False, False, {})]
+    assert [tuple(row) for row in clean_users(None, events, limits).collect()] == [("u3", False, False, {}, None)]
 
 
 def test_who_buys_many_of_an_item_in_most_lines_is_a_reseller(spark: SparkSession, limits: CleanConfig) -> None:

@@ -111,7 +111,9 @@ def features(
     log = log if as_known_on is None else known_by(log, as_known_on)
     purchases = Purchases(item_days=item_days(log), visits=visits(log))
     history = items if isinstance(items, DataFrame) else frame(tables.ITEM_HISTORY, history_of(items))
-    found = features_as_of(purchases, history, frame(tables.PROMOTIONS, promotions), list(as_of_dates), CALENDAR)
+    shown = frame(tables.PROMOTIONS, promotions)
+    shown = shown if as_known_on is None else known_by(shown, as_known_on)
+    found = features_as_of(purchases, history, shown, list(as_of_dates), CALENDAR)
     optional = optional_features(
         Log(events=log, item_days=purchases.item_days, item_history=history), as_of_dates, OPTIONAL
     )
@@ -160,7 +162,10 @@ def test_rows_that_became_known_later_change_no_feature(spark: SparkSession, kno
         {**row, c.KNOWN_TS: instant(as_known_on, hours=number), c.QUANTITY: 3.0, c.AMOUNT_CENTS: 4_321}
         for number, row in enumerate([*some_purchases(EARLIER - timedelta(days=9), 20), *PAST, *BETWEEN])
     ]
-    promotions = [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS]
+    known_promotions = [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS]
+    late_promotions = [promotion(f"s{day % 2}", "bread", EARLIER - timedelta(days=day)) for day in range(9)]
+    promotions = [{**row, c.KNOWN_TS: before(as_known_on)} for row in known_promotions]
+    promotions += [{**row, c.KNOWN_TS: instant(as_known_on)} for row in late_promotions]
     items = items_as_known(spark, as_known_on)
     found = features(spark, [*late, *on_time], promotions, [AS_OF, EARLIER], items, as_known_on=as_known_on)
     for grain in catalog.GRAINS:

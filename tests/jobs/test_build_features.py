@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_features
-from jobs._days import purchases_by_day
+from jobs._days import known_history_of_items, known_promotions, purchases_by_day
 from recsys import columns as c
 from recsys import tables
 from recsys.catalog import OPTIONAL_GRAINS
@@ -81,6 +81,21 @@ def test_events_that_became_known_on_the_border_or_later_are_left_out(run: Run, 
     assert [row[c.USER_ID] for row in found.item_days.collect()] == ["u"]
     assert [row[c.USER_ID] for row in found.visits.collect()] == ["u"]
     assert run.lake.versions(tables.DAY_TABLES) == {}
+
+
+def test_item_versions_and_promotions_that_became_known_later_are_left_out(run: Run, spark: SparkSession) -> None:
+    border, late = date(2017, 12, 12), datetime(2017, 12, 12)
+    first = {c.ITEM_ID: "i0", c.CATEGORY: "dairy", c.VALID_TO: border, c.KNOWN_TS: late - timedelta(seconds=1)}
+    second = {c.ITEM_ID: "i0", c.CATEGORY: "tea", c.VALID_FROM: border, c.KNOWN_TS: late}
+    run.lake.overwrite(tables.ITEM_HISTORY, versions_of(spark, first, second))
+    shown = [{c.ITEM_ID: f"i{number}", c.KNOWN_TS: late - timedelta(seconds=number)} for number in range(2)]
+    run.lake.overwrite(tables.PROMOTIONS, rows_of(spark, tables.PROMOTIONS, shown))
+    before = replace(run, config=load_config([], [*SETTINGS, f'features.as_known_on="{border}"']))
+    for asked, categories, items in ((before, ["dairy"], ["i1"]), (run, ["dairy", "tea"], ["i0", "i1"])):
+        history = known_history_of_items(asked).collect()
+        assert sorted(row[c.CATEGORY] for row in history) == categories
+        assert sorted(row[c.ITEM_ID] for row in known_promotions(asked).collect()) == items
+    assert [row[c.VALID_TO] for row in known_history_of_items(before).collect()] == [None]
 
 
 @pytest.mark.long

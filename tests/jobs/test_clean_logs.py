@@ -1,6 +1,7 @@
 """The job on a made log of two days: CSV events and items, a JSON user file, CSV promotions, its own mapping."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -99,6 +100,13 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     assert first["clean.users"] == [
         ("u1", False, False, {"age": "40"}), ("u2", False, False, {}), ("u5", False, False, {}),
     ]  # fmt: skip
+    beginning = date(2000, 1, 1)
+    assert first["clean.item_history"] == [
+        (item, beginning, None, *values, "items.csv") for item, *values in first["clean.items"]
+    ]
+    assert first["clean.user_history"] == [
+        ("u1", beginning, None, False, {"age": "40"}, "users.jsonl"), ("u5", beginning, None, False, {}, "users.jsonl"),
+    ]  # fmt: skip
     assert first["clean.promotions"] == [
         ("s1", "i1", date(2024, 4, 29), date(2024, 5, 6), False, True),
         ("s1", "i1", date(2024, 5, 6), date(2024, 5, 13), False, False),
@@ -136,6 +144,40 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     again = STAGE.run(run)
     assert (again["files"], again["rows"], again["items"]) == (0, 0, 3), "a file is taken once"
     assert run.lake.versions(WRITTEN) == before
+
+
+def test_a_file_that_is_changed_in_place_leaves_what_it_said_in_the_history(run: Run, tmp_path: Path) -> None:
+    log, may, june = tmp_path / "log", datetime(2024, 5, 9, 12), datetime(2024, 6, 9, 12)
+    for name in ("items.csv", "users.jsonl", "promotions.csv"):
+        set_time(log / name, may)
+    STAGE.run(run)
+    for table in (tables.ITEMS, tables.PROMOTIONS, tables.ITEM_HISTORY, tables.USER_HISTORY):
+        assert {row[c.KNOWN_TS] for row in run.lake.read(table).collect()} == {may}, table.name
+    set_time(write_lines(log / "items.csv", "sku,title,group", "i1,lamp,home", "i2,petrol,fuel", "i3,pot,"), june)
+    set_time(write_lines(log / "users.jsonl", json.dumps({"id": "u1", "age": 41})), june)
+    set_time(write_lines(log / "promotions.csv", "sku,shop,week,leaflet", "i1,s1,1,A", "i1,s1,2,B"), june)
+    STAGE.run(run)
+    items, users, promotions = (run.lake.read(t).collect() for t in (tables.ITEMS, tables.USERS, tables.PROMOTIONS))
+    assert {(row[c.ITEM_ID], row[c.CATEGORY], row[c.KNOWN_TS]) for row in items} == {
+        ("i1", "home", june), ("i2", "fuel", may), ("i3", None, may),
+    }  # fmt: skip
+    assert {(row[c.USER_ID], row[c.KNOWN_TS]) for row in users} == {("u1", june), ("u2", None)}
+    # The first week is said as it was; the second is another promotion now.
+    assert {(row[c.STARTS_ON], row[c.KNOWN_TS]) for row in promotions} == {
+        (date(2024, 4, 29), may), (date(2024, 5, 6), june),
+    }  # fmt: skip
+    history = run.lake.read(tables.ITEM_HISTORY).where("item_id = 'i1'").collect()
+    versions = {(row[c.CATEGORY], row[c.VALID_FROM], row[c.VALID_TO], row[c.KNOWN_TS]) for row in history}
+    beginning = date(2000, 1, 1)
+    assert versions == {("light", beginning, june.date(), may), ("home", june.date(), None, june)}
+    of_users = run.lake.read(tables.USER_HISTORY).collect()
+    assert {(row[c.USER_ID], row[c.VALID_FROM], row[c.VALID_TO], row[c.ATTRIBUTES].get("age")) for row in of_users} == {
+        ("u1", beginning, june.date(), "40"), ("u1", june.date(), None, "41"), ("u5", beginning, june.date(), None),
+    }  # fmt: skip
+
+
+def set_time(file: Path, at: datetime) -> None:
+    os.utime(file, (at.timestamp(), at.timestamp()))  # naive UTC, as the tests' own clock
 
 
 def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: Run, tmp_path: Path) -> None:
