@@ -26,10 +26,11 @@ _OFFSET = r"(?:[A-Za-z][A-Za-z_/]*(?:[+-]\d+(?::\d+)?)?|[+-]\d{2}(?::?\d{2}){0,2
 _KNOWN = {*_YEAR, *_MONTH, _DAY, "E", "S", "a", *_CLOCK, *_OFFSETS}
 _MONTHS = [name.lower() for name in calendar.month_abbr]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Numbers small enough to be a day, a month or a year of two digits, each beside each.
+# Numbers that may be a day, a month or a year of two digits, each beside each.
+_SMALL = (1, 2, 3, 10, 11, 12)
 _TIMES = tuple(
     datetime(2000 + year, month, day, hour, 11, 12, tzinfo=UTC)
-    for year, month, day, hour in product(range(1, 13), range(1, 13), range(1, 13), (1, 10))
+    for year, month, day, hour in product(_SMALL, _SMALL, _SMALL, (1, 10))
 )
 
 
