@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables, tracking
+from recsys.catalog import numeric_inputs
 from recsys.config import CandidatesConfig
 from recsys.errors import InputError
 from recsys.evaluation.lists import truth_of
@@ -22,6 +23,7 @@ from recsys.examples.assemble import Ids, assemble
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
 from recsys.frames.feature_tables import FeatureTables
+from recsys.lake.event_types import event_types_of
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.runs import newest_figures
 from recsys.scoring.all_items import LEFT_OUT, Ranker, best_of_all, item_flags, keep_known
@@ -98,7 +100,7 @@ def with_inputs(run: Run, pairs: DataFrame, features: FeatureTables) -> DataFram
     """Pairs with every column that the model takes."""
     read = run.lake.read
     ids = Ids(users=read(tables.USER_IDS), items=read(tables.ITEM_IDS), categories=read(tables.CATEGORY_IDS))
-    return assemble(pairs, features, read(tables.ITEMS), ids)
+    return assemble(pairs, features, read(tables.ITEMS), ids, numeric_inputs(event_types_of(run.lake)))
 
 
 def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:

@@ -1,6 +1,7 @@
 """Labels candidates of the train and validation cut-offs, adds model inputs, writes examples.pairs and its files."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 from pyspark.sql import DataFrame
@@ -11,10 +12,12 @@ from jobs._overwrite import overwrite_day
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
+from recsys.catalog import Feature, numeric_inputs
 from recsys.examples.assemble import Ids, assemble
 from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
+from recsys.lake.event_types import event_types_of
 from recsys.lake.example_files import write_example_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.scoring.candidates import candidates
@@ -26,10 +29,12 @@ _READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.USER_IDS, tables.ITE
 def run(run: Run) -> Figures:
     settings = run.config.examples
     days = cutoffs_of(run.day, settings)
-    version = overwrite_day(run, tables.EXAMPLES, _examples(run, days))
+    taken = numeric_inputs(event_types_of(run.lake))
+    version = overwrite_day(run, tables.EXAMPLES, _examples(run, days, taken))
     written = write_example_files(
-        run.lake, run.day, version, row_groups=settings.row_groups, versions=run.lake.versions(STAGE.reads)
-    )
+        run.lake, run.day, version,
+        row_groups=settings.row_groups, taken=taken, versions=run.lake.versions(STAGE.reads),
+    )  # fmt: skip
     train, validation = written.manifest.train, written.manifest.validation
     rows_of = {c.TRAIN: train.rows, c.VALIDATION: validation.rows}
     leakage = partial(write_leakage, run, _labels(run, days), version, rows_of)
@@ -49,7 +54,7 @@ def run(run: Run) -> Figures:
     }
 
 
-def _examples(run: Run, days: Cutoffs) -> DataFrame:
+def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     lake = run.lake
     as_of_dates = (*days.train, days.validation)
     features = read_features(lake, as_of_dates)
@@ -60,7 +65,7 @@ def _examples(run: Run, days: Cutoffs) -> DataFrame:
     pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates)
     labels = _labels(run, days)
     chosen = sampled(run, with_label(pairs, labels), labels, features)
-    return with_example_key(with_split(assemble(chosen, features, items, ids), days))
+    return with_example_key(with_split(assemble(chosen, features, items, ids, taken), days))
 
 
 def _labels(run: Run, days: Cutoffs) -> DataFrame:

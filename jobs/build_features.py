@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from datetime import date
 from functools import partial
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._days import known_events, known_history_of_items, known_promotions, purchases_by_day
+from jobs._days import events_by_day, known_events, known_history_of_items, known_promotions
 from recsys import app, tables
 from recsys import columns as c
+from recsys.catalog import VIEW_HISTORY_DAYS
 from recsys.examples.split import cutoffs_of
 from recsys.features.all_grains import features_as_of
 from recsys.features.coverage import HISTORY_DAYS, empty_spans, needed_spans, no_purchases
+from recsys.features.event_days import EventDays
 from recsys.features.holidays import calendar_of
 from recsys.features.optional_grains import Log, optional_features
-from recsys.features.purchases import Purchases
 from recsys.frames.as_of import events_before
 from recsys.frames.keys import require_unique
 from recsys.lake.at_once import at_once
@@ -30,21 +32,33 @@ def run(run: Run) -> Figures:
     examples = run.config.examples
     parts = cutoffs_of(run.day, examples)
     label_cutoffs = (*parts.train, parts.validation, parts.test)
-    in_span = partial(events_before, as_of=run.day, days=HISTORY_DAYS + (run.day - min(label_cutoffs)).days)
-    by_day = purchases_by_day(run)
-    # Grouping by user, and by user and anything, then needs no further shuffle.
-    by_item = in_span(by_day.item_days).repartition(c.USER_ID).persist()
-    by_visit = in_span(by_day.visits).repartition(c.USER_ID).persist()
+    span_days = (run.day - min(label_cutoffs)).days
+    in_span = partial(events_before, as_of=run.day, days=HISTORY_DAYS + span_days)
+    by_day = _persisted(events_by_day(run), run.day, span_days)
     try:
-        days = [row[c.EVENT_DATE] for row in by_visit.select(c.EVENT_DATE).distinct().collect()]
+        days = [row[c.EVENT_DATE] for row in by_day.visits.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
         history = require_unique(known_history_of_items(run), c.ITEM_ID, c.VALID_FROM)
-        log = Log(events=in_span(known_events(run)), item_days=by_item, item_history=history)
-        return _write(run, Purchases(item_days=by_item, visits=by_visit), log, (*label_cutoffs, run.day))
+        log = Log(events=in_span(known_events(run)), item_days=by_day.item_days, item_history=history)
+        return _write(run, by_day, log, (*label_cutoffs, run.day))
     finally:
-        by_item.unpersist()
-        by_visit.unpersist()
+        for days_of in vars(by_day).values():
+            if days_of is not None:
+                days_of.unpersist()
+
+
+def _persisted(by_day: EventDays, run_date: date, span_days: int) -> EventDays:
+    """As far back as features look. Grouping by user, and by user and anything, then needs no further shuffle."""
+
+    def kept(days: DataFrame, history_days: int) -> DataFrame:
+        return events_before(days, run_date, history_days + span_days).repartition(c.USER_ID).persist()
+
+    return EventDays(
+        item_days=kept(by_day.item_days, HISTORY_DAYS),
+        visits=kept(by_day.visits, HISTORY_DAYS),
+        view_days=None if by_day.view_days is None else kept(by_day.view_days, VIEW_HISTORY_DAYS),
+    )
 
 
 def _covered_days(run: Run) -> Sequence[date | None]:
@@ -52,10 +66,10 @@ def _covered_days(run: Run) -> Sequence[date | None]:
     return purchases.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
 
 
-def _write(run: Run, bought: Purchases, log: Log, as_of_dates: Sequence[date]) -> Figures:
+def _write(run: Run, by_day: EventDays, log: Log, as_of_dates: Sequence[date]) -> Figures:
     settings = run.config.features
     calendar = calendar_of(settings.countries, settings.holidays)
-    features = features_as_of(bought, log.item_history, known_promotions(run), as_of_dates, calendar)
+    features = features_as_of(by_day, log.item_history, known_promotions(run), as_of_dates, calendar)
     of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
     is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}

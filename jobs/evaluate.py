@@ -24,7 +24,7 @@ from recsys import tables
 from recsys.app import run_program, summary
 from recsys.errors import InputError
 from recsys.evaluation.baselines import BASELINES, POPULAR, baseline_lists, popular_ranks
-from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item
+from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
 from recsys.evaluation.ranking import coverage, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.frames.local_rows import local_rows
@@ -68,7 +68,8 @@ def _best_of_candidates(run: Run, window: LabelWindow, model: Model) -> DataFram
 
 def _best_of_all(run: Run, window: LabelWindow, model: Model, of_baselines: DataFrame) -> DataFrame:
     """Users whom the model does not know get the popular list."""
-    users, owned, k = window.truth.select(c.USER_ID).distinct(), window.features.user_item, run.config.evaluation.k
+    users, k = window.truth.select(c.USER_ID).distinct(), run.config.evaluation.k
+    owned = owned_items(window.features.user_item)
     ranked = _of_model(
         all_items_lists(run, model, users, k), all_items_lists(run, model, users, k, owned=owned)
     ).persist()

@@ -18,7 +18,8 @@ from recsys.stages import Outcome, Run, newest_run_date
 from recsys.tables import TOP_N
 
 NUM_USERS_SHOWN = 3
-NUM_PURCHASES_SHOWN = 5
+NUM_EVENTS_SHOWN = 5
+_DONE = {c.VIEW: "viewed", c.CART: "put into the cart", c.PURCHASE: "bought"}
 
 
 def report(run: Run, outcomes: Sequence[Outcome]) -> str:
@@ -63,14 +64,14 @@ def _user_lines(run: Run, run_date: date) -> list[str]:
     names = run.lake.read(tables.ITEMS).select(c.ITEM_ID, F.coalesce(c.NAME, c.ITEM_ID).alias(c.NAME), c.BRAND)
     events = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_DATE) < F.lit(run_date))
     users = _shown_users(events, lists)
-    recent = _recent_purchases(events.where(F.col(c.USER_ID).isin(users))).join(names, on=c.ITEM_ID, how="left")
+    recent = _recent_events(events.where(F.col(c.USER_ID).isin(users))).join(names, on=c.ITEM_ID, how="left")
     shown = lists.where(F.col(c.USER_ID).isin(users)).join(names, on=c.ITEM_ID, how="left")
-    bought = recent.orderBy(c.USER_ID, F.desc(c.EVENT_TS), c.ITEM_ID).collect()
+    done = recent.orderBy(c.USER_ID, F.desc(c.EVENT_TS), c.ITEM_ID, c.EVENT_TYPE).collect()
     recommended = shown.orderBy(c.USER_ID, c.RANK).collect()
     lines: list[str] = []
     for user in users:
         lines.append(f"\nuser {user}")
-        lines.extend(f"  bought {r[c.EVENT_DATE]}  {_label(r)}" for r in bought if r[c.USER_ID] == user)
+        lines.extend(f"  {_DONE[r[c.EVENT_TYPE]]} {r[c.EVENT_DATE]}  {_label(r)}" for r in done if r[c.USER_ID] == user)
         lines.extend(
             f"  {r[c.RANK]:>6}. {_label(r):<58} {r[c.SCORE]:.4f}  {r[c.REASON]}"
             for r in recommended
@@ -86,12 +87,13 @@ def _shown_users(events: DataFrame, lists: DataFrame) -> list[str]:
     return [row[c.USER_ID] for row in served.orderBy(c.USER_ID).limit(NUM_USERS_SHOWN).collect()]
 
 
-def _recent_purchases(events: DataFrame) -> DataFrame:
-    newest = Window.partitionBy(c.USER_ID).orderBy(F.desc(c.EVENT_TS), c.ITEM_ID)
+def _recent_events(events: DataFrame) -> DataFrame:
+    newest = Window.partitionBy(c.USER_ID).orderBy(F.desc(c.EVENT_TS), c.ITEM_ID, c.EVENT_TYPE)
     return (
-        events.withColumn("position", F.row_number().over(newest))
-        .where(F.col("position") <= NUM_PURCHASES_SHOWN)
-        .select(c.USER_ID, c.ITEM_ID, c.EVENT_DATE, c.EVENT_TS)
+        events.where(F.col(c.EVENT_TYPE).isin(list(_DONE)))
+        .withColumn("position", F.row_number().over(newest))
+        .where(F.col("position") <= NUM_EVENTS_SHOWN)
+        .select(c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.EVENT_DATE, c.EVENT_TS)
     )
 
 

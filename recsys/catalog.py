@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,7 +78,10 @@ Transform = Literal["log1p", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """`default` stands where the grain has no row or the value is null; null always means "never seen in the window"."""
+    """`default` stands where the grain has no row or the value is null; null always means "never seen in the window".
+
+    `needs`: event types beside purchases without which it tells nothing; a model of a log that lacks one leaves it out.
+    """
 
     name: str
     grain: str
@@ -87,6 +91,7 @@ class Feature:
     is_model_input: bool = True
     default: float = 0.0
     transform: Transform = "log1p"
+    needs: tuple[str, ...] = ()
 
     @property
     def input_type(self) -> str:
@@ -117,6 +122,7 @@ def _feature(  # noqa: PLR0913  # one line of the catalogue holds all of a featu
     is_model_input: bool = True,
     default: float = 0.0,
     transform: Transform = "log1p",
+    needs: tuple[str, ...] = (),
 ) -> Feature:
     return Feature(
         name=name,
@@ -127,6 +133,7 @@ def _feature(  # noqa: PLR0913  # one line of the catalogue holds all of a featu
         is_model_input=is_model_input,
         default=default,
         transform=transform,
+        needs=needs,
     )
 
 
@@ -137,6 +144,8 @@ def _listed(grain: Grain, name: str, type_: str, comment: str) -> Feature:
 
 # Longer than any window, so that "never" reads as "longer ago than we look".
 NEVER_DAYS = 730.0
+# Of views and carts, which are many more than purchases.
+VIEW_HISTORY_DAYS = 91
 
 FEATURES: tuple[Feature, ...] = (
     _feature(USER, c.USER_PURCHASES_7D, "bigint", "Lines bought in the last 7 days"),
@@ -154,6 +163,10 @@ FEATURES: tuple[Feature, ...] = (
     _feature(USER, c.USER_MAIN_STORE_ID, "string", "Store with most baskets in the last 365 days, the smallest id at a tie; null without a store", is_model_input=False),
     _feature(USER, c.USER_USUAL_WEEKDAY, "int", "Local weekday with most baskets in the last 365 days, the earliest at a tie; null without a purchase", is_model_input=False),
     _feature(USER, c.USER_USUAL_HOUR, "int", "Local hour with most baskets in the last 365 days, the earliest at a tie; null without a purchase", transform="none"),
+    _feature(USER, c.USER_VIEWS_7D, "bigint", "Views in the last 7 days", needs=(c.VIEW,)),
+    _feature(USER, c.USER_VIEWS_28D, "bigint", "Views in the last 28 days", needs=(c.VIEW,)),
+    _feature(USER, c.USER_CARTS_28D, "bigint", "Carts (an item put into it) in the last 28 days", needs=(c.CART,)),
+    _feature(USER, c.USER_VIEW_RECENCY_DAYS, "int", "Days from the last view to the cut-off; null without one in the last 91 days", window_days=VIEW_HISTORY_DAYS, default=NEVER_DAYS, needs=(c.VIEW,)),
     _feature(USER_CATEGORY, c.USER_CATEGORY_PURCHASES_91D, "bigint", "Lines of this category, which their items had on the day of the purchase, bought in the last 91 days"),
     _feature(USER_CATEGORY, c.USER_CATEGORY_SHARE_91D, "double", "Share of the user's lines of the last 91 days that are of this category", transform="none"),
     _feature(ITEM, c.ITEM_PRICE_CENTS_91D, "double", "Mean price of one unit in the last 91 days, in cents; null when not sold"),
@@ -165,11 +178,20 @@ FEATURES: tuple[Feature, ...] = (
     _feature(ITEM, c.ITEM_REPEAT_RATE_91D, "double", "Share of its buyers of the last 91 days who bought it on two days or more; null without a buyer", transform="none"),
     _feature(ITEM, c.ITEM_CATEGORY_RANK_28D, "int", "Rank by buyers of the last 28 days within its category, from 1; null without a category or a buyer", default=10_000.0),
     _feature(ITEM, c.ITEM_CATEGORY, "string", "Category on the day before the cut-off, as clean.item_history says; null without one", is_model_input=False),
+    _feature(ITEM, c.ITEM_VIEWS_7D, "bigint", "Views in the last 7 days", needs=(c.VIEW,)),
+    _feature(ITEM, c.ITEM_VIEWS_28D, "bigint", "Views in the last 28 days", needs=(c.VIEW,)),
+    _feature(ITEM, c.ITEM_CARTS_28D, "bigint", "Carts in the last 28 days", needs=(c.CART,)),
+    _feature(ITEM, c.ITEM_CART_RATE_28D, "double", "Carts a view, both of the last 28 days; null without a view", transform="none", needs=(c.VIEW, c.CART)),
+    _feature(ITEM, c.ITEM_PURCHASE_RATE_28D, "double", "Lines sold a view, both of the last 28 days; null without a view", transform="none", needs=(c.VIEW,)),
     _feature(USER_ITEM, c.USER_ITEM_PURCHASES_28D, "bigint", "Days on which the user bought the item, last 28 days"),
     _feature(USER_ITEM, c.USER_ITEM_PURCHASES_91D, "bigint", "Days on which the user bought the item, last 91 days"),
     _feature(USER_ITEM, c.USER_ITEM_PURCHASES_365D, "bigint", "Days on which the user bought the item, last 365 days"),
     _feature(USER_ITEM, c.USER_ITEM_RECENCY_DAYS, "int", "Days from the user's last purchase of the item to the cut-off", default=NEVER_DAYS),
     _feature(USER_ITEM, c.USER_ITEM_MEAN_GAP_DAYS, "double", "Mean days between the user's purchase days of the item, last 365 days; null below two", default=NEVER_DAYS),
+    _feature(USER_ITEM, c.USER_ITEM_VIEWS_28D, "bigint", "Views of the item by the user in the last 28 days", needs=(c.VIEW,)),
+    _feature(USER_ITEM, c.USER_ITEM_CARTS_28D, "bigint", "Times the user put the item into the cart in the last 28 days", needs=(c.CART,)),
+    _feature(USER_ITEM, c.USER_ITEM_VIEW_RECENCY_DAYS, "int", "Days from the user's last view of the item to the cut-off; null without one in the last 91 days", window_days=VIEW_HISTORY_DAYS, default=NEVER_DAYS, needs=(c.VIEW,)),
+    _feature(USER_ITEM, c.USER_ITEM_CART_RECENCY_DAYS, "int", "Days from the day the user last put the item into the cart to the cut-off; null without one in the last 91 days", window_days=VIEW_HISTORY_DAYS, default=NEVER_DAYS, needs=(c.CART,)),
     _feature(CONTEXT, c.CONTEXT_PURCHASE_SHARE_91D, "double", "Share of the store's lines of the last 91 days that fall in this weekday and hour", transform="none"),
     _feature(CONTEXT, c.CONTEXT_BASKET_CENTS_91D, "double", "Mean spent a basket in this store, weekday and hour, last 91 days, in cents; null without a basket"),
     _feature(CONTEXT, c.CONTEXT_COUNTRY, "string", "Country of the store, as `features.countries` says; null where it says none", is_model_input=False),
@@ -206,6 +228,11 @@ ID_INPUTS: tuple[IdInput, ...] = (
 MODEL_INPUTS: tuple[Feature | IdInput, ...] = (*ID_INPUTS, *NUMERIC_INPUTS)
 
 
+def numeric_inputs(event_types: Collection[str]) -> tuple[Feature, ...]:
+    """In catalogue order, those that a log with these event types can tell."""
+    return tuple(f for f in NUMERIC_INPUTS if set(f.needs) <= set(event_types))
+
+
 def features_of(grain: Grain) -> tuple[Feature, ...]:
     """In catalogue order, which is the column order of the grain's table."""
     return tuple(f for f in FEATURES if f.grain == grain.name)
@@ -219,8 +246,10 @@ def as_markdown() -> str:
             "",
             "Every feature of the lake, written by `python -m recsys.catalog > docs/features.md` from recsys/catalog.py.",
             "A row holds what was known at `as_of_date`: that day (UTC) and everything later is left out, and a window of",
-            "N days is the N days before it. Only events of type purchase count, where a table does not say otherwise.",
-            "Null means never seen in the window. Optional tables are written where `features.grains` names them.",
+            "N days is the N days before it. Only events of type purchase count, where a line does not say otherwise; a",
+            "user, an item or a pair has a row for a purchase in the last 365 days, or a view or a cart in the last 91.",
+            "Null means never seen in the window. Optional tables are written where `features.grains` names them. A model",
+            "of a log without the event types that an input needs leaves the input out.",
             "",
             *(line for grain in GRAINS for line in _grain_as_markdown(grain)),
         ]
@@ -249,7 +278,8 @@ def _input_as_text(feature: Feature) -> str:
     if not feature.is_model_input:
         return ""
     value = "log(1 + value)" if feature.transform == "log1p" else "value"
-    return f"{value}; {feature.default:g} for null"
+    needs = f"; needs {' and '.join(feature.needs)} events" if feature.needs else ""
+    return f"{value}; {feature.default:g} for null{needs}"
 
 
 if __name__ == "__main__":

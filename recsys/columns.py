@@ -67,12 +67,14 @@ RULE_SHARES = "rule_shares"
 AS_OF_DATE = "as_of_date"
 RUN_DATE = "run_date"
 
-# Purchases by day
+# Events by day
 EVENT_MONTH = "event_month"
 BASKET = "basket"
 LINES = "lines"
 CENTS = "cents"
 UNITS = "units"
+VIEWS = "views"
+CARTS = "carts"
 
 # User features
 USER_PURCHASES_7D = "user_purchases_7d"
@@ -90,6 +92,10 @@ USER_HEAT_91D = "user_heat_91d"
 USER_MAIN_STORE_ID = "user_main_store_id"
 USER_USUAL_HOUR = "user_usual_hour"
 USER_USUAL_WEEKDAY = "user_usual_weekday"
+USER_VIEWS_7D = "user_views_7d"
+USER_VIEWS_28D = "user_views_28d"
+USER_CARTS_28D = "user_carts_28d"
+USER_VIEW_RECENCY_DAYS = "user_view_recency_days"
 
 # User x category features
 USER_CATEGORY_PURCHASES_91D = "user_category_purchases_91d"
@@ -105,6 +111,11 @@ ITEM_BUYERS_91D = "item_buyers_91d"
 ITEM_REPEAT_RATE_91D = "item_repeat_rate_91d"
 ITEM_CATEGORY_RANK_28D = "item_category_rank_28d"
 ITEM_CATEGORY = "item_category"
+ITEM_VIEWS_7D = "item_views_7d"
+ITEM_VIEWS_28D = "item_views_28d"
+ITEM_CARTS_28D = "item_carts_28d"
+ITEM_CART_RATE_28D = "item_cart_rate_28d"
+ITEM_PURCHASE_RATE_28D = "item_purchase_rate_28d"
 
 # User x item features
 USER_ITEM_PURCHASES_28D = "user_item_purchases_28d"
@@ -112,6 +123,10 @@ USER_ITEM_PURCHASES_91D = "user_item_purchases_91d"
 USER_ITEM_PURCHASES_365D = "user_item_purchases_365d"
 USER_ITEM_RECENCY_DAYS = "user_item_recency_days"
 USER_ITEM_MEAN_GAP_DAYS = "user_item_mean_gap_days"
+USER_ITEM_VIEWS_28D = "user_item_views_28d"
+USER_ITEM_CARTS_28D = "user_item_carts_28d"
+USER_ITEM_VIEW_RECENCY_DAYS = "user_item_view_recency_days"
+USER_ITEM_CART_RECENCY_DAYS = "user_item_cart_recency_days"
 
 # Context features
 CONTEXT_PURCHASE_SHARE_91D = "context_purchase_share_91d"

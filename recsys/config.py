@@ -23,7 +23,7 @@ from recsys.errors import ConfigError
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
 SOURCES = "sources"
-SOURCE_SETTINGS = "clean"  # the section that a source's mapping may hold too
+SOURCE_SETTINGS = ("clean", "candidates", "examples")  # the sections that a source's mapping may hold too
 
 Layer = tuple[str, Mapping[str, Any]]  # where it was written, sections
 
@@ -358,8 +358,8 @@ _SECTION_NAMES: dict[type, str] = {cast(type, hint): name for name, hint in typi
 
 
 def load_config(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> Config:
-    """Over conf/base.yaml lie `clean` of the source's mapping and `train` of the model's own file, then `files` in
-    order, then `overrides` of the form `section.key=value`.
+    """Over conf/base.yaml lie SOURCE_SETTINGS of the source's mapping and `train` of the model's own file, then `files`
+    in order, then `overrides` of the form `section.key=value`.
 
     Raises ConfigError for an unknown section or key, a wrong type or a value out of range.
     """
@@ -385,8 +385,8 @@ def _layer(file: Path) -> Layer:
 def _source_layer(folder: Path, name: str) -> Layer:
     """A mapping that is not there is refused by whoever needs it."""
     file = folder / SOURCES / f"{name}.yaml"
-    values = load_yaml(file).get(SOURCE_SETTINGS) if file.is_file() else None
-    return str(file), {SOURCE_SETTINGS: values} if values is not None else {}
+    values = load_yaml(file) if file.is_file() else {}
+    return str(file), {name: values[name] for name in SOURCE_SETTINGS if name in values}
 
 
 def model_file(folder: Path, model: str) -> Path:

@@ -55,10 +55,18 @@ class NumericInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """All a network must know of its inputs, in the order of the tensors' columns."""
+    """All a network must know of its inputs, in the order of the tensors' columns.
+
+    `left_out`: inputs of the catalogue that need event types which the log lacks (recsys.catalog.numeric_inputs).
+    """
 
     ids: tuple[Vocabulary, ...]
     numeric: tuple[NumericInput, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def numeric_names(self) -> tuple[str, ...]:
+        return tuple(numeric.name for numeric in self.numeric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +112,15 @@ def inputs_from(data: dict[str, Any], where: str) -> Inputs:
 
 
 def require_catalog(inputs: Inputs, where: str, cure: str) -> None:
-    """Raises SchemaError unless the inputs are the catalogue's, with its transforms and in its order."""
-    found = [*((i.name, "id") for i in inputs.ids), *((n.name, n.transform) for n in inputs.numeric)]
-    expected = [*((i.name, "id") for i in catalog.ID_INPUTS), *((f.name, f.transform) for f in catalog.NUMERIC_INPUTS)]
+    """Raises SchemaError unless inputs and those left out are the catalogue's, with its transforms, in its order."""
+    left_out = [(name, "left out") for name in inputs.left_out]
+    found = [*((i.name, "id") for i in inputs.ids), *((n.name, n.transform) for n in inputs.numeric), *left_out]
+    may_lack = [f for f in catalog.NUMERIC_INPUTS if f.needs and f.name in inputs.left_out]
+    expected = [
+        *((i.name, "id") for i in catalog.ID_INPUTS),
+        *((f.name, f.transform) for f in catalog.NUMERIC_INPUTS if f not in may_lack),
+        *((f.name, "left out") for f in may_lack),
+    ]
     if found == expected:
         return
     lacks = [entry for entry in expected if entry not in found]

@@ -360,7 +360,22 @@ VISITS = Table(
         (c.CENTS, "bigint", "Paid for the lines; 0 where no line has an amount"),
     ),
 )
-DAY_TABLES = (ITEM_DAYS, VISITS)
+VIEW_DAYS = Table(
+    name="days.view_days",
+    writer="build_features",
+    key=(c.USER_ID, c.ITEM_ID, c.EVENT_DATE),
+    partition_by=(c.EVENT_MONTH,),
+    columns=_columns(
+        _EVENT_MONTH,
+        (c.EVENT_DATE, "date", "UTC day of the views and carts"),
+        _USER,
+        _ITEM,
+        (c.VIEWS, "bigint", "Views"),
+        (c.CARTS, "bigint", "Times the item was put into the cart"),
+    ),
+)
+# The last is written for a log with views or carts only.
+DAY_TABLES = (ITEM_DAYS, VISITS, VIEW_DAYS)
 
 EXAMPLES = Table(
     name="examples.pairs",
@@ -477,8 +492,8 @@ TOP_N = Table(
         (c.RANK, "int", "Position in the list, from 1"),
         _ITEM,
         (c.SCORE, "double", "The model's number; comparable within one model version only"),
-        (c.SOURCE, "string", "Where the candidate came from: own, category, popular; all: every item was ranked"),
-        (c.REASON, "string", "Why, in a word: bought_before, favourite_category, popular_now, similar_taste"),
+        (c.SOURCE, "string", "Where the candidate came from: own, viewed, category, popular; all: all were ranked"),
+        (c.REASON, "string", "Why: bought_before, viewed_before, favourite_category, popular_now, similar_taste"),
         _MODEL_NAME,
         _MODEL_VERSION,
         _RUN_ID,

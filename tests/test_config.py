@@ -35,8 +35,9 @@ def test_every_file_in_conf_loads() -> None:
             load_config([], [f"train.{key}={value}" for key, value in train.items()])
     for file in SOURCE_FILES:
         load_mapping(file)
+        load_config([], [f"source.name={file.stem}"])
     assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
-    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (22, 2)
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (22, 3)
     loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
     assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
 
@@ -82,6 +83,8 @@ def test_what_a_source_says_of_cleaning_lies_between_base_yaml_and_what_is_given
     assert (found.max_quantity, found.alarm_min_rows) == (7, 9)
     assert load_config(given, ["clean.max_quantity=6"]).clean.max_quantity == 6
     assert load_config(given, ["source.name=other"]).clean.max_quantity == load_config([]).clean.max_quantity
+    file.write_text("examples: {label_days: 3}")
+    assert load_config(given).examples.label_days == 3
     file.write_text("clean: 5")
     with pytest.raises(ConfigError, match=r"shop.yaml: section 'clean' must hold keys, found 5"):
         load_config(given)

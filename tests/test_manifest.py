@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from recsys import columns as c
 from recsys import manifest
 from recsys.catalog import ID_INPUTS, NUMERIC_INPUTS
 from recsys.errors import SchemaError
@@ -67,6 +68,16 @@ def test_inputs_of_another_catalogue_are_refused_with_the_difference() -> None:
     expected = r"it lacks \[\('user_purchases_7d', 'log1p'\)\] and has \[\('user_shoe_size', 'none'\)\] too many"
     with pytest.raises(SchemaError, match=expected):
         manifest.from_json(text, "here")
+
+
+def test_only_inputs_that_need_further_event_types_may_be_left_out() -> None:
+    kept = tuple(n for n in INPUTS.numeric if n.name != c.USER_VIEWS_7D)
+    without_views = replace(MANIFEST, inputs=replace(INPUTS, numeric=kept, left_out=(c.USER_VIEWS_7D,)))
+    assert manifest.from_json(manifest.to_json(without_views), "here") == without_views
+    without_purchases = replace(INPUTS, numeric=INPUTS.numeric[1:], left_out=(INPUTS.numeric[0].name,))
+    expected = r"it lacks \[\('user_purchases_7d', 'log1p'\)\] and has \[\('user_purchases_7d', 'left out'\)\] too many"
+    with pytest.raises(SchemaError, match=expected):
+        manifest.from_json(manifest.to_json(replace(MANIFEST, inputs=without_purchases)), "here")
 
 
 def test_inputs_in_another_order_are_refused() -> None:

@@ -298,10 +298,10 @@ def mapping_file(conf_folder: Path, name: str) -> Path:
 def load_mapping(file: Path) -> SourceMapping:
     """Raises ConfigError for an unknown key or a contradiction, naming the file.
 
-    Its section `clean` belongs to the configuration (see `recsys.config.load_config`).
+    Its sections SOURCE_SETTINGS belong to the configuration (see `recsys.config.load_config`).
     """
     try:
-        keys = {key: value for key, value in load_yaml(file).items() if key != SOURCE_SETTINGS}
+        keys = {key: value for key, value in load_yaml(file).items() if key not in SOURCE_SETTINGS}
         return _sharing_files(build_section(SourceMapping, keys, where=file.name))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error

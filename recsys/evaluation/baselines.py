@@ -8,35 +8,41 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
+from recsys.frames.own_items import bought, not_bought, own_item
 
 POPULAR = "popular"
 PERSONAL = "personal"
 BASELINES = (POPULAR, PERSONAL)
 
 _POPULAR_RANK = "popular_rank"
-_OWNED = "owned"
+_BOUGHT = "bought"
+_VIEWED = "viewed"
 
 
 def baseline_lists(users: DataFrame, user_items: DataFrame, popular_ranks: DataFrame, k: int) -> DataFrame:
     """Columns list_kind, recommender, user_id, rank, item_id, for one cut-off, of which `user_items` are the features.
 
-    `personal` names a user's own items, most purchase days first, then the latest, then by item id, and is filled
-    up with popular ones that it does not hold yet. Among new items a user has no favourites: there `personal` is
-    `popular`. All is done in popular ranks, so that a list costs its user's own history and no more.
+    `personal` names a user's own items in the order of recsys/frames/own_items.py: what was bought most often, then
+    what lay in the cart, then what was viewed; it is filled up with popular ones that it does not hold yet. Among new
+    items, those that were not bought, a log without views knows no favourites: there `personal` is `popular`. All is
+    done in popular ranks, so that a list costs its user's own history and no more.
     """
-    owned = users.join(_owned_ranks(user_items, popular_ranks), on=c.USER_ID, how="left").select(
-        c.USER_ID, F.coalesce(_OWNED, F.array().cast("array<int>")).alias(_OWNED)
-    )
     nothing = F.array().cast("array<int>")
-    own_best = F.slice(_OWNED, 1, k)
-    of_new_items = _free_ranks(F.col(_OWNED), k)
+    own = users.join(_own_ranks(user_items, popular_ranks), on=c.USER_ID, how="left").select(
+        c.USER_ID, *(F.coalesce(name, nothing).alias(name) for name in (_BOUGHT, _VIEWED))
+    )
+    own_best, viewed_best = F.slice(F.concat(_BOUGHT, _VIEWED), 1, k), F.slice(_VIEWED, 1, k)
     lists = F.array(
         _list(REPEATS_ALLOWED, POPULAR, _free_ranks(nothing, k)),
         _list(REPEATS_ALLOWED, PERSONAL, F.slice(F.concat(own_best, _free_ranks(own_best, k)), 1, k)),
-        _list(NEW_ITEMS_ONLY, POPULAR, of_new_items),
-        _list(NEW_ITEMS_ONLY, PERSONAL, of_new_items),
+        _list(NEW_ITEMS_ONLY, POPULAR, _free_ranks(F.col(_BOUGHT), k)),
+        _list(
+            NEW_ITEMS_ONLY,
+            PERSONAL,
+            F.slice(F.concat(viewed_best, _free_ranks(F.concat(_BOUGHT, viewed_best), k)), 1, k),
+        ),
     )
-    exploded = owned.select(c.USER_ID, F.explode(lists).alias("list"))
+    exploded = own.select(c.USER_ID, F.explode(lists).alias("list"))
     ranked = exploded.select(c.USER_ID, "list.list_kind", "list.recommender", F.posexplode("list.popular_ranks"))
     return ranked.join(popular_ranks, on=F.col("col") == F.col(_POPULAR_RANK), how="inner").select(
         c.LIST_KIND, c.RECOMMENDER, c.USER_ID, (F.col("pos") + 1).alias(c.RANK), c.ITEM_ID
@@ -54,14 +60,12 @@ def popular_ranks(items: DataFrame, item_features: DataFrame, *, window_days: in
     return known.select(c.ITEM_ID, F.row_number().over(order).alias(_POPULAR_RANK))
 
 
-def _owned_ranks(user_items: DataFrame, popular_ranks: DataFrame) -> DataFrame:
-    """Each user's eligible items of features.user_item, best first, by their popular ranks."""
-    favourite = F.struct(
-        (-F.col(c.USER_ITEM_PURCHASES_365D)).alias("fewer"), c.USER_ITEM_RECENCY_DAYS, c.ITEM_ID, _POPULAR_RANK
-    )
-    owned = user_items.join(popular_ranks, on=c.ITEM_ID, how="inner").groupBy(c.USER_ID)
-    best_first = owned.agg(F.sort_array(F.collect_list(favourite)).alias("favourites"))
-    return best_first.select(c.USER_ID, F.col("favourites.popular_rank").alias(_OWNED))
+def _own_ranks(user_items: DataFrame, popular_ranks: DataFrame) -> DataFrame:
+    """Each user's eligible items of features.user_item, bought and not, best first, by their popular ranks."""
+    own = user_items.join(popular_ranks, on=c.ITEM_ID, how="inner").groupBy(c.USER_ID)
+    best_first = own.agg(F.sort_array(F.collect_list(own_item(_POPULAR_RANK))).alias("own"))
+    lists = {_BOUGHT: bought(F.col("own")), _VIEWED: not_bought(F.col("own"))}
+    return best_first.select(c.USER_ID, *(items[_POPULAR_RANK].alias(name) for name, items in lists.items()))
 
 
 def _free_ranks(taken: Column, count: int) -> Column:

@@ -26,9 +26,14 @@ def truth_of(purchases: DataFrame, items: DataFrame, users: DataFrame, user_item
         .join(eligible, on=c.ITEM_ID, how="left_semi")
         .join(served, on=c.USER_ID, how="left_semi")
     )
-    owned = user_items.select(c.USER_ID, c.ITEM_ID, F.lit(False).alias(IS_NEW))
+    owned = owned_items(user_items).withColumn(IS_NEW, F.lit(False))
     marked = bought.join(owned, on=[c.USER_ID, c.ITEM_ID], how="left")
     return by_list_kind(marked.withColumn(IS_NEW, F.coalesce(IS_NEW, F.lit(True))))
+
+
+def owned_items(user_items: DataFrame) -> DataFrame:
+    """Users and the items that they bought; items that they only looked at are new to them."""
+    return user_items.where(F.col(c.USER_ITEM_PURCHASES_365D) > 0).select(c.USER_ID, c.ITEM_ID)
 
 
 def by_list_kind(pairs: DataFrame) -> DataFrame:

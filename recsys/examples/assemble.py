@@ -1,12 +1,23 @@
 """Model inputs for pairs of user and item: the same for training, evaluation and scoring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.catalog import CONTEXT, ITEM, NUMERIC_INPUTS, STORE_ITEM, USER, USER_CATEGORY, USER_ITEM, Grain
+from recsys.catalog import (
+    CONTEXT,
+    ITEM,
+    NUMERIC_INPUTS,
+    STORE_ITEM,
+    USER,
+    USER_CATEGORY,
+    USER_ITEM,
+    Feature,
+    Grain,
+)
 from recsys.frames.feature_tables import FeatureTables
 
 UNKNOWN_IDX = -1
@@ -26,21 +37,27 @@ class Ids:
     categories: DataFrame
 
 
-def assemble(pairs: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids) -> DataFrame:
+def assemble(
+    pairs: DataFrame,
+    features: FeatureTables,
+    items: DataFrame,
+    ids: Ids,
+    taken: Sequence[Feature] = NUMERIC_INPUTS,
+) -> DataFrame:
     """Adds every column of catalog.MODEL_INPUTS to `pairs` (as_of_date, user_id, item_id and any others), row for row.
 
-    Values are raw; where a grain has no row or a null, the catalogue's default stands; unknown ids are -1. An item's
-    category is that of its features at the cut-off; of an item without features, that of `items`.
-    Each lookup is unique by the key that its table promises.
+    Values are raw; where a grain has no row or a null, the catalogue's default stands, and for an input that is not
+    among those `taken` always: it is not looked up. Unknown ids are -1. An item's category is that of its features at
+    the cut-off; of an item without features, that of `items`. Each lookup is unique by the key that its table promises.
     """
-    user_item = _inputs(features.user_item, USER_ITEM)
-    user_category = _inputs(features.user_category, USER_CATEGORY).withColumnRenamed(c.CATEGORY, _CATEGORY)
-    store_item = _inputs(features.store_item, STORE_ITEM).withColumnRenamed(c.STORE_ID, _STORE)
+    user_item = _inputs(features.user_item, USER_ITEM, taken)
+    user_category = _inputs(features.user_category, USER_CATEGORY, taken).withColumnRenamed(c.CATEGORY, _CATEGORY)
+    store_item = _inputs(features.store_item, STORE_ITEM, taken).withColumnRenamed(c.STORE_ID, _STORE)
     with_user = pairs.join(ids.users, on=c.USER_ID, how="left").join(
-        _user_side(features), on=[c.AS_OF_DATE, c.USER_ID], how="left"
+        _user_side(features, taken), on=[c.AS_OF_DATE, c.USER_ID], how="left"
     )
     with_item = with_user.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left").join(
-        _item_side(features), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
+        _item_side(features, taken), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
     )
     category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_NOW))
     joined = (
@@ -50,15 +67,15 @@ def assemble(pairs: DataFrame, features: FeatureTables, items: DataFrame, ids: I
         .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, _CATEGORY], how="left")
         .join(store_item, on=[c.AS_OF_DATE, _STORE, c.ITEM_ID], how="left")
     )
-    return joined.select(*pairs.columns, *_model_inputs())
+    return joined.select(*pairs.columns, *_model_inputs(taken))
 
 
-def _user_side(features: FeatureTables) -> DataFrame:
+def _user_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
     """User features and, one row a user still, those of the context the user usually shops in."""
     lookup = {c.STORE_ID: c.USER_MAIN_STORE_ID, c.LOCAL_WEEKDAY: c.USER_USUAL_WEEKDAY, c.LOCAL_HOUR: c.USER_USUAL_HOUR}
-    context = _inputs(features.context, CONTEXT).withColumnsRenamed(lookup)
+    context = _inputs(features.context, CONTEXT, taken).withColumnsRenamed(lookup)
     users = features.user.select(
-        c.AS_OF_DATE, *USER.key, *_input_names(USER), c.USER_MAIN_STORE_ID, c.USER_USUAL_WEEKDAY
+        c.AS_OF_DATE, *USER.key, *_input_names(USER, taken), c.USER_MAIN_STORE_ID, c.USER_USUAL_WEEKDAY
     )
     in_context = users.join(context, on=[c.AS_OF_DATE, *lookup.values()], how="left")
     return in_context.drop(c.USER_USUAL_WEEKDAY).withColumnRenamed(c.USER_MAIN_STORE_ID, _STORE)
@@ -69,26 +86,28 @@ def _item_attributes(items: DataFrame, ids: Ids) -> DataFrame:
     return ids.items.join(items.select(c.ITEM_ID, F.col(c.CATEGORY).alias(_CATEGORY_NOW)), on=c.ITEM_ID, how="full")
 
 
-def _item_side(features: FeatureTables) -> DataFrame:
+def _item_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
     more = (F.col(c.ITEM_CATEGORY), F.lit(True).alias(_IS_SOLD))
-    return features.item.select(c.AS_OF_DATE, *ITEM.key, *_input_names(ITEM), *more)
+    return features.item.select(c.AS_OF_DATE, *ITEM.key, *_input_names(ITEM, taken), *more)
 
 
-def _input_names(grain: Grain) -> list[str]:
-    return [feature.name for feature in NUMERIC_INPUTS if feature.grain == grain.name]
+def _input_names(grain: Grain, taken: Sequence[Feature]) -> list[str]:
+    return [feature.name for feature in taken if feature.grain == grain.name]
 
 
-def _inputs(rows: DataFrame, grain: Grain) -> DataFrame:
-    return rows.select(c.AS_OF_DATE, *grain.key, *_input_names(grain))
+def _inputs(rows: DataFrame, grain: Grain, taken: Sequence[Feature]) -> DataFrame:
+    return rows.select(c.AS_OF_DATE, *grain.key, *_input_names(grain, taken))
 
 
-def _model_inputs() -> list[Column]:
+def _model_inputs(taken: Sequence[Feature]) -> list[Column]:
     ids = [
         F.coalesce(F.col(name), F.lit(UNKNOWN_IDX)).cast("int").alias(name)
         for name in (c.USER_IDX, c.ITEM_IDX, c.CATEGORY_IDX)
     ]
-    numeric = [
-        F.coalesce(F.col(feature.name).cast("float"), F.lit(feature.default).cast("float")).alias(feature.name)
-        for feature in NUMERIC_INPUTS
-    ]
-    return [*ids, *numeric]
+    return [*ids, *(_number(feature, is_taken=feature in taken) for feature in NUMERIC_INPUTS)]
+
+
+def _number(feature: Feature, *, is_taken: bool) -> Column:
+    default = F.lit(feature.default).cast("float")
+    known = F.coalesce(F.col(feature.name).cast("float"), default) if is_taken else default
+    return known.alias(feature.name)

@@ -29,8 +29,13 @@ KNOWS_THE_LABELS_DAY = "knows_the_labels_day"
 _SALT = "leakage-v1"
 _SHARES = 1_000_000
 _LAG_DAYS = "lag_days"
-# Grains that tell the age of their newest event at the cut-off: 1 is the day before it.
-_RECENCY = {catalog.USER.name: c.USER_RECENCY_DAYS, catalog.USER_ITEM.name: c.USER_ITEM_RECENCY_DAYS}
+# Grains that tell the age of their newest events at the cut-off: 1 is the day before it.
+RECENCIES = {
+    catalog.USER.name: (c.USER_RECENCY_DAYS, c.USER_VIEW_RECENCY_DAYS),
+    catalog.USER_ITEM.name: (
+        c.USER_ITEM_RECENCY_DAYS, c.USER_ITEM_VIEW_RECENCY_DAYS, c.USER_ITEM_CART_RECENCY_DAYS,
+    ),
+}  # fmt: skip
 
 Values = NDArray[np.float64]
 
@@ -103,9 +108,10 @@ def _auc_of(name: str, split: str, columns: Mapping[str, NDArray[Any]]) -> float
 
 def _ages(grain: str | None, columns: Mapping[str, NDArray[Any]]) -> Values:
     """Days from the newest event that the grain knows to the label, of positives; empty where it does not tell."""
-    if grain not in _RECENCY:
+    if grain not in RECENCIES:
         return np.empty(0)
-    recency, lag = columns[_RECENCY[grain]], columns[_LAG_DAYS].astype(np.float64)
+    recency = np.minimum.reduce([columns[name] for name in RECENCIES[grain]])
+    lag = columns[_LAG_DAYS].astype(np.float64)
     is_known = (columns[c.LABEL] > 0) & (recency < catalog.NEVER_DAYS) & ~np.isnan(lag)
     return np.asarray(recency[is_known] + lag[is_known], dtype=np.float64)
 

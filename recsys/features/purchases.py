@@ -1,20 +1,10 @@
-"""Purchases in the two shapes that feature tables count from, small enough to be made once for many cut-offs."""
-
-from dataclasses import dataclass
+"""Purchases added up by day, in two shapes, and by basket."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.frames.sums import exact_sum
-
-
-@dataclass(frozen=True, kw_only=True)
-class Purchases:
-    """Both keep `event_date`, so that any window of whole days can be cut from them."""
-
-    item_days: DataFrame
-    visits: DataFrame
 
 
 def item_days(events: DataFrame) -> DataFrame:

@@ -1,4 +1,4 @@
-"""What a user has bought before: how often, how recently, at what pace."""
+"""What a user has bought before, and looked at: how often, how recently, at what pace."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,13 +8,18 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
+from recsys.catalog import USER_ITEM
+from recsys.features.views import user_item_views, with_views
 from recsys.frames.as_of import age_days, known_before, rows_within
 
 HISTORY_DAYS = 365
 
 
-def user_item_features(item_days: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
-    """One row per cut-off, user and item with a purchase in the 365 days before it; it counts days, not lines."""
+def user_item_features(item_days: DataFrame, view_days: DataFrame | None, as_of_dates: Sequence[date]) -> DataFrame:
+    """One row per cut-off, user and item with a purchase in the 365 days before it, or a view or a cart in the last 91.
+
+    Of purchases it counts days, not lines.
+    """
     history = known_before(item_days, as_of_dates, HISTORY_DAYS)
     first, last = F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)
     gaps = F.count("*") - 1
@@ -25,4 +30,5 @@ def user_item_features(item_days: DataFrame, as_of_dates: Sequence[date]) -> Dat
         age_days(last).alias(c.USER_ITEM_RECENCY_DAYS),
         F.try_divide(F.datediff(last, first), gaps).alias(c.USER_ITEM_MEAN_GAP_DAYS),
     )
-    return pairs.select(*tables.USER_ITEM_FEATURES.column_names)
+    viewed = None if view_days is None else user_item_views(view_days, as_of_dates)
+    return with_views(pairs, viewed, USER_ITEM).select(*tables.USER_ITEM_FEATURES.column_names)

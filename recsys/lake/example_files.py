@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -44,11 +44,18 @@ class ExampleFiles:
 
 
 def write_example_files(
-    lake: Lake, run_date: date, version: int, *, row_groups: int, versions: Mapping[str, int]
+    lake: Lake,
+    run_date: date,
+    version: int,
+    *,
+    row_groups: int,
+    versions: Mapping[str, int],
+    taken: Sequence[catalog.Feature] = catalog.NUMERIC_INPUTS,
 ) -> ExampleFiles:
     """Writes the examples of `run_date` in one version of examples.pairs; older sets of that date are deleted.
 
-    The rows of a file and their order follow from example_key alone. Raises InputError without train rows.
+    Models take the inputs `taken`, the manifest says, and leave out the others, which are constant. The rows of a file
+    and their order follow from example_key alone. Raises InputError without train rows.
     """
     files = Files(lake.spark)
     folder = f"{_folder_of(lake, run_date)}/v{version}-{_settings_hash(row_groups)}"
@@ -58,7 +65,7 @@ def write_example_files(
     written = lake.spark.read.parquet(folder)
     contents = Manifest(
         run_date=run_date.isoformat(),
-        inputs=_inputs(lake, written, run_date),
+        inputs=_inputs(lake, written, run_date, taken),
         versions={**versions, tables.EXAMPLES.name: version},
         **_splits(files, folder, written),
     )
@@ -139,8 +146,13 @@ def _delete_other_sets(files: Files, lake: Lake, run_date: date, keep: str) -> N
             files.delete(f"{parent}/{name}")
 
 
-def _inputs(lake: Lake, written: DataFrame, run_date: date) -> Inputs:
-    return Inputs(ids=_vocabularies(lake), numeric=_statistics(written.where(F.col(c.SPLIT) == c.TRAIN), run_date))
+def _inputs(lake: Lake, written: DataFrame, run_date: date, taken: Sequence[catalog.Feature]) -> Inputs:
+    train_rows = written.where(F.col(c.SPLIT) == c.TRAIN)
+    return Inputs(
+        ids=_vocabularies(lake),
+        numeric=_statistics(train_rows, run_date, taken),
+        left_out=tuple(f.name for f in catalog.NUMERIC_INPUTS if f not in taken),
+    )
 
 
 def _vocabularies(lake: Lake) -> tuple[Vocabulary, ...]:
@@ -153,9 +165,8 @@ def _vocabularies(lake: Lake) -> tuple[Vocabulary, ...]:
     return tuple(sizes)
 
 
-def _statistics(train_rows: DataFrame, run_date: date) -> tuple[NumericInput, ...]:
+def _statistics(train_rows: DataFrame, run_date: date, features: Sequence[catalog.Feature]) -> tuple[NumericInput, ...]:
     """Mean and standard deviation after the transform, to the same bit under any partitioning."""
-    features = catalog.NUMERIC_INPUTS
     sums = [_units(_transformed(f.name, f.transform)).alias(f"{f.name}_sum") for f in features]
     squares = [_units(_transformed(f.name, f.transform) ** 2).alias(f"{f.name}_squares") for f in features]
     per_bucket = train_rows.groupBy(_BUCKET).agg(F.count("*").alias(c.ROWS), *sums, *squares).collect()

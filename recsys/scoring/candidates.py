@@ -1,4 +1,4 @@
-"""Which items a user may be recommended: own ones, those of favourite categories, popular ones."""
+"""Which items a user may be recommended: own ones, those viewed, those of favourite categories, popular ones."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -6,8 +6,10 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.config import CandidatesConfig
 from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.own_items import bought, not_bought, own_item
 
 OWN = "own"
+VIEWED = "viewed"
 CATEGORY = "category"
 POPULAR = "popular"
 
@@ -18,6 +20,7 @@ FAVOURITE_CATEGORIES = 20
 _FETCHED_PER_KEPT = 2
 
 _OWN_LIST = "own_list"
+_VIEWED_LIST = "viewed_list"
 _CATEGORY_LIST = "category_list"
 _POPULAR_LIST = "popular_list"
 
@@ -26,8 +29,9 @@ def candidates(features: FeatureTables, items: DataFrame, users: DataFrame, quot
     """One row for each as_of_date, user_id and item_id, with its `source`; eligible items and users not opted out.
 
     A quota is filled with items that no source before it (own, category, popular) has named, so that sources do not
-    overlap. Lists are cut before they meet: no step holds more rows than users times favourite categories. An item is
-    of the category that it had on the day before the cut-off.
+    overlap; that of own items with those bought first, then with those put into the cart or viewed. Lists are cut
+    before they meet: no step holds more rows than users times favourite categories. An item is of the category that it
+    had on the day before the cut-off.
     """
     eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
     served = users.where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
@@ -47,22 +51,17 @@ def candidates(features: FeatureTables, items: DataFrame, users: DataFrame, quot
 
 
 def by_popularity(*, days: int = 28) -> list[Column]:
-    """The order of best sellers: buyers of the window, then of the other window, then the item id."""
+    """The order of best sellers: buyers of the window, then of the other window, then views, then the item id."""
     first, second = (c.ITEM_BUYERS_28D, c.ITEM_BUYERS_91D) if days == 28 else (c.ITEM_BUYERS_91D, c.ITEM_BUYERS_28D)
-    return [F.desc(first), F.desc(second), F.asc(c.ITEM_ID)]
-
-
-def by_own_purchases() -> list[Column]:
-    """The order of a user's own items: most purchase days, then the latest, then the item id."""
-    return [F.desc(c.USER_ITEM_PURCHASES_365D), F.asc(c.USER_ITEM_RECENCY_DAYS), F.asc(c.ITEM_ID)]
+    return [F.desc(first), F.desc(second), F.desc(c.ITEM_VIEWS_28D), F.asc(c.ITEM_ID)]
 
 
 def _own_lists(user_items: DataFrame, eligible: DataFrame, quota: int) -> DataFrame:
     # One array a user is sorted once; ranking by a window sorts every row before and after the shuffle.
-    purchase = F.struct((-F.col(c.USER_ITEM_PURCHASES_365D)).alias("fewer"), c.USER_ITEM_RECENCY_DAYS, c.ITEM_ID)
     own = user_items.join(eligible, on=c.ITEM_ID, how="left_semi").groupBy(c.AS_OF_DATE, c.USER_ID)
-    best = own.agg(F.slice(F.sort_array(F.collect_list(purchase)), 1, quota).alias("best"))
-    return best.select(c.AS_OF_DATE, c.USER_ID, F.col("best.item_id").alias(_OWN_LIST))
+    best = own.agg(F.slice(F.sort_array(F.collect_list(own_item())), 1, quota).alias("best"))
+    lists = {_OWN_LIST: bought(F.col("best")), _VIEWED_LIST: not_bought(F.col("best"))}
+    return best.select(c.AS_OF_DATE, c.USER_ID, *(items[c.ITEM_ID].alias(name) for name, items in lists.items()))
 
 
 def _category_lists(user_categories: DataFrame, eligible_items: DataFrame, quota: int) -> DataFrame:
@@ -105,12 +104,14 @@ def _listed(ranked: DataFrame, group: tuple[str, ...], name: str) -> DataFrame:
 
 
 def _pairs(lists: DataFrame, quotas: CandidatesConfig) -> DataFrame:
-    own = _or_empty(_OWN_LIST)
-    category = F.slice(F.array_except(_or_empty(_CATEGORY_LIST), own), 1, quotas.category_items)
+    own, viewed = _or_empty(_OWN_LIST), _or_empty(_VIEWED_LIST)
+    named = F.concat(own, viewed)
+    category = F.slice(F.array_except(_or_empty(_CATEGORY_LIST), named), 1, quotas.category_items)
     popular = F.slice(
-        F.array_except(_or_empty(_POPULAR_LIST), F.concat(own, F.col("category"))), 1, quotas.popular_items
+        F.array_except(_or_empty(_POPULAR_LIST), F.concat(named, F.col("category"))), 1, quotas.popular_items
     )
-    pairs = F.concat(_sourced(own, OWN), _sourced(F.col("category"), CATEGORY), _sourced(popular, POPULAR))
+    by_source = {OWN: own, VIEWED: viewed, CATEGORY: F.col("category"), POPULAR: popular}
+    pairs = F.concat(*(_sourced(item_ids, source) for source, item_ids in by_source.items()))
     return (
         lists.withColumn("category", category)
         .withColumn("pair", F.explode(pairs))

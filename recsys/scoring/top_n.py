@@ -4,10 +4,16 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.scoring.candidates import CATEGORY, OWN, POPULAR
+from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
 
 ALL = "all"  # ranked among all items by a model of interactions
-REASONS = {OWN: "bought_before", CATEGORY: "favourite_category", POPULAR: "popular_now", ALL: "similar_taste"}
+REASONS = {
+    OWN: "bought_before",
+    VIEWED: "viewed_before",
+    CATEGORY: "favourite_category",
+    POPULAR: "popular_now",
+    ALL: "similar_taste",
+}
 
 
 def top_n(scored: DataFrame, n: int) -> DataFrame:

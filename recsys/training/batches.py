@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,8 +24,7 @@ from recsys.errors import InputError
 from recsys.manifest import RowGroup
 
 _ID_NAMES = [i.name for i in ID_INPUTS]
-_NUMERIC_NAMES = [f.name for f in NUMERIC_INPUTS]
-_EXAMPLE_COLUMNS = (*_ID_NAMES, *_NUMERIC_NAMES, c.LABEL)
+_NUMERIC_NAMES = tuple(f.name for f in NUMERIC_INPUTS)
 _PAIR_COLUMNS = (c.USER_IDX, c.ITEM_IDX)
 # Row groups that wait decoded while the network works; Petastorm's own default of 50 costs memory.
 _QUEUE_ROW_GROUPS = 2
@@ -35,7 +35,7 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Columns in catalogue order."""
+    """Columns in the order of the manifest's inputs."""
 
     ids_BI: Tensor
     numeric_BF: Tensor
@@ -84,13 +84,19 @@ Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch)
 
 
 def shuffled_batches(
-    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+    folder: str,
+    row_groups: Sequence[RowGroup],
+    *,
+    batch_size: int,
+    buffer_rows: int,
+    seed: Sequence[int],
+    numeric: Sequence[str] = _NUMERIC_NAMES,
 ) -> Generator[Batch, None, None]:
     """Every row once, all batches full but the last, in an order that follows from the arguments alone.
 
-    Memory: `buffer_rows`, one batch and a few row groups.
+    `numeric`: the inputs to read. Memory: `buffer_rows`, one batch and a few row groups.
     """
-    with closing(_row_groups(folder, row_groups, _EXAMPLE_COLUMNS, _stacked)) as reads:
+    with closing(_examples(folder, row_groups, numeric)) as reads:
         yield from _mixed(reads, batch_size, buffer_rows, seed)
 
 
@@ -176,11 +182,17 @@ def _mixed(
         yield from _cut(mixed, 0, len(mixed), batch_size)
 
 
-def ordered_batches(folder: str, row_groups: Sequence[RowGroup], *, batch_size: int) -> Generator[Batch, None, None]:
+def ordered_batches(
+    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, numeric: Sequence[str] = _NUMERIC_NAMES
+) -> Generator[Batch, None, None]:
     """Every row once, in the files' order; a row group's last batch may be short."""
-    with closing(_row_groups(folder, row_groups, _EXAMPLE_COLUMNS, _stacked)) as reads:
+    with closing(_examples(folder, row_groups, numeric)) as reads:
         for read in reads:
             yield from _cut(read, 0, len(read), batch_size)
+
+
+def _examples(folder: str, row_groups: Sequence[RowGroup], numeric: Sequence[str]) -> Generator[Batch, None, None]:
+    return _row_groups(folder, row_groups, (*_ID_NAMES, *numeric, c.LABEL), partial(_stacked, numeric))
 
 
 def file_urls(folder: str, row_groups: Sequence[RowGroup]) -> list[str]:
@@ -257,9 +269,9 @@ def _sequences(columns: Columns) -> SequenceBatch:
     return SequenceBatch(item_idx_BS=torch.from_numpy(columns[c.SEQUENCE].astype(np.int64)))
 
 
-def _stacked(columns: Columns) -> Batch:
+def _stacked(numeric_names: Sequence[str], columns: Columns) -> Batch:
     ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.int64)
-    numeric = np.stack([columns[name] for name in _NUMERIC_NAMES], axis=1).astype(np.float32)
+    numeric = np.stack([columns[name] for name in numeric_names], axis=1).astype(np.float32)
     label = columns[c.LABEL].astype(np.float32)
     return Batch(ids_BI=torch.from_numpy(ids), numeric_BF=torch.from_numpy(numeric), label_B=torch.from_numpy(label))
 

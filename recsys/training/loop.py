@@ -90,7 +90,7 @@ def fit(
     """fit_to of feature rows."""
     objective = Objective(
         row_groups=manifest.train.row_groups,
-        read=partial(shuffled_batches, folder),
+        read=partial(shuffled_batches, folder, numeric=manifest.inputs.numeric_names),
         loss_sum=log_loss_of_rows,
         validate=lambda shared: dict(
             zip((VALIDATION_LOSS, VALIDATION_AUC), validate(shared, folder, manifest), strict=True)
@@ -311,7 +311,8 @@ def validate(shared: Fit, folder: str, manifest: Manifest) -> tuple[float, float
     )  # fmt: skip
     sums = ValidationSums(shared.device)
     own = plan.row_groups[shared.workers.index]
-    with closing(ordered_batches(folder, own, batch_size=_VALIDATION_BATCH_ROWS)) as batches:
+    names = manifest.inputs.numeric_names
+    with closing(ordered_batches(folder, own, batch_size=_VALIDATION_BATCH_ROWS, numeric=names)) as batches:
         for batch in batches:
             shared.clock.enter("validation")
             on_device = batch.to(shared.device)

@@ -13,9 +13,11 @@ from recsys.clean.history import history_of_days
 from recsys.clean.items import ITEM, known_item_history
 from recsys.config import load_config
 from recsys.features.all_grains import features_as_of
+from recsys.features.event_days import EventDays
 from recsys.features.holidays import calendar_of
 from recsys.features.optional_grains import Log, optional_features
-from recsys.features.purchases import Purchases, item_days, visits
+from recsys.features.purchases import item_days, visits
+from recsys.features.views import view_days
 from recsys.frames.as_of import known_by
 from tests.feature_rows import rows_of
 from tests.purchase_rows import Row, purchase
@@ -52,17 +54,43 @@ def some_purchases(first: date, days: int) -> list[Row]:
     ]
 
 
+def some_views(first: date, days: int) -> list[Row]:
+    """On each day views of all users, and of some of them carts."""
+    nothing = {c.QUANTITY: None, c.AMOUNT_CENTS: None}
+    return [
+        purchase(
+            "uvwz"[number % 4],
+            ["milk", "whey", "bread"][number // 2 % 3],
+            instant(first + timedelta(days=number % days), hours=number % 24),
+            event_type=c.CART if number % 3 == 0 else c.VIEW,
+            **nothing,
+        )
+        for number in range(5 * days)
+    ]
+
+
 def promotion(store: str, item: str, starts_on: date) -> Row:
     row = {c.STORE_ID: store, c.ITEM_ID: item, c.STARTS_ON: starts_on, c.ENDS_BEFORE: starts_on + timedelta(days=7)}
     return {**row, c.IS_DISPLAYED: True, c.IS_MAILED: True}
 
 
-PAST = [*some_purchases(EARLIER - timedelta(days=20), 20), purchase("u", "milk", before(EARLIER))]
-BETWEEN = [purchase("u", "whey", instant(EARLIER)), *some_purchases(EARLIER, 14), purchase("x", "milk", before(AS_OF))]
+PAST = [
+    *some_purchases(EARLIER - timedelta(days=20), 20),
+    *some_views(EARLIER - timedelta(days=20), 20),
+    purchase("u", "milk", before(EARLIER)),
+    purchase("looks", "milk", before(EARLIER), event_type=c.VIEW),
+]
+BETWEEN = [
+    purchase("u", "whey", instant(EARLIER)),
+    *some_purchases(EARLIER, 14),
+    *some_views(EARLIER, 14),
+    purchase("x", "milk", before(AS_OF)),
+]
 FUTURE = [
     purchase("u", "milk", instant(AS_OF)),
     purchase("new", "bread", instant(AS_OF), quantity=5.0, amount_cents=12_345),
     *some_purchases(AS_OF, 20),
+    *some_views(AS_OF, 20),
 ]
 # Item, what it is said to be as name and category, and the first day of that.
 Said = tuple[str, str, date]
@@ -109,13 +137,13 @@ def features(
 
     log = frame(tables.EVENTS, events)
     log = log if as_known_on is None else known_by(log, as_known_on)
-    purchases = Purchases(item_days=item_days(log), visits=visits(log))
+    by_day = EventDays(item_days=item_days(log), visits=visits(log), view_days=view_days(log))
     history = items if isinstance(items, DataFrame) else frame(tables.ITEM_HISTORY, history_of(items))
     shown = frame(tables.PROMOTIONS, promotions)
     shown = shown if as_known_on is None else known_by(shown, as_known_on)
-    found = features_as_of(purchases, history, shown, list(as_of_dates), CALENDAR)
+    found = features_as_of(by_day, history, shown, list(as_of_dates), CALENDAR)
     optional = optional_features(
-        Log(events=log, item_days=purchases.item_days, item_history=history), as_of_dates, OPTIONAL
+        Log(events=log, item_days=by_day.item_days, item_history=history), as_of_dates, OPTIONAL
     )
     of_grains = {**vars(found), **optional}
     return {grain.name: _by_date(of_grains[grain.name], grain.key) for grain in catalog.GRAINS}
@@ -143,7 +171,7 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 56
+    assert len(catalog.FEATURES) == 69
     assert len(known) == 12
 
 
@@ -201,21 +229,33 @@ def test_windows_hold_their_first_instant_and_the_last_before_the_cut_off(spark:
     for days in windows:
         first = AS_OF - timedelta(days=days)
         at |= {f"in{days}": instant(first), f"out{days}": before(first)}
-    log = [purchase(name, name, moment, store_id=name) for name, moment in at.items()]
+    log = [
+        purchase(name, name, moment, store_id=name, event_type=kind)
+        for name, moment in at.items()
+        for kind in (c.PURCHASE, c.VIEW, c.CART)
+    ]
     found = features(spark, log, [], [AS_OF], [])
 
     def counts(grain: str, key: str, feature: str) -> dict[str, Any]:
         return {row[key]: row[feature] for row in found[grain][AS_OF]}
 
-    for days in windows:
-        inside = {"last", *(f"in{other}" for other in windows if other <= days)}
-        inside |= {f"out{other}" for other in windows if other < days}
-        known = {"last", *(f"in{other}" for other in windows), "out7", "out28", "out91"}
-        expected = {name: int(name in inside) for name in known}
-        if days < 365:
-            assert counts("user", c.USER_ID, f"user_purchases_{days}d") == expected
-            assert counts("item", c.ITEM_ID, f"item_purchases_{days}d") == expected
-        if days > 7:
-            assert counts("user_item", c.USER_ID, f"user_item_purchases_{days}d") == expected
-        if days == 91:
-            assert set(counts("context", c.STORE_ID, c.CONTEXT_PURCHASE_SHARE_91D)) == inside
+    def inside(days: int) -> set[str]:
+        in_window = {f"in{other}" for other in windows if other <= days}
+        return {"last", *in_window, *(f"out{other}" for other in windows if other < days)}
+
+    counted = {
+        ("user", c.USER_ID, "user_purchases"): (7, 28, 91),
+        ("user", c.USER_ID, "user_views"): (7, 28),
+        ("item", c.ITEM_ID, "item_purchases"): (7, 28, 91),
+        ("item", c.ITEM_ID, "item_views"): (7, 28),
+        ("user_item", c.USER_ID, "user_item_purchases"): (28, 91, 365),
+        ("user_item", c.USER_ID, "user_item_carts"): (28,),
+    }
+    known = inside(365)
+    for (grain, key, name), of_feature in counted.items():
+        for days in of_feature:
+            expected = {user: int(user in inside(days)) for user in known}
+            assert counts(grain, key, f"{name}_{days}d") == expected, name
+    recency = counts("user_item", c.USER_ID, c.USER_ITEM_VIEW_RECENCY_DAYS)
+    assert {user for user, value in recency.items() if value is not None} == inside(91)
+    assert set(counts("context", c.STORE_ID, c.CONTEXT_PURCHASE_SHARE_91D)) == inside(91)

@@ -74,6 +74,19 @@ def test_own_items_are_filled_up_with_popular_ones_that_are_not_there_yet(ranks,
     assert found[REPEATS_ALLOWED, PERSONAL, "u1"] == ["d", "c", "a", "b", "e"]
 
 
+def test_after_what_a_user_bought_comes_what_lay_in_the_cart_then_what_was_viewed(spark, ranks, users):
+    looked_at = [("d", 1, 90, None, 3), ("a", 0, None, None, 1), ("c", 0, None, None, 2), ("e", 0, None, 20, 20)]
+    columns = (
+        c.ITEM_ID, c.USER_ITEM_PURCHASES_365D, c.USER_ITEM_RECENCY_DAYS,
+        c.USER_ITEM_CART_RECENCY_DAYS, c.USER_ITEM_VIEW_RECENCY_DAYS,
+    )  # fmt: skip
+    own = [{c.AS_OF_DATE: DAY, c.USER_ID: "u1", **dict(zip(columns, row, strict=True))} for row in looked_at]
+    found = lists_of(baseline_lists(users, rows_of(spark, tables.USER_ITEM_FEATURES, own), ranks, k=4))
+    assert found[REPEATS_ALLOWED, PERSONAL, "u1"] == ["d", "e", "a", "c"]
+    assert found[NEW_ITEMS_ONLY, PERSONAL, "u1"] == ["e", "a", "c", "b"]  # d was bought
+    assert found[NEW_ITEMS_ONLY, POPULAR, "u1"] == ["a", "b", "c", "e"]
+
+
 def test_ranks_start_at_1_without_a_gap(ranks, users, user_items):
     rows = baseline_lists(users, user_items, ranks, k=2).where("recommender = 'personal' AND user_id = 'cold'")
     assert sorted(row[c.RANK] for row in rows.collect()) == [1, 1, 2, 2]

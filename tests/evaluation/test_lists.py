@@ -26,7 +26,15 @@ def users(spark):
 
 @pytest.fixture
 def user_items(spark):
-    return rows_of(spark, tables.USER_ITEM_FEATURES, [{c.AS_OF_DATE: DAY, c.USER_ID: "u1", c.ITEM_ID: "milk"}])
+    rows = [("u1", "milk", 2), ("u1", "bread", 0)]  # milk was bought, bread only viewed
+    return rows_of(
+        spark,
+        tables.USER_ITEM_FEATURES,
+        [
+            {c.AS_OF_DATE: DAY, c.USER_ID: user, c.ITEM_ID: item, c.USER_ITEM_PURCHASES_365D: days}
+            for user, item, days in rows
+        ],
+    )
 
 
 def test_truth_is_what_served_users_bought_of_eligible_items_once_a_kind(spark, items, users, user_items):

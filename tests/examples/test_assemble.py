@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -123,6 +124,15 @@ def test_what_is_missing_or_null_takes_the_catalogues_default(rows: Rows) -> Non
     of_user = {feature.name for feature in NUMERIC_INPUTS if feature.grain == USER.name}
     assert len({defaults[name] for name in of_user}) > 1
     assert all(rows[AS_OF, "blank", "milk"][name] == defaults[name] for name in of_user)
+
+
+def test_inputs_that_are_not_taken_are_not_looked_up(spark: SparkSession) -> None:
+    pairs = local_rows(spark, [(AS_OF, "u", "milk", "own")], PAIRS)
+    taken = [feature for feature in NUMERIC_INPUTS if feature.name != c.ITEM_BUYERS_28D]
+    ids, items, features = ids_of(spark), items_of(spark), features_of(spark)
+    features = replace(features, item=features.item.drop(c.ITEM_BUYERS_28D))
+    (row,) = assemble(pairs, features, items, ids, taken).collect()
+    assert of_each_grain(row) == [2, 3, 0, 5, 6, 7]
 
 
 def test_unknown_ids_are_minus_one_and_an_item_without_category_keeps_its_index(rows: Rows) -> None:

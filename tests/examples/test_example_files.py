@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.catalog import MODEL_INPUTS
+from recsys.catalog import MODEL_INPUTS, numeric_inputs
 from recsys.errors import InputError
 from recsys.lake.example_files import ExampleFiles, newest_example_files, write_example_files
 from recsys.lake.store import Lake
@@ -94,6 +94,17 @@ def test_statistics_are_of_the_train_rows_after_the_transform(spark: SparkSessio
     assert found[c.USER_PURCHASES_7D] == ("log1p", pytest.approx(2.0, abs=1e-6), pytest.approx(1.0, abs=1e-6))
     assert found[c.USER_USUAL_HOUR] == ("none", 15.0, 5.0)
     assert found[c.USER_PURCHASES_91D] == ("log1p", 0.0, 0.0)
+
+
+def test_the_manifest_names_the_inputs_that_are_left_out(spark: SparkSession, lake: Lake) -> None:
+    version = lake.overwrite(tables.EXAMPLES, rows_of(spark, tables.EXAMPLES, [example(1)]))
+    taken = numeric_inputs({c.PURCHASE, c.CART})
+    write_example_files(lake, RUN_DATE, version, row_groups=3, versions={}, taken=taken)
+    inputs = newest_example_files(lake, RUN_DATE).manifest.inputs
+    assert inputs.numeric_names == tuple(feature.name for feature in taken)
+    assert c.USER_CARTS_28D in inputs.numeric_names
+    assert c.ITEM_CART_RATE_28D in inputs.left_out  # it needs views too
+    assert len(inputs.left_out) == 9
 
 
 def test_the_manifest_names_vocabularies_and_versions_and_is_found_again(spark: SparkSession, lake: Lake) -> None:

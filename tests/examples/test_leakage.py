@@ -23,8 +23,8 @@ def sample_with(**planted: np.ndarray) -> pa.Table:
     """As many train as validation rows, every fourth positive; inputs are noise but for the planted ones."""
     generator = np.random.default_rng(7)
     columns = {i.name: generator.permutation(ROWS).astype(np.float32) for i in MODEL_INPUTS}
-    columns[c.USER_RECENCY_DAYS] = np.full(ROWS, NEVER_DAYS, dtype=np.float32)
-    columns[c.USER_ITEM_RECENCY_DAYS] = np.full(ROWS, NEVER_DAYS, dtype=np.float32)
+    for name in (name for names in leakage.RECENCIES.values() for name in names):
+        columns[name] = np.full(ROWS, NEVER_DAYS, dtype=np.float32)
     split = np.repeat([c.TRAIN, c.VALIDATION], ROWS // 2)
     return pa.table({c.SPLIT: split, c.LABEL: label(), "lag_days": np.full(ROWS, np.nan), **columns, **planted})
 
@@ -77,6 +77,11 @@ def test_the_age_is_that_of_the_grains_newest_event_at_the_labels_of_positives()
     ages = {name: (report[name][c.MEAN_AGE_DAYS], report[name][c.MIN_AGE_DAYS]) for name in report}
     assert ages[c.USER_PURCHASES_7D] == (6.0, 1.0)
     assert ages[c.USER_ITEM_PURCHASES_28D] == ages[c.ITEM_BUYERS_28D] == ages[c.USER_IDX] == (None, None)
+    views = recency.copy()
+    views[4] = 2  # newer than the purchase
+    sample = sample_with(**{c.USER_RECENCY_DAYS: recency, c.USER_VIEW_RECENCY_DAYS: views, "lag_days": lag})
+    (row,) = (row for row in leakage_report(sample, LIMITS) if row[c.FEATURE] == c.USER_PURCHASES_7D)
+    assert row[c.MEAN_AGE_DAYS] == 4.5
     recency[0] = 0  # an event of the cut-off's day, which is the label's
     assert reasons(sample_with(**{c.USER_RECENCY_DAYS: recency, "lag_days": lag}))[c.USER_HEAT_91D] == [
         "knows_the_labels_day"

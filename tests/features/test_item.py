@@ -24,7 +24,7 @@ def features(spark: SparkSession, *rows: Row, **category_of: str | None) -> dict
 
 def features_of(spark: SparkSession, items: DataFrame, *rows: Row) -> dict[str, dict[str, Any]]:
     days = item_days(rows_of(spark, tables.EVENTS, rows))
-    found = item_features(days, items, [AS_OF])
+    found = item_features(days, None, items, [AS_OF])
     assert tuple(found.columns) == tables.ITEM_FEATURES.column_names
     return {row["item_id"]: row.asDict() for row in found.collect()}
 
@@ -59,6 +59,9 @@ def test_an_item_not_sold_lately_has_zeros_and_nulls(spark: SparkSession) -> Non
         "item_purchases_91d": 0,
         "item_buyers_28d": 0,
         "item_buyers_91d": 0,
+        "item_views_7d": 0,
+        "item_views_28d": 0,
+        "item_carts_28d": 0,
     }
 
 

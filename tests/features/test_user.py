@@ -18,7 +18,7 @@ def day_before(days: int, hour: int = 12) -> datetime:
 
 
 def features(spark: SparkSession, *rows: Row) -> dict[str, dict[str, Any]]:
-    found = user_features(visits(rows_of(spark, tables.EVENTS, rows)), [AS_OF])
+    found = user_features(visits(rows_of(spark, tables.EVENTS, rows)), None, [AS_OF])
     assert tuple(found.columns) == tables.USER_FEATURES.column_names
     return {row["user_id"]: row.asDict() for row in found.collect()}
 

@@ -28,7 +28,7 @@ def test_days_recency_and_gaps_of_a_pair(spark: SparkSession) -> None:
         purchase("v", "milk", day_before(400)),
         purchase("v", "salt", day_before(1), event_type="view"),
     ]
-    actual = user_item_features(item_days(rows_of(spark, tables.EVENTS, log)), [AS_OF])
+    actual = user_item_features(item_days(rows_of(spark, tables.EVENTS, log)), None, [AS_OF])
     expected = rows_of(
         spark,
         tables.USER_ITEM_FEATURES,
@@ -42,6 +42,8 @@ def test_days_recency_and_gaps_of_a_pair(spark: SparkSession) -> None:
                 "user_item_purchases_365d": 4,
                 "user_item_recency_days": 5,
                 "user_item_mean_gap_days": 120.0,  # 360 days, three gaps
+                "user_item_views_28d": 0,
+                "user_item_carts_28d": 0,
             },
             {
                 "user_id": "u",
@@ -52,6 +54,8 @@ def test_days_recency_and_gaps_of_a_pair(spark: SparkSession) -> None:
                 "user_item_purchases_365d": 1,
                 "user_item_recency_days": 92,
                 "user_item_mean_gap_days": None,
+                "user_item_views_28d": 0,
+                "user_item_carts_28d": 0,
             },
         ],
     )

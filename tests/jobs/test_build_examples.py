@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from jobs.build_examples import STAGE
 from recsys import columns as c
 from recsys import tables
-from recsys.catalog import MODEL_INPUTS
+from recsys.catalog import MODEL_INPUTS, NUMERIC_INPUTS
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
 from recsys.examples.sampled_negatives import DRAWN, SHOWN
@@ -64,6 +64,13 @@ def test_labels_and_splits_follow_the_cut_offs(lake: Lake, first: Figures) -> No
     assert first["train_positives"] == 48
     assert first["train_rows"] == 48 * (1 + 3)
     assert first["cutoffs"] == "2017-10-23, 2017-11-06, 2017-11-20"
+
+
+@pytest.mark.usefixtures("first")
+def test_a_log_of_purchases_alone_leaves_out_what_needs_views_or_carts(lake: Lake) -> None:
+    inputs = newest_example_files(lake, RUN_DATE).manifest.inputs
+    assert inputs.left_out == tuple(feature.name for feature in NUMERIC_INPUTS if feature.needs)
+    assert (len(inputs.left_out), len(inputs.numeric)) == (13, 33)
 
 
 def test_leakage_and_splits_are_reported_for_the_run_date(lake: Lake, first: Figures) -> None:

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_features
-from jobs._days import known_history_of_items, known_promotions, purchases_by_day
+from jobs._days import events_by_day, known_history_of_items, known_promotions
 from recsys import columns as c
 from recsys import tables
 from recsys.catalog import OPTIONAL_GRAINS
@@ -77,7 +77,7 @@ def test_events_that_became_known_on_the_border_or_later_are_left_out(run: Run, 
     log = [{**purchase(user, "i0", FIRST_DAY), c.KNOWN_TS: at} for user, at in known.items()]
     run.lake.overwrite(tables.EVENTS, rows_of(spark, tables.EVENTS, log))
     config = load_config([], [*SETTINGS, 'features.as_known_on="2017-12-12"'])
-    found = purchases_by_day(replace(run, config=config))
+    found = events_by_day(replace(run, config=config))
     assert [row[c.USER_ID] for row in found.item_days.collect()] == ["u"]
     assert [row[c.USER_ID] for row in found.visits.collect()] == ["u"]
     assert run.lake.versions(tables.DAY_TABLES) == {}

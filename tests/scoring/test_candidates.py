@@ -64,7 +64,7 @@ def features(spark: SparkSession) -> FeatureTables:
     )
 
 
-def _own(user: str, item: str, days: int, recency: int) -> dict[str, object]:
+def _own(user: str, item: str, days: int, recency: int | None) -> dict[str, object]:
     return {
         c.AS_OF_DATE: DAY,
         c.USER_ID: user,
@@ -91,6 +91,27 @@ def test_each_source_fills_its_quota_with_items_that_no_source_before_it_named(s
             ("u1", "b2", "popular"),
             ("cold", "a1", "popular"),
             ("cold", "b1", "popular"),
+        ],
+    )
+
+
+def test_items_in_the_cart_then_viewed_ones_fill_the_quota_that_bought_ones_leave(spark, features, items, users):
+    looked_at = [
+        {**_own("u1", item, 0, None), c.USER_ITEM_CART_RECENCY_DAYS: cart, c.USER_ITEM_VIEW_RECENCY_DAYS: view}
+        for item, cart, view in (("a2", None, 4), ("a3", None, 3), ("b2", 9, 1), ("n", None, 4), ("x", 1, 1))
+    ]
+    more = rows_of(spark, tables.USER_ITEM_FEATURES, looked_at)
+    viewed = FeatureTables(**{**vars(features), "user_item": features.user_item.unionByName(more)})
+    quotas = CandidatesConfig(own_items=5, category_items=0, popular_items=1)
+    assert_pairs(
+        candidates(viewed, items, users.where("user_id = 'u1'"), quotas),
+        [
+            ("u1", "a1", "own"),
+            ("u1", "b1", "own"),
+            ("u1", "b2", "viewed"),  # in the cart, whenever it was viewed
+            ("u1", "a3", "viewed"),  # viewed later than a2 and n, of which the smaller id is first; x is not eligible
+            ("u1", "a2", "viewed"),
+            ("u1", "n", "popular"),
         ],
     )
 

@@ -3,7 +3,7 @@ from datetime import date
 from chispa import assert_df_equality
 
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.candidates import CATEGORY, OWN, POPULAR
+from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
 from recsys.scoring.top_n import ALL, REASONS, reason, top_n
 
 DAY = date(2017, 12, 18)
@@ -39,11 +39,14 @@ def test_the_best_come_first_and_ties_are_broken_by_the_item_id(spark):
 
 
 def test_every_source_has_its_reason(spark):
-    assert set(REASONS) == {OWN, CATEGORY, POPULAR, ALL}
-    rows = local_rows(spark, [(OWN,), (CATEGORY,), (POPULAR,), (ALL,)], "source string")
-    expected = local_rows(
-        spark,
-        [(OWN, "bought_before"), (CATEGORY, "favourite_category"), (POPULAR, "popular_now"), (ALL, "similar_taste")],
-        "source string, reason string",
-    )
+    words = {
+        OWN: "bought_before",
+        VIEWED: "viewed_before",
+        CATEGORY: "favourite_category",
+        POPULAR: "popular_now",
+        ALL: "similar_taste",
+    }
+    assert set(REASONS) == set(words)
+    rows = local_rows(spark, [(source,) for source in words], "source string")
+    expected = local_rows(spark, list(words.items()), "source string, reason string")
     assert_df_equality(rows.withColumn("reason", reason()), expected, ignore_nullable=True)

@@ -74,6 +74,15 @@ def test_columns_come_in_catalogue_order(tmp_path: Path) -> None:
     assert batch.numeric_BF.dtype == torch.float32
 
 
+def test_only_the_inputs_that_are_asked_for_are_read_in_their_order(tmp_path: Path) -> None:
+    columns = columns_of(1, {c.USER_HEAT_28D: [3.0], c.ITEM_VIEWS_7D: [5.0]})
+    split = write_split(tmp_path, c.TRAIN, columns, np.array([1.0]), [1])
+    names = (c.ITEM_VIEWS_7D, c.USER_HEAT_28D)
+    (ordered,) = ordered_batches(str(tmp_path), split.row_groups, batch_size=8, numeric=names)
+    (mixed,) = shuffled_batches(str(tmp_path), split.row_groups, batch_size=8, buffer_rows=8, seed=[1], numeric=names)
+    assert ordered.numeric_BF.tolist() == mixed.numeric_BF.tolist() == [[5.0, 3.0]]
+
+
 def test_no_row_groups_make_no_batches() -> None:
     assert list(shuffled_batches("/nowhere", [], batch_size=8, buffer_rows=8, seed=[1])) == []
 
