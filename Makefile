@@ -13,13 +13,16 @@ PROCESSES ?= 2
 PY := .venv/bin/python
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup doctor demo test test-long check fmt fmt-check lint types imports bench notebook clean
+.PHONY: help setup setup-text doctor demo test test-long check fmt fmt-check lint types imports bench notebook clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Python environment, Horovod, Delta's jars: whatever is missing
 	@deploy/setup.sh
+
+setup-text: ## besides, the optional extra `text`: the encoder of features.item_vectors with its weights
+	@deploy/setup.sh text
 
 doctor: ## what was found on this machine, and what is wrong with it
 	@deploy/setup.sh || true

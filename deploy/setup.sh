@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Brings a checkout to a working state: Python 3.11 environment, Horovod, Delta's jars. Safe to interrupt and to repeat.
+# `setup.sh text` installs the optional extra too; once there, it stays.
 #
 # Mirrors: pip's settings (PIP_INDEX_URL, pip.conf), uv's (UV_DEFAULT_INDEX, uv.toml) and Ivy's ($IVY_SETTINGS or
 # ~/.ivy2/ivysettings.xml) are the places for a company's own addresses. RECSYS_CACHE moves the cache folder.
@@ -14,7 +15,10 @@ say() { printf '[setup] %s\n' "$*" >&2; }
 stop() { printf '[setup] stopped: %s\n' "$*" >&2; exit 2; }
 
 # What the environment is made from. Equal to the last finished set-up: nothing to do.
-wanted=$(cat "$here"/*.lock "$here"/*.sh "$here/jars.sha256" <(echo "$root") | sha256sum | cut -c1-32)
+locks=("$here/requirements.lock")
+has_text=$venv/.has-text
+if [ "${1:-}" = text ] || [ -e "$has_text" ]; then locks+=("$here/text.lock"); fi
+wanted=$(cat "$here"/*.lock "$here"/*.sh "$here/jars.sha256" <(echo "$root" "${locks[@]}") | sha256sum | cut -c1-32)
 java_works() { "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | grep -qE 'version "(1[7-9]|2[0-9])'; }
 if [ "$(cat "$state" 2>/dev/null)" = "$wanted" ] && java_works; then exit 0; fi
 
@@ -63,8 +67,8 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 rm -f "$state"
 touch "$installing"
-say "installing $(grep -c '==' "$here/requirements.lock") packages from deploy/requirements.lock"
-"$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes "$here/requirements.lock"
+say "installing $(cat "${locks[@]}" | grep -o '^[a-z][^ ]*==[^ ]*' | sort -u | wc -l) packages from ${locks[*]#"$root/"}"
+"$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes "${locks[@]}"
 "$uv" pip install --quiet --python "$venv/bin/python" --no-deps "$wheel"
 rm -f "$installing"
 
@@ -96,5 +100,6 @@ printf 'export PYSPARK_PYTHON="${PYSPARK_PYTHON:-%s}"\nexport PYSPARK_DRIVER_PYT
 printf '%s\n' "$root" >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/recsys.pth"
 say "compiling Python files"
 "$venv/bin/python" -m compileall -q -j 2 "$venv/lib" >/dev/null 2>&1 || true
+if [ ${#locks[@]} -gt 1 ]; then touch "$has_text"; fi
 echo "$wanted" >"$state"
 say "ready after $((SECONDS - started)) s; 'make doctor' shows what is there"

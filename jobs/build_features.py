@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._days import events_by_day, known_events, known_history_of_items, known_promotions
+from jobs._text_vectors import are_vectors_asked, text_vectors
 from recsys import app, tables
 from recsys import columns as c
 from recsys.catalog import VIEW_HISTORY_DAYS
@@ -22,6 +23,7 @@ from recsys.frames.as_of import events_before
 from recsys.frames.keys import require_unique
 from recsys.lake.at_once import at_once
 from recsys.lake.read_features import FEATURE_TABLES
+from recsys.models import text_encoder
 from recsys.stages import Figures, Run, Stage
 
 _GRAIN_TABLES = (*FEATURE_TABLES, *tables.OPTIONAL_FEATURES)
@@ -40,7 +42,10 @@ def run(run: Run) -> Figures:
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
         history = require_unique(known_history_of_items(run), c.ITEM_ID, c.VALID_FROM)
-        log = Log(events=in_span(known_events(run)), item_days=by_day.item_days, item_history=history)
+        vectors = text_vectors(run, by_day.item_days, history) if are_vectors_asked(run) else None
+        log = Log(
+            events=in_span(known_events(run)), item_days=by_day.item_days, item_history=history, text_vectors=vectors
+        )
         return _write(run, by_day, log, (*label_cutoffs, run.day))
     finally:
         for days_of in vars(by_day).values():
@@ -59,6 +64,11 @@ def _persisted(by_day: EventDays, run_date: date, span_days: int) -> EventDays:
         visits=kept(by_day.visits, HISTORY_DAYS),
         view_days=None if by_day.view_days is None else kept(by_day.view_days, VIEW_HISTORY_DAYS),
     )
+
+
+def check(run: Run) -> None:
+    if are_vectors_asked(run):
+        text_encoder.require_text_extra()
 
 
 def _covered_days(run: Run) -> Sequence[date | None]:
@@ -80,8 +90,10 @@ def _write(run: Run, by_day: EventDays, log: Log, as_of_dates: Sequence[date]) -
 
 
 READS = (tables.EVENTS, tables.ITEM_HISTORY, tables.ITEM_VALUES, tables.PROMOTIONS)
-WRITES = (*tables.DAY_TABLES, *_GRAIN_TABLES)
-STAGE = Stage(name="build_features", reads=READS, writes=WRITES, settings=("examples", "features"), run=run)
+WRITES = (*tables.DAY_TABLES, tables.TEXT_VECTORS, *_GRAIN_TABLES)
+STAGE = Stage(
+    name="build_features", reads=READS, writes=WRITES, settings=("examples", "features"), run=run, check=check
+)
 
 if __name__ == "__main__":
     sys.exit(app.main(STAGE, __doc__))

@@ -263,10 +263,12 @@ STAGE = Stage(
 
 
 def work(run: Run) -> list[Outcome]:
-    STAGE.check(run)
-    if not (run.options["stream"] or run.options["every"]):
-        return [run_stage(STAGE, run)]
     every = run.options["every"]
+    if every is not None and every < 1:
+        raise ConfigError(f"--every takes whole seconds, at least 1, got {every}")
+    STAGE.check(run)
+    if not (run.options["stream"] or every):
+        return [run_stage(STAGE, run)]
     checkpoint = f"{run.lake.root}/_streams/{STAGE.name}"
     folder = source(run).folder.root
     return [run_on_arrival(run.spark, folder, checkpoint, lambda: run_stage(STAGE, run), every)]

@@ -67,9 +67,16 @@ ITEM_TEXT = Grain(
     comment="Name, brand, category and department of each item with a text that was sold in the last 365 days.",
     is_optional=True,
 )
+ITEM_VECTORS = Grain(
+    name="item_vectors",
+    key=(c.ITEM_ID,),
+    comment="The same texts as sentence vectors of the pretrained encoder all-MiniLM-L6-v2 (for English), which "
+    "`make setup-text` installs. A text is encoded once: `texts.vectors` keeps what it gave.",
+    is_optional=True,
+)
 GRAINS = (
     USER, USER_CATEGORY, ITEM, USER_ITEM, CONTEXT, STORE_ITEM,
-    SEQUENCE, EDGE, ITEM_ITEM, USER_NEIGHBOURS, ITEM_NEIGHBOURS, ITEM_TEXT,
+    SEQUENCE, EDGE, ITEM_ITEM, USER_NEIGHBOURS, ITEM_NEIGHBOURS, ITEM_TEXT, ITEM_VECTORS,
 )  # fmt: skip
 OPTIONAL_GRAINS = tuple(grain for grain in GRAINS if grain.is_optional)
 
@@ -217,6 +224,7 @@ FEATURES: tuple[Feature, ...] = (
     _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is a user"),
     _listed(ITEM_TEXT, c.ITEM_TEXT_TOKENS, "array<string>", "Words in small letters, in their order; Chinese in pairs of neighbouring characters"),
     _listed(ITEM_TEXT, c.ITEM_TEXT_BAG, "array<float>", "TF-IDF of the tokens among those items, each at one of `features.text_dimensions` places by its hash, with a sign by hash, scaled to length 1"),
+    _listed(ITEM_VECTORS, c.ITEM_VECTOR, "array<float>", "384 numbers of length 1: the product of two vectors is near 1 where the texts mean the same"),
 )  # fmt: skip
 
 NUMERIC_INPUTS: tuple[Feature, ...] = tuple(f for f in FEATURES if f.is_model_input)

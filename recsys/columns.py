@@ -161,6 +161,10 @@ ITEM_NEIGHBOURS_MASK_365D = "item_neighbours_mask_365d"
 # Item text features
 ITEM_TEXT_TOKENS = "item_text_tokens"
 ITEM_TEXT_BAG = "item_text_bag"
+ITEM_VECTOR = "item_vector"
+TEXT = "text"
+ENCODER = "encoder"
+VECTOR = "vector"
 
 # Examples
 SPLIT = "split"

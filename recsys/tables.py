@@ -315,10 +315,22 @@ ITEM_ITEM_FEATURES = _feature_table(catalog.ITEM_ITEM)
 USER_NEIGHBOURS_FEATURES = _feature_table(catalog.USER_NEIGHBOURS)
 ITEM_NEIGHBOURS_FEATURES = _feature_table(catalog.ITEM_NEIGHBOURS)
 ITEM_TEXT_FEATURES = _feature_table(catalog.ITEM_TEXT)
+ITEM_VECTORS_FEATURES = _feature_table(catalog.ITEM_VECTORS)
 OPTIONAL_FEATURES: tuple[Table, ...] = (
     SEQUENCE_FEATURES, EDGE_FEATURES, ITEM_ITEM_FEATURES, USER_NEIGHBOURS_FEATURES, ITEM_NEIGHBOURS_FEATURES,
-    ITEM_TEXT_FEATURES,
+    ITEM_TEXT_FEATURES, ITEM_VECTORS_FEATURES,
 )  # fmt: skip
+
+TEXT_VECTORS = Table(
+    name="texts.vectors",
+    writer="build_features",
+    key=(c.ENCODER, c.TEXT),
+    columns=_columns(
+        (c.ENCODER, "string", "Encoder that made the vector"),
+        (c.TEXT, "string", "Name, brand, category and department of an item, as the encoder got them"),
+        (c.VECTOR, "array<float>", "What it made of them"),
+    ),
+)
 
 _LINES = (c.LINES, "bigint", "Lines bought")
 _EVENT_MONTH = (
@@ -543,6 +555,6 @@ RUNS = Table(
 ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS,
     ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
-    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, TOP_N,
-    METRICS, RUNS,
+    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS,
+    LEAKAGE, TOP_N, METRICS, RUNS,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 Each takes events with user_id, item_id, event_ts, event_date, source_file and source_row, and adds `split`.
 """
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
@@ -19,6 +20,8 @@ COLD_ITEMS = "cold_items"
 PARTED_BY_EVENT = (LEAVE_ONE_OUT, USER_RATIO, HELD_APART)
 
 _SALT = "cold-v1"
+# So many users or items go to each executor whole; of more, Spark joins parts.
+MAX_BROADCAST = 500_000
 
 
 def folds_of(scheme: str, purchases: DataFrame, days: Cutoffs, settings: ExamplesConfig) -> list[DataFrame]:
@@ -50,15 +53,20 @@ def part_by_time(events: DataFrame, days: Cutoffs) -> DataFrame:
     return events.withColumn(c.SPLIT, split).where(F.col(c.SPLIT).isNotNull())
 
 
-def part_last_events(events: DataFrame) -> DataFrame:
-    """Leave one out: a user's last event is test, the one before validation; users with less than three are train."""
+def part_last_events(events: DataFrame, newest: int | None = None) -> DataFrame:
+    """Leave one out: a user's last event is test, the one before validation; users with less than three are train.
+
+    `newest`: leaves out all but so many events of a user, for what looks no further back.
+    """
     is_parted = F.col("events_of_user") >= 3
     split = (
         F.when(is_parted & (F.col("from_newest") == 1), c.TEST)
         .when(is_parted & (F.col("from_newest") == 2), c.VALIDATION)
         .otherwise(c.TRAIN)
     )
-    return _numbered(events).withColumn(c.SPLIT, split).select(*events.columns, c.SPLIT)
+    numbered = _numbered(events)
+    kept = numbered if newest is None else numbered.where(F.col("from_newest") <= newest)
+    return kept.withColumn(c.SPLIT, split).select(*events.columns, c.SPLIT)
 
 
 def part_by_ratio(events: DataFrame, percent: int) -> DataFrame:
@@ -85,18 +93,17 @@ def part_held_apart(events: DataFrame, percent: int) -> DataFrame:
 def keep_core(events: DataFrame, least: int) -> DataFrame:
     """Events of users and items that have `least` events each among the events kept: what is left at the fixed point.
 
-    Each round counts pairs, which it keeps on the executors: a lost executor ends the job.
+    Reads the two columns of `events` twice a round, which costs less than to keep what is left. The users and items of
+    a round are kept on the executors: a lost executor ends the job.
     """
-    pairs = events.groupBy(c.USER_ID, c.ITEM_ID).agg(F.count("*").alias("events"))
-    left = _keep_frequent(pairs, least)
-    while (rows := left.count()) > 0:
-        fewer = _keep_frequent(left, least)
-        if fewer.count() == rows:
-            break
-        left = fewer
-    users, items = (left.select(key).distinct() for key in (c.USER_ID, c.ITEM_ID))
-    of_core = events.join(users, on=c.USER_ID, how="left_semi").join(items, on=c.ITEM_ID, how="left_semi")
-    return of_core.select(*events.columns)
+    pairs = events.select(c.USER_ID, c.ITEM_ID)
+    users = _frequent(pairs, c.USER_ID, least)
+    while True:
+        items = _frequent(_of(pairs, users), c.ITEM_ID, least)
+        fewer = _frequent(_of(pairs, items), c.USER_ID, least)
+        if fewer.number == users.number:
+            return _of(_of(events, users), items).select(*events.columns)
+        users = fewer
 
 
 def split_counts(parted: DataFrame) -> DataFrame:
@@ -111,10 +118,13 @@ def split_counts(parted: DataFrame) -> DataFrame:
 
 def _numbered(events: DataFrame) -> DataFrame:
     """Events of one instant stand as the log has them: file and row are the key of clean.events."""
-    user = Window.partitionBy(c.USER_ID)
-    newest_first = user.orderBy(F.desc(c.EVENT_TS), F.desc(c.SOURCE_FILE), F.desc(c.SOURCE_ROW))
+    newest_first = Window.partitionBy(c.USER_ID).orderBy(
+        F.desc(c.EVENT_TS), F.desc(c.SOURCE_FILE), F.desc(c.SOURCE_ROW)
+    )
+    # Of one order with the other, so that Spark sorts once.
+    all_rows = newest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     return events.withColumns(
-        {"from_newest": F.row_number().over(newest_first), "events_of_user": F.count("*").over(user)}
+        {"from_newest": F.row_number().over(newest_first), "events_of_user": F.count("*").over(all_rows)}
     )
 
 
@@ -122,12 +132,25 @@ def _is_drawn(key: str, percent: int) -> Column:
     return F.pmod(F.xxhash64(key, F.lit(_SALT)), F.lit(100)) < percent
 
 
-def _keep_frequent(pairs: DataFrame, least: int) -> DataFrame:
-    """Drops rare users, then the items that are rare without them."""
-    for key in (c.USER_ID, c.ITEM_ID):
-        frequent = pairs.groupBy(key).agg(F.sum("events").alias("all_events")).where(F.col("all_events") >= least)
-        pairs = pairs.join(frequent.select(key), on=key, how="left_semi")
-    return pairs.localCheckpoint()
+@dataclass(frozen=True, kw_only=True)
+class _Frequent:
+    """Users, or items, of a round of `keep_core`: one row each."""
+
+    key: str
+    rows: DataFrame
+    number: int
+
+
+def _frequent(pairs: DataFrame, key: str, least: int) -> _Frequent:
+    counts = pairs.groupBy(key).agg(F.count("*").alias("events"))
+    rows = counts.where(F.col("events") >= least).select(key).localCheckpoint()
+    return _Frequent(key=key, rows=rows, number=rows.count())
+
+
+def _of(events: DataFrame, frequent: _Frequent) -> DataFrame:
+    is_small = frequent.number <= MAX_BROADCAST
+    rows = F.broadcast(frequent.rows) if is_small else frequent.rows
+    return events.join(rows, on=frequent.key, how="left_semi")
 
 
 def _entities(parted: DataFrame, key: str, number: str, number_cold: str) -> DataFrame:

@@ -11,6 +11,7 @@ from recsys.config import FeaturesConfig
 from recsys.features.graph import edge_features, item_neighbour_features, user_neighbour_features
 from recsys.features.item_item import item_item_features
 from recsys.features.item_text import item_text_features
+from recsys.features.item_vectors import item_vector_features
 from recsys.features.purchases import basket_items
 from recsys.features.sequence import sequence_features
 
@@ -18,11 +19,12 @@ from recsys.features.sequence import sequence_features
 @dataclass(frozen=True, kw_only=True)
 class Log:
     """Clean events, of them `item_days` as recsys/features/purchases.py makes them, and what was said of items, one row
-    a version."""
+    a version; `text_vectors` has one row a text of these items, and is needed for item_vectors alone."""
 
     events: DataFrame
     item_days: DataFrame
     item_history: DataFrame
+    text_vectors: DataFrame | None = None
 
 
 Build = Callable[[Log, Sequence[date], FeaturesConfig], DataFrame]
@@ -42,9 +44,15 @@ BUILDS: dict[str, Build] = {
     catalog.ITEM_TEXT.name: lambda log, days, sizes: item_text_features(
         log.item_days, log.item_history, days, sizes.text_dimensions
     ),
+    catalog.ITEM_VECTORS.name: lambda log, days, _: _item_vectors(log, days),
 }
 
 
 def optional_features(log: Log, as_of_dates: Sequence[date], settings: FeaturesConfig) -> dict[str, DataFrame]:
     """By grain, in the order of `features.grains`; a cut-off sees nothing of its own day or later."""
     return {grain: BUILDS[grain](log, as_of_dates, settings) for grain in settings.grains}
+
+
+def _item_vectors(log: Log, as_of_dates: Sequence[date]) -> DataFrame:
+    assert log.text_vectors is not None, "build_features encodes the texts before"
+    return item_vector_features(log.item_days, log.item_history, log.text_vectors, as_of_dates)

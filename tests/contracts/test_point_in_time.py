@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys import catalog, tables
 from recsys import columns as c
@@ -15,6 +16,7 @@ from recsys.config import load_config
 from recsys.features.all_grains import features_as_of
 from recsys.features.event_days import EventDays
 from recsys.features.holidays import calendar_of
+from recsys.features.item_vectors import keep_with_text
 from recsys.features.optional_grains import Log, optional_features
 from recsys.features.purchases import item_days, visits
 from recsys.features.views import view_days
@@ -143,10 +145,18 @@ def features(
     shown = shown if as_known_on is None else known_by(shown, as_known_on)
     found = features_as_of(by_day, history, shown, list(as_of_dates), CALENDAR)
     optional = optional_features(
-        Log(events=log, item_days=by_day.item_days, item_history=history), as_of_dates, OPTIONAL
+        Log(events=log, item_days=by_day.item_days, item_history=history, text_vectors=vectors_of_length(history)),
+        as_of_dates,
+        OPTIONAL,
     )
     of_grains = {**vars(found), **optional}
     return {grain.name: _by_date(of_grains[grain.name], grain.key) for grain in catalog.GRAINS}
+
+
+def vectors_of_length(items: DataFrame) -> DataFrame:
+    """A vector for each text that tells texts of different lengths apart."""
+    length = F.length(c.TEXT).cast("float")
+    return keep_with_text(items).select(c.TEXT, F.array(length).alias(c.VECTOR)).distinct()
 
 
 def _by_date(table: DataFrame, key: Sequence[str]) -> dict[date, list[Row]]:
@@ -171,8 +181,8 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 69
-    assert len(known) == 12
+    assert len(catalog.FEATURES) == 70
+    assert len(known) == 13
 
 
 def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> None:

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
 from recsys.config import load_config
+from recsys.examples import schemes
 from recsys.examples.schemes import (
     folds_of,
     keep_core,
@@ -75,6 +76,11 @@ def test_the_last_events_of_each_user_are_left_out_and_ties_stand_as_the_log_has
         c.VALIDATION: {"ub", "ten8"},
         c.TEST: {"ua", "ten9"},
     }
+    assert splits(part_last_events(log.repartition(3), newest=3)) == {
+        c.TRAIN: {"uold", "twoa", "twob", "ten7"},
+        c.VALIDATION: {"ub", "ten8"},
+        c.TEST: {"ua", "ten9"},
+    }
     # A quarter of 4, 2 and 10 events, rounded down: 1, 0 and 2.
     assert splits(part_by_ratio(log.repartition(3), 25)) == {
         c.TRAIN: {"uold", "uolder", "twoa", "twob", *(f"ten{n}" for n in range(6))},
@@ -97,10 +103,14 @@ def test_held_out_users_and_items_have_no_event_in_train(spark: SparkSession) ->
     assert len(users["cold_users"] | users["train"]) == len(items["cold_users"]) == 40
 
 
-def test_the_core_is_the_fixed_point_and_may_be_empty(spark: SparkSession) -> None:
+@pytest.mark.parametrize("max_broadcast", [0, 100])
+def test_the_core_is_the_fixed_point_and_may_be_empty(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, max_broadcast: int
+) -> None:
     chain = [("x", "a"), ("x", "p"), ("y", "p"), ("y", "q"), ("z", "q")]  # falls apart from its end, one a round
     core = [("u", "a"), ("u", "b"), ("v", "a"), ("v", "b")]
     log = events_of(spark, *((user, item, FIRST) for user, item in [*core, *chain, ("u", "a"), ("w", "a"), ("w", "a")]))
+    monkeypatch.setattr(schemes, "MAX_BROADCAST", max_broadcast)
     kept = keep_core(log, 2)
     # w bought one item twice: that is two purchases.
     expected = [*core, ("u", "a"), ("w", "a"), ("w", "a")]

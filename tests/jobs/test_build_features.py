@@ -1,20 +1,26 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_features
 from jobs._days import events_by_day, known_history_of_items, known_promotions
+from jobs._text_vectors import text_vectors
 from recsys import columns as c
 from recsys import tables
 from recsys.catalog import OPTIONAL_GRAINS
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError, InputError
+from recsys.frames.local_rows import local_rows
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.store import Lake
+from recsys.models import text_encoder
 from recsys.stages import Run, run_stage
 from tests.feature_rows import FROM_THE_BEGINNING, rows_of, versions_of, write_rows
 from tests.purchase_rows import purchase
@@ -98,8 +104,43 @@ def test_item_versions_and_promotions_that_became_known_later_are_left_out(run: 
     assert [row[c.VALID_TO] for row in known_history_of_items(before).collect()] == [None]
 
 
+def with_encoder(monkeypatch: pytest.MonkeyPatch, notes: Path) -> None:
+    """One that writes down what it was given, in place of the pretrained one."""
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        with notes.open("a") as file:
+            file.writelines(f"{text}\n" for text in texts)
+        return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+    monkeypatch.setattr(text_encoder, "require_text_extra", lambda: None)
+    monkeypatch.setattr(text_encoder, "load_text_encoder", lambda: encode)
+
+
+def test_a_text_is_encoded_in_the_run_that_it_first_comes_in(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    with_encoder(monkeypatch, notes)
+    days = local_rows(run.spark, [("tea",), ("cup",)], "item_id string")
+    named = {"tea": "Green tea", "cup": "Cup", "unsold": "Jug"}
+    for change, new in (
+        ({}, {"Green tea", "Cup"}),
+        ({}, set()),
+        ({"tea": "Black tea", "cup": "Green tea"}, {"Black tea"}),
+    ):
+        notes.write_text("")
+        named |= change
+        items = [{c.ITEM_ID: item, c.NAME: name} for item, name in named.items()]
+        vectors = text_vectors(run, days, rows_of(run.spark, tables.ITEMS, items))
+        assert sorted(notes.read_text().splitlines()) == sorted(new)
+    assert {row[c.TEXT]: row[c.VECTOR] for row in vectors.collect()} == {"Green tea": [9], "Black tea": [9], "Cup": [3]}
+
+
 @pytest.mark.long
-def test_optional_grains_are_written_where_the_configuration_names_them(run: Run) -> None:
+def test_optional_grains_are_written_where_the_configuration_names_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_encoder(monkeypatch, tmp_path / "notes")
     grains = [grain.name for grain in OPTIONAL_GRAINS]
     config = load_config([], [*SETTINGS, f"features.grains={grains}", "features.sequence_length=3"])
     figures = run_stage(build_features.STAGE, replace(run, config=config)).figures
@@ -110,6 +151,7 @@ def test_optional_grains_are_written_where_the_configuration_names_them(run: Run
         "user_neighbours": 8,
         "item_neighbours": 12,
         "item_text": 12,  # three items with a category
+        "item_vectors": 12,
     }
     newest = run.lake.read(tables.SEQUENCE_FEATURES).where(F.col(c.AS_OF_DATE) == F.lit(RUN_DATE)).collect()
     assert {row[c.USER_ID]: row[c.SEQUENCE_ITEMS] for row in newest} == {

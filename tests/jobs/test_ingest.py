@@ -1,7 +1,9 @@
 """Files that come day by day end in the tables of one run over all of them."""
 
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,13 +12,14 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs import clean_logs
 from jobs.clean_logs import STAGE, work
 from recsys import columns as c
 from recsys import tables
 from recsys.config import load_config
-from recsys.errors import SchemaError
+from recsys.errors import ConfigError, SchemaError
 from recsys.lake.store import Lake
-from recsys.stages import Run
+from recsys.stages import Figures, Outcome, Run, Stage, run_stage
 from tests.clean.conftest import write_lines
 
 MAPPING = """
@@ -238,6 +241,58 @@ def test_a_stream_over_arriving_files_gives_the_tables_of_a_run(shop: Callable[[
     of_days.put("day-2.csv", "user,item", "u1,i1")
     with pytest.raises(SchemaError, match=r"day-2.csv lacks the columns"):
         work(replace(of_days.run(), options={"stream": True, "every": None}))
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """As Python takes them: Spark's own handler calls the JVM."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_stream_that_goes_on_takes_what_comes_until_it_is_interrupted(
+    shop: Callable[[str], Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_days = shop(MAPPING)
+    going_on = replace(of_days.run(), options={"stream": False, "every": 1})
+    taken: list[int] = []
+
+    def run_and_go_on(stage: Stage, run: Run) -> Outcome:
+        outcome = run_stage(stage, run)
+        taken.append(outcome.figures["files"])
+        if len(taken) == 1:
+            of_days.put_days(["day-2.csv"])
+        else:  # while nothing is to be done
+            threading.Timer(1, signal.raise_signal, [signal.SIGINT]).start()
+        return outcome
+
+    def clean_and_be_interrupted(run: Run) -> Figures:
+        STAGE.run(run)
+        raise KeyboardInterrupt
+
+    of_days.put_days(["day-1.csv"])
+    monkeypatch.setattr(clean_logs, "run_stage", run_and_go_on)
+    with pytest.raises(KeyboardInterrupt):
+        work(going_on)
+    assert taken == [1, 1]
+    contents = of_days.contents()
+    of_days.put_days(["day-4.csv"])
+    monkeypatch.setattr(clean_logs, "run_stage", run_stage)
+    monkeypatch.setattr(clean_logs, "STAGE", replace(STAGE, run=clean_and_be_interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        work(going_on)
+    assert of_days.contents() == contents, "what the batch had written is taken back"
+    monkeypatch.setattr(clean_logs, "STAGE", STAGE)
+    until_taken = replace(going_on, options={"stream": True, "every": None})
+    assert [outcome.figures["files"] for outcome in work(until_taken)] == [1]
+    of_days.require_equal_to_a_whole_run()
+
+
+def test_a_stream_that_looks_again_at_once_is_refused(shop: Callable[[str], Shop]) -> None:
+    with pytest.raises(ConfigError, match=r"--every takes whole seconds, at least 1, got 0"):
+        work(replace(shop(MAPPING).run(), options={"stream": False, "every": 0}))
 
 
 def kept(shop: Shop) -> dict[tuple[str, int], tuple[object, ...]]:
