@@ -29,17 +29,11 @@ from benchmarks.training_processes import trained_by
 from recsys import columns as c
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, UserError
+from recsys.families import CLOSED_FORM, FACTORS, HISTORIES
 from recsys.logs import configure_logging
-from recsys.models.interaction_registry import (
-    ClosedFormSpec,
-    InteractionSpec,
-    interaction_settings,
-    interaction_spec,
-    require_interaction_model,
-)
 from recsys.models.interactions import Recommender, interaction_matrix
 from recsys.models.rank_all import metric_sums
-from recsys.models.sequence_registry import SEQUENCE_MODELS, SequenceSpec, sequence_spec
+from recsys.models.registry import Spec, model_settings, model_spec, names_of, require_known
 from recsys.training.interactions import PairTask, train_on_pairs, work_on_pairs
 from recsys.training.pair_files import write_pair_files
 
@@ -63,16 +57,15 @@ SEQUENCES = Protocol(k=10, metrics={"hit_rate": "hr", "ndcg": "ndcg"})
 class Plan:
     """What the command line and the model's file ask for."""
 
-    spec: ClosedFormSpec | InteractionSpec | SequenceSpec
+    spec: Spec
     config: TrainConfig
     seeds: tuple[int, ...]
 
 
 def plan_of(name: str, overrides: Sequence[str], seeds: Sequence[int], *, is_quick: bool) -> Plan:
     """conf/base.yaml's train section, under that of conf/models/<name>.yaml, under --set train.key=value."""
-    if name not in SEQUENCE_MODELS:
-        require_interaction_model(name)
-    settings, train = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+    require_known(name, (CLOSED_FORM, FACTORS, HISTORIES))
+    settings, train = model_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     for override in overrides:
         path_of_key, _, text = override.partition("=")
         section, *keys = path_of_key.split(".")
@@ -82,8 +75,7 @@ def plan_of(name: str, overrides: Sequence[str], seeds: Sequence[int], *, is_qui
     if is_quick:
         train["epochs"] = min(QUICK_EPOCHS, train.get("epochs", QUICK_EPOCHS))
     config = load_config([], [f"train.{key}={value}" for key, value in {"workers": 1, **train}.items()]).train
-    made = sequence_spec if name in SEQUENCE_MODELS else interaction_spec
-    return Plan(spec=made(name, settings), config=config, seeds=tuple(seeds))
+    return Plan(spec=model_spec(name, settings), config=config, seeds=tuple(seeds))
 
 
 def _put(settings: dict[str, Any], keys: Sequence[str], value: Any) -> None:
@@ -93,11 +85,12 @@ def _put(settings: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def recommender_of(plan: Plan, split: Split, held_out: Pairs, seed: int) -> Recommender:
-    if isinstance(plan.spec, SequenceSpec):
+    if plan.spec.family == HISTORIES:
         return sequence_recommender(plan.spec, plan.config, split, seed)
-    if isinstance(plan.spec, ClosedFormSpec):
+    if plan.spec.family == CLOSED_FORM:
         torch.set_num_threads(plan.config.threads_per_worker)
-        return plan.spec.fit(interaction_matrix(*split.train, users=split.users, items=split.items))
+        fitted: Recommender = plan.spec.build(interaction_matrix(*split.train, users=split.users, items=split.items))
+        return fitted
     with tempfile.TemporaryDirectory() as folder:
         task = PairTask(
             spec=plan.spec,
@@ -179,10 +172,10 @@ def require_one_kind(given: argparse.Namespace) -> None:
     is_split = bool(given.train and given.test)
     if is_split == bool(given.sequences):
         raise ConfigError("give either --train and --test, or --sequences")
-    if given.model in SEQUENCE_MODELS and not given.sequences:
+    if given.model in names_of(HISTORIES) and not given.sequences:
         raise ConfigError(f"{given.model} learns from the order of what a user took: give --sequences")
-    if given.no_test and given.model not in SEQUENCE_MODELS:
-        raise ConfigError(f"--no-test is for the models {sorted(SEQUENCE_MODELS)}; for {given.model} give --validation")
+    if given.no_test and given.model not in names_of(HISTORIES):
+        raise ConfigError(f"--no-test is for the models {names_of(HISTORIES)}; for {given.model} give --validation")
 
 
 def name_of(path: Path) -> str:
@@ -192,7 +185,7 @@ def name_of(path: Path) -> str:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument(
-        "--model", required=True, metavar="NAME", help="of interaction_registry.py or sequence_registry.py"
+        "--model", required=True, metavar="NAME", help="of recsys/models/registry.py, but none of features"
     )
     made.add_argument("--train", type=Path, metavar="T.parquet")
     made.add_argument("--test", type=Path, metavar="X.parquet")

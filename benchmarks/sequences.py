@@ -15,7 +15,7 @@ from recsys import columns as c
 from recsys.config import TrainConfig
 from recsys.models.histories import Histories, histories_of, newest, windows, without_last
 from recsys.models.interactions import Indexes, Scores
-from recsys.models.sequence_registry import SequenceSpec
+from recsys.models.registry import Spec
 from recsys.models.sequences import NO_ITEM, SequenceNetwork
 from recsys.training.sequence_files import write_sequence_files
 from recsys.training.sequences import SequenceTask, train_on_sequences, work_on_sequences
@@ -38,7 +38,7 @@ class HistoryScores:
         return scores
 
 
-def sequence_recommender(spec: SequenceSpec, config: TrainConfig, split: Split, seed: int) -> HistoryScores:
+def sequence_recommender(spec: Spec, config: TrainConfig, split: Split, seed: int) -> HistoryScores:
     """The epoch with the best figure on each user's last train item is kept; only those before it are trained on."""
     taken = histories_of(*split.train, users=split.users)
     with tempfile.TemporaryDirectory() as folder:
@@ -46,13 +46,13 @@ def sequence_recommender(spec: SequenceSpec, config: TrainConfig, split: Split, 
         trained = trained_by(train_on_sequences, work_on_sequences, task)
     best = trained.curve[trained.best_epoch - 1]
     logger.info("epoch %d of %d is kept", best.epoch, len(trained.curve))
-    network = spec.build(split.items)
+    network: SequenceNetwork = spec.build(split.items)
     network.load_state_dict(torch.load(io.BytesIO(trained.state), weights_only=True))
     history_UL = newest(taken, spec.config.history)
     return HistoryScores(network=network.eval(), history_UL=history_UL, validation=best.validation)
 
 
-def task_of(spec: SequenceSpec, config: TrainConfig, taken: Histories, items: int, folder: Path) -> SequenceTask:
+def task_of(spec: Spec, config: TrainConfig, taken: Histories, items: int, folder: Path) -> SequenceTask:
     size = spec.config.history + 1
     train_RS = windows(without_last(taken), size)
     validation_US = newest(taken, size)[np.diff(taken.start_U) > 1]

@@ -1,48 +1,39 @@
 """Models of interactions in the train job: who took what, from the lake into files, and from these trained."""
 
-import json
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
+from jobs._learning import Finished, Learning, slots, versions_text
+from jobs._taken import READS, indexed, taken_before, vocabulary_size
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
+from recsys.families import CLOSED_FORM
 from recsys.features.graph import HISTORY_DAYS
-from recsys.frames.as_of import events_before
 from recsys.lake.interaction_files import InteractionFiles, write_interaction_files
-from recsys.lake.runs import origins
-from recsys.models.interaction_registry import (
-    ClosedFormSpec,
-    InteractionSpec,
-    interaction_settings,
-    interaction_spec,
-)
+from recsys.models.registry import Spec
 from recsys.stages import Figures, Run
 from recsys.training.interactions import PairTask, PairTrained, train_pairs_on_spark
+from recsys.training.recommenders import save_recommender
 
-READS = (tables.EVENTS, tables.USERS, tables.USER_IDS, tables.ITEM_IDS)
-KEY = [c.USER_IDX, c.ITEM_IDX]
-
-Spec = ClosedFormSpec | InteractionSpec
+_KEY = [c.USER_IDX, c.ITEM_IDX]
 
 
-def interactions_spec(file: Path) -> Spec:
-    settings, _ = interaction_settings(file)
-    return interaction_spec(file.stem, settings)
+def _finish(run: Run, spec: Spec) -> Finished:
+    task = _task(run, spec)
+    trained = train_pairs_on_spark(task, slots=slots(run))
+    scores = trained.scores
+    assert scores is not None, "the leader returns what it learned"
+    return Finished(
+        figures=_figures(run, task, trained),
+        curve=_curve(trained),
+        save=lambda folder: save_recommender(folder, spec.name, scores, trained.known),
+        logged={"loader": "recsys.training.recommenders", "inputs": {c.USER_IDX: "long", c.ITEM_IDX: "long"}},
+    )
 
 
-def interactions_inputs(run: Run, spec: Spec) -> tuple[str, ...]:
-    """What the training depends on beside its settings in conf/base.yaml."""
-    settings = json.dumps(asdict(spec.config), sort_keys=True)
-    return (settings, json.dumps(origins(run.lake, READS, run.run_date), sort_keys=True))
-
-
-def trained_on_interactions(run: Run, spec: Spec, *, slots: int) -> tuple[PairTask, PairTrained]:
+def _task(run: Run, spec: Spec) -> PairTask:
     files = _files(run)
     if not files.train:
         raise InputError(
@@ -50,22 +41,20 @@ def trained_on_interactions(run: Run, spec: Spec, *, slots: int) -> tuple[PairTa
             "run date with more events before it, or a shorter examples.label_days"
         )
     config = run.config.train
-    task = PairTask(
+    return PairTask(
         spec=spec,
         # A closed form is solved once, by one process.
-        config=replace(config, workers=1) if isinstance(spec, ClosedFormSpec) else config,
+        config=replace(config, workers=1) if spec.family == CLOSED_FORM else config,
         folder=files.folder,
         row_groups=files.train,
-        users=_size(run.lake.read(tables.USER_IDS), c.USER_IDX),
-        items=_size(run.lake.read(tables.ITEM_IDS), c.ITEM_IDX),
+        users=vocabulary_size(run.lake.read(tables.USER_IDS), c.USER_IDX),
+        items=vocabulary_size(run.lake.read(tables.ITEM_IDS), c.ITEM_IDX),
         held_out=files.validation,
     )
-    return task, train_pairs_on_spark(task, slots=slots)
 
 
-def interactions_figures(run: Run, task: PairTask, trained: PairTrained) -> Figures:
+def _figures(run: Run, task: PairTask, trained: PairTrained) -> Figures:
     rows = sum(group.rows for group in task.row_groups)
-    versions = ", ".join(f"{name}={version}" for name, version in sorted(run.lake.versions(READS).items()))
     of_training: Figures = {}
     if trained.curve:
         best, seconds = trained.curve[trained.best_epoch - 1], sum(rows / epoch.rows_per_s for epoch in trained.curve)
@@ -81,11 +70,11 @@ def interactions_figures(run: Run, task: PairTask, trained: PairTrained) -> Figu
         "epochs": len(trained.curve),
         **of_training,
         "workers": task.config.workers,
-        "delta_versions": versions,
+        "delta_versions": versions_text(run.lake.versions(READS)),
     }
 
 
-def interactions_curve(trained: PairTrained) -> list[dict[str, float]]:
+def _curve(trained: PairTrained) -> list[dict[str, float]]:
     return [
         {
             "train/loss": epoch.train_loss,
@@ -99,31 +88,13 @@ def interactions_curve(trained: PairTrained) -> list[dict[str, float]]:
 
 def _files(run: Run) -> InteractionFiles:
     """Trained on what was bought before the validation window, validated on what was first bought in it."""
-    settings, events = run.config.examples, run.lake.read(tables.EVENTS)
-    days = cutoffs_of(run.day, settings)
-    before = events_before(events.where(F.col(c.EVENT_TYPE) == c.PURCHASE), days.validation, HISTORY_DAYS)
-    taken = _indexed(run, before).persist()
-    later = _indexed(run, purchases_in_windows(events, [days.validation], settings.label_days))
-    new = later.join(taken, on=KEY, how="left_anti")
+    settings, day = run.config.examples, cutoffs_of(run.day, run.config.examples).validation
+    taken = indexed(run, taken_before(run, day, [c.PURCHASE])).select(*_KEY).distinct().persist()
+    bought = purchases_in_windows(run.lake.read(tables.EVENTS), [day], settings.label_days)
+    new = indexed(run, bought).select(*_KEY).join(taken, on=_KEY, how="left_anti")
     files = write_interaction_files(run.lake, run.day, taken, new, row_groups=settings.row_groups)
     taken.unpersist()
     return files
 
 
-def _indexed(run: Run, purchases: DataFrame) -> DataFrame:
-    """user_idx and item_idx, each pair once; nothing of users who opted out."""
-    read = run.lake.read
-    served = read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
-    return (
-        purchases.select(c.USER_ID, c.ITEM_ID)
-        .distinct()
-        .join(served, on=c.USER_ID, how="left_semi")
-        .join(read(tables.USER_IDS), on=c.USER_ID, how="inner")
-        .join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-        .select(*KEY)
-    )
-
-
-def _size(ids: DataFrame, name: str) -> int:
-    largest = ids.agg(F.max(name).alias("largest")).first()
-    return 0 if largest is None or largest["largest"] is None else int(largest["largest"]) + 1
+LEARNING = Learning(reads=READS, finish=_finish)

@@ -2,33 +2,42 @@
 
 import atexit
 import functools
+import importlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs._taken import newest_histories
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import numeric_inputs
 from recsys.config import CandidatesConfig
 from recsys.errors import InputError
+from recsys.evaluation.baselines import POPULAR
 from recsys.evaluation.lists import truth_of
 from recsys.evaluation.ranking import candidate_recall
-from recsys.examples.assemble import Ids, assemble
+from recsys.examples.assemble import Ids, assemble, assemble_items, assemble_users
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
+from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
+from recsys.features.item_words import item_words
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.event_types import event_types_of
+from recsys.lake.interaction_files import write_vector_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.runs import newest_figures
-from recsys.scoring.all_items import LEFT_OUT, Ranker, best_of_all, item_flags, keep_known
+from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known
 from recsys.scoring.candidates import candidates
-from recsys.scoring.pairs import Scorer, score_pairs
+from recsys.scoring.pairs import INPUT_NAMES, score_pairs
+from recsys.scoring.vectors import with_vectors
 from recsys.stages import Run
 from recsys.tracking import Registry
 
@@ -42,11 +51,21 @@ READS = (
     *FEATURE_TABLES,
 )
 
+# What loads a model on the executors; the driver of scoring needs no torch.
+_LOADERS = {
+    FEATURES: ("recsys.training.export", "load_scorer"),
+    CLOSED_FORM: ("recsys.training.recommenders", "load_ranker"),
+    FACTORS: ("recsys.training.recommenders", "load_ranker"),
+    HISTORIES: ("recsys.training.history_ranker", "load_ranker"),
+    TOWERS: ("recsys.training.towers", "load_user_tower"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelWindow:
     """Features of one cut-off, what was bought in the days after it, and candidates for those who bought."""
 
+    as_of: date
     features: FeatureTables
     truth: DataFrame
     candidates: DataFrame
@@ -54,15 +73,23 @@ class LabelWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A version in the model registry; one of interactions ranks all items, a network of features its candidates."""
+    """A version in the model registry.
+
+    `history`: how many events of `history_events` a model of histories reads; `item_words`: buckets and words that two
+    towers read of an item's text.
+    """
 
     name: str
     version: int
-    ranks: str = c.CANDIDATES
+    family: str = FEATURES
+    history: int = 0
+    history_events: tuple[str, ...] = ()
+    item_words: tuple[int, ...] = ()
 
     @property
     def ranks_all_items(self) -> bool:
-        return self.ranks == c.ALL_ITEMS
+        """A network of features ranks candidates."""
+        return self.family != FEATURES
 
 
 def newest_model(run: Run) -> Model:
@@ -73,8 +100,14 @@ def newest_model(run: Run) -> Model:
             f"no training is recorded in {run.lake.root} for {run.day} or a day before. Cure: run the jobs "
             "build_features, build_examples and train for this run date first, or jobs/run_pipeline.py"
         )
-    ranks = figures.get(c.RANKS, c.CANDIDATES)
-    return Model(name=figures[c.MODEL_NAME], version=int(figures[c.MODEL_VERSION]), ranks=ranks)
+    return Model(
+        name=figures[c.MODEL_NAME],
+        version=int(figures[c.MODEL_VERSION]),
+        family=figures.get(c.FAMILY, FEATURES),
+        history=figures.get(c.HISTORY, 0),
+        history_events=tuple(figures.get(c.HISTORY_EVENTS, ())),
+        item_words=tuple(figures.get(c.ITEM_WORDS, ())),
+    )
 
 
 def model_inputs(run: Run) -> tuple[str, ...]:
@@ -92,7 +125,10 @@ def test_window(run: Run) -> LabelWindow:
     truth = truth_of(purchases, items, users, features.user_item).persist()
     buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi")
     return LabelWindow(
-        features=features, truth=truth, candidates=candidates(features, items, buyers, run.config.candidates)
+        as_of=day,
+        features=features,
+        truth=truth,
+        candidates=candidates(features, items, buyers, run.config.candidates),
     )
 
 
@@ -105,35 +141,77 @@ def with_inputs(run: Run, pairs: DataFrame, features: FeatureTables) -> DataFram
 
 def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:
     """Model inputs give way to `score`; other columns stay."""
-    return score_pairs(pairs_with_inputs, _scorer_loader(run, model), run.config.score.batch_rows)
+    return score_pairs(pairs_with_inputs, _loader(run, model), run.config.score.batch_rows)
 
 
-def all_items_lists(run: Run, model: Model, users: DataFrame, n: int, owned: DataFrame | None = None) -> DataFrame:
-    """rank, item_id and score of the best `n` of all eligible items, for those of `users` whom the model knows.
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """`users`: user_id and what the model knows a user by, `asked`; `load` loads the ranker on the executors."""
+
+    users: DataFrame
+    load: Callable[[], Any]
+
+
+def asking(run: Run, model: Model, as_of: date) -> Asking:
+    """Of a model that ranks all items. What it is asked with ends before the day."""
+    if model.family == TOWERS:
+        return _by_vectors(run, model, as_of)
+    if model.family == HISTORIES:
+        histories = newest_histories(run, as_of, model.history_events, model.history)
+        return Asking(users=histories.withColumnRenamed(c.SEQUENCE, ASKED), load=_loader(run, model))
+    users = run.lake.read(tables.USER_IDS).select(c.USER_ID, F.col(c.USER_IDX).alias(ASKED))
+    return Asking(users=users, load=_loader(run, model))
+
+
+def _by_vectors(run: Run, model: Model, as_of: date) -> Asking:
+    """Users with features of the day; items are all that have an index, those that nobody took too."""
+    read, features = run.lake.read, read_features(run.lake, [as_of])
+    ids = Ids(users=read(tables.USER_IDS), items=read(tables.ITEM_IDS), categories=read(tables.CATEGORY_IDS))
+    of_day, buckets, count = F.lit(as_of).alias(c.AS_OF_DATE), *model.item_words
+    users = assemble_users(features.user.select(c.USER_ID, of_day), features, ids)
+    items = assemble_items(read(tables.ITEM_IDS).select(c.ITEM_ID, of_day), features, read(tables.ITEMS), ids)
+    words = item_words(read(tables.ITEMS), buckets=buckets, count=count)
+    # The vectors' rows are named by the index, which is an input too.
+    named = items.join(words, on=c.ITEM_ID, how="inner").withColumn(c.IDX, F.col(c.ITEM_IDX))
+    of_items = with_vectors(named, _loader(run, model, "load_item_tower"), (*INPUT_NAMES, c.ITEM_WORDS))
+    files = write_vector_files(run.lake, as_of, of_items.select(F.col(c.IDX).alias(c.ITEM_IDX), c.VECTOR))
+    of_users = with_vectors(users, _loader(run, model, "load_user_tower"), INPUT_NAMES)
+    asked = of_users.select(c.USER_ID, F.col(c.VECTOR).alias(ASKED))
+    return Asking(users=asked, load=functools.partial(_load_vectors, files))
+
+
+def all_items_lists(run: Run, asked: Asking, n: int, owned: DataFrame | None = None) -> DataFrame:
+    """rank, item_id and score of the best `n` of all eligible items, for those users whom the model knows.
 
     `owned`: pairs of user_id and item_id that must not stand in a list.
     """
     read = run.lake.read
-    indexed = users.select(c.USER_ID).join(read(tables.USER_IDS), on=c.USER_ID, how="left")
     if owned is None:
-        asked = indexed.withColumn(LEFT_OUT, F.array().cast("array<int>"))
+        users = asked.users.withColumn(LEFT_OUT, F.array().cast("array<int>"))
     else:
         own = owned.select(c.USER_ID, c.ITEM_ID).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
         lists = own.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
-        asked = indexed.join(lists, on=c.USER_ID, how="left")
+        users = asked.users.join(lists, on=c.USER_ID, how="left")
     eligible = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    best = best_of_all(asked, _ranker_loader(run, model), item_flags(eligible), n)
+    best = best_of_all(users, asked.load, item_flags(eligible), n)
     return best.join(read(tables.ITEM_IDS), on=c.ITEM_IDX, how="inner").drop(c.ITEM_IDX)
 
 
-def recall_of_candidates(run: Run, model: Model, window: LabelWindow) -> DataFrame:
-    """Per list_kind, the share of the truth that the model can name at all."""
+def with_popular(ranked: DataFrame, baselines: DataFrame, key: Sequence[str]) -> DataFrame:
+    """The columns that both have; where `ranked` has no list of a key, the popular one among the baselines' lists."""
+    popular = baselines.where(F.col(c.RECOMMENDER) == POPULAR).join(ranked, on=list(key), how="left_anti")
+    shared = [name for name in ranked.columns if name in popular.columns]
+    return ranked.select(*shared).unionByName(popular.select(*shared))
+
+
+def recall_of_candidates(run: Run, model: Model, window: LabelWindow, asked: Asking | None = None) -> DataFrame:
+    """Per list_kind, the share of the truth that the model can name at all. `asked`: of the window, if at hand."""
     if not model.ranks_all_items:
         return candidate_recall(window.candidates, window.truth)
-    ids = (run.lake.read(tables.USER_IDS), run.lake.read(tables.ITEM_IDS))
+    asked, items = asked or asking(run, model, window.as_of), run.lake.read(tables.ITEM_IDS)
     pairs = window.truth.select(c.USER_ID, c.ITEM_ID).distinct()
-    indexed = pairs.join(ids[0], on=c.USER_ID, how="inner").join(ids[1], on=c.ITEM_ID, how="inner")
-    return candidate_recall(keep_known(indexed, _ranker_loader(run, model)), window.truth)
+    indexed = pairs.join(asked.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
+    return candidate_recall(keep_known(indexed, asked.load), window.truth)
 
 
 def candidates_text(model: Model, quotas: CandidatesConfig) -> str:
@@ -144,15 +222,11 @@ def quotas_text(quotas: CandidatesConfig) -> str:
     return f"own {quotas.own_items}, category {quotas.category_items}, popular {quotas.popular_items}"
 
 
-def _scorer_loader(run: Run, model: Model) -> Callable[[], Scorer]:
-    """Ships the model to the executors; the result loads it there, once a process."""
+def _loader(run: Run, model: Model, function: str = "") -> Callable[[], Any]:
+    """Ships the model to the executors; the result loads its scorer, ranker or tower there, once a process."""
     registry = tracking.registry_of(run.config.tracking, run.lake.root)
-    return functools.partial(_load_shipped, _ship(run.spark, registry, model))
-
-
-def _ranker_loader(run: Run, model: Model) -> Callable[[], Ranker]:
-    registry = tracking.registry_of(run.config.tracking, run.lake.root)
-    return functools.partial(_load_shipped_ranker, _ship(run.spark, registry, model))
+    module, usual = _LOADERS[model.family]
+    return functools.partial(_load_shipped, _ship(run.spark, registry, model), module, function or usual)
 
 
 @functools.cache
@@ -170,16 +244,13 @@ def _ship(spark: SparkSession, registry: Registry, model: Model) -> str:
 
 
 @functools.cache
-def _load_shipped(name: str) -> Scorer:
-    """Runs on executors only: the driver of scoring needs no torch."""
-    from recsys.training.export import load_scorer
-
-    return load_scorer(SparkFiles.get(name))
+def _load_shipped(name: str, module: str, function: str) -> Any:
+    return getattr(importlib.import_module(module), function)(SparkFiles.get(name))
 
 
 @functools.cache
-def _load_shipped_ranker(name: str) -> Ranker:
-    """As _load_shipped."""
-    from recsys.training.recommenders import load_ranker
+def _load_vectors(files: tuple[str, ...]) -> Any:
+    """Runs on executors only, as what it imports."""
+    from recsys.training.vector_ranker import load_ranker
 
-    return load_ranker(SparkFiles.get(name))
+    return load_ranker(files)

@@ -33,7 +33,7 @@ def run(run: Run) -> Figures:
     version = overwrite_day(run, tables.EXAMPLES, _examples(run, days, taken))
     written = write_example_files(
         run.lake, run.day, version,
-        row_groups=settings.row_groups, taken=taken, versions=run.lake.versions(STAGE.reads),
+        row_groups=settings.row_groups, taken=taken, versions=run.lake.versions(STAGE.reads_of(run)),
     )  # fmt: skip
     train, validation = written.manifest.train, written.manifest.validation
     rows_of = {c.TRAIN: train.rows, c.VALIDATION: validation.rows}

@@ -2,15 +2,18 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._recommend import (
     READS,
+    Asking,
     LabelWindow,
     Model,
     all_items_lists,
+    asking,
     candidates_text,
     model_inputs,
     newest_model,
@@ -18,16 +21,18 @@ from jobs._recommend import (
     scored,
     test_window,
     with_inputs,
+    with_popular,
 )
 from recsys import columns as c
 from recsys import tables
 from recsys.app import run_program, summary
 from recsys.errors import InputError
-from recsys.evaluation.baselines import BASELINES, POPULAR, baseline_lists, popular_ranks
+from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
 from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
 from recsys.evaluation.ranking import coverage, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.frames.local_rows import local_rows
+from recsys.lake.interaction_files import delete_vector_files
 from recsys.scoring.top_n import top_n
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date, run_stage
 
@@ -37,10 +42,9 @@ RECOMMENDERS = (MODEL, *BASELINES)
 def run(run: Run) -> Figures:
     settings, window, model = run.config.evaluation, test_window(run), newest_model(run)
     of_baselines = _baseline_lists(run, window).persist()
+    asked = asking(run, model, window.as_of) if model.ranks_all_items else None
     of_model = (
-        _best_of_all(run, window, model, of_baselines)
-        if model.ranks_all_items
-        else _best_of_candidates(run, window, model)
+        _best_of_candidates(run, window, model) if asked is None else _best_of_all(run, window, asked, of_baselines)
     )
     lists = of_model.unionByName(of_baselines).persist()
     hits = user_hits(lists, window.truth, RECOMMENDERS, settings.seed)
@@ -48,7 +52,7 @@ def run(run: Run) -> Figures:
     rows = metric_rows(
         _collected(sums),
         _collected(coverage(lists, window.truth, run.lake.read(tables.ITEMS))),
-        _collected(recall_of_candidates(run, model, window)),
+        _collected(recall_of_candidates(run, model, window, asked)),
         BASELINES,
         settings.k,
     )
@@ -57,6 +61,7 @@ def run(run: Run) -> Figures:
     _write(run, rows, model)
     for frame in (lists, of_baselines, window.truth):
         frame.unpersist()
+    delete_vector_files(run.lake)
     return {c.ROWS: len(rows), **figures_of(rows), "candidates": candidates_text(model, run.config.candidates)}
 
 
@@ -66,15 +71,14 @@ def _best_of_candidates(run: Run, window: LabelWindow, model: Model) -> DataFram
     return _of_model(top_n(scored_pairs, k), top_n(scored_pairs.where(IS_NEW), k))
 
 
-def _best_of_all(run: Run, window: LabelWindow, model: Model, of_baselines: DataFrame) -> DataFrame:
+def _best_of_all(run: Run, window: LabelWindow, asked: Asking, of_baselines: DataFrame) -> DataFrame:
     """Users whom the model does not know get the popular list."""
     users, k = window.truth.select(c.USER_ID).distinct(), run.config.evaluation.k
     owned = owned_items(window.features.user_item)
-    ranked = _of_model(
-        all_items_lists(run, model, users, k), all_items_lists(run, model, users, k, owned=owned)
-    ).persist()
-    popular = of_baselines.where(F.col(c.RECOMMENDER) == POPULAR).withColumn(c.RECOMMENDER, F.lit(MODEL))
-    return ranked.unionByName(popular.join(ranked, on=[c.LIST_KIND, c.USER_ID], how="left_anti"))
+    buyers = replace(asked, users=asked.users.join(users, on=c.USER_ID, how="left_semi").persist())
+    lists = (all_items_lists(run, buyers, k), all_items_lists(run, buyers, k, owned=owned))
+    ranked = _of_model(*lists).persist()
+    return with_popular(ranked, of_baselines, [c.LIST_KIND, c.USER_ID]).withColumn(c.RECOMMENDER, F.lit(MODEL))
 
 
 def _of_model(repeats: DataFrame, new: DataFrame) -> DataFrame:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
@@ -10,6 +11,7 @@ from jobs._recommend import (
     READS,
     Model,
     all_items_lists,
+    asking,
     candidates_text,
     model_inputs,
     newest_model,
@@ -17,12 +19,14 @@ from jobs._recommend import (
     scored,
     test_window,
     with_inputs,
+    with_popular,
 )
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
 from recsys.evaluation.baselines import POPULAR, baseline_lists, popular_ranks
 from recsys.evaluation.lists import REPEATS_ALLOWED
+from recsys.lake.interaction_files import delete_vector_files
 from recsys.lake.read_features import read_features
 from recsys.lake.runs import newest_figures
 from recsys.scoring.candidates import candidates
@@ -46,10 +50,11 @@ def run(run: Run) -> Figures:
     written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
     assert written is not None, "an aggregate without groups has one row"
     lists.unpersist()
-    pairs = int(counted.get["pairs"])
+    pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, model)
+    delete_vector_files(run.lake)
     return {
         **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
-        "candidate_recall": _candidate_recall(run, model),
+        "candidate_recall": candidate_recall,
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }
@@ -67,15 +72,15 @@ def _best_of_all(run: Run, model: Model, counted: Observation) -> DataFrame:
     n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
     users = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
     pairs = F.coalesce(F.sum(F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))), F.lit(0))
-    best = all_items_lists(run, model, users, n).observe(counted, pairs.alias("pairs"))
+    asked = asking(run, model, run.day)
+    asked = replace(asked, users=asked.users.join(users, on=c.USER_ID, how="left_semi"))
+    best = all_items_lists(run, asked, n).observe(counted, pairs.alias("pairs"))
     ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
     ranks = popular_ranks(items, features.item, window_days=28)
     unknown = users.join(ranked, on=c.USER_ID, how="left_anti")
-    lists = baseline_lists(unknown, features.user_item, ranks, n)
-    is_popular = (F.col(c.LIST_KIND) == REPEATS_ALLOWED) & (F.col(c.RECOMMENDER) == POPULAR)
-    popular = lists.where(is_popular).withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
-    columns = (c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE)
-    return ranked.select(*columns).unionByName(popular.select(*columns))
+    lists = baseline_lists(unknown, features.user_item, ranks, n).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED)
+    popular = lists.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
+    return with_popular(ranked, popular, [c.USER_ID])
 
 
 def _published(run: Run, model: Model, best: DataFrame) -> DataFrame:

@@ -166,6 +166,8 @@ TEXT = "text"
 ENCODER = "encoder"
 VECTOR = "vector"
 
+ITEM_WORDS = "item_words"
+
 # Examples
 SPLIT = "split"
 LABEL = "label"
@@ -191,9 +193,11 @@ RANK = "rank"
 SCORE = "score"
 SOURCE = "source"
 REASON = "reason"
-RANKS = "ranks"  # what a model ranks for a user: its candidates, or all items
-CANDIDATES = "candidates"
-ALL_ITEMS = "all_items"
+FAMILY = "family"  # of a model, see recsys/families.py
+HISTORY = "history"
+HISTORY_EVENTS = "history_events"
+VECTOR = "vector"
+IDX = "idx"
 MODEL_NAME = "model_name"
 MODEL_VERSION = "model_version"
 RUN_ID = "run_id"

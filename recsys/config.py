@@ -204,6 +204,8 @@ class ExamplesConfig:
     popularity_exponent: float
     shown_per_positive: int
     row_groups: int
+    history_events: tuple[str, ...]
+    history_rows: int
     schemes: tuple[str, ...]
     held_out_percent: int
     core: int
@@ -219,6 +221,10 @@ class ExamplesConfig:
         _require_range(self, "popularity_exponent", 0, 2)
         _require_range(self, "shown_per_positive", 0, 10_000)
         _require_range(self, "row_groups", 1)
+        _require_range(self, "history_rows", 1)
+        _require_known(self, "history_events", self.history_events, GRADED)
+        if not self.history_events:
+            raise ConfigError(f"examples.history_events is empty; give one or more of {list(GRADED)}")
         _require_range(self, "held_out_percent", 1, 50)
         _require_range(self, "core", 1)
         _require_range(self, "folds", 1, 52)

@@ -52,19 +52,22 @@ class Run:
 class Stage:
     """One job.
 
-    `settings` are the configuration sections it depends on; `check` refuses wrong input before anything is written;
-    `inputs` names the state of what lies outside the lake (files, models); `is_dated` is false where a stage takes
-    all days at once.
+    `reads` may depend on the settings; `settings` are the configuration sections it depends on; `check` refuses wrong
+    input before anything is written; `inputs` names the state of what lies outside the lake (files, models);
+    `is_dated` is false where a stage takes all days at once.
     """
 
     name: str
-    reads: tuple[Table, ...]
+    reads: tuple[Table, ...] | Callable[[Run], tuple[Table, ...]]
     writes: tuple[Table, ...]
     settings: tuple[str, ...]
     run: Callable[[Run], Figures]
     check: Callable[[Run], None] = lambda _: None
     inputs: Callable[[Run], Sequence[str]] = lambda _: ()
     is_dated: bool = True
+
+    def reads_of(self, run: Run) -> tuple[Table, ...]:
+        return self.reads(run) if callable(self.reads) else self.reads
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def run_stage(stage: Stage, run: Run, *, is_skippable: bool = False) -> Outcome:
         _take_back(run.lake, stage, before)
         raise
     seconds = time.monotonic() - started
-    versions = run.lake.versions((*stage.reads, *stage.writes))
+    versions = run.lake.versions((*stage.reads_of(run), *stage.writes))
     runs.record(run.lake, stage.name, run.run_date, run.run_id, seconds, versions, figures)
     logger.info("%s: done in %.1f s", stage.name, seconds)
     return Outcome(stage.name, seconds, is_skipped=False, figures=figures)
@@ -113,7 +116,7 @@ def fingerprint(stage: Stage, run: Run) -> str:
         "run_date": str(run.run_date),
         "code": code_hash(),
         "settings": run.config.settings_of(stage.settings),
-        "tables": runs.origins(run.lake, stage.reads, run.run_date),
+        "tables": runs.origins(run.lake, stage.reads_of(run), run.run_date),
         "inputs": list(stage.inputs(run)),
     }
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
@@ -131,7 +134,7 @@ def code_hash() -> str:
 
 
 def _settled(stage: Stage, run: Run) -> Run:
-    missing = [table for table in stage.reads if not run.lake.exists(table)]
+    missing = [table for table in stage.reads_of(run) if not run.lake.exists(table)]
     if missing:
         jobs = sorted({table.writer for table in missing})
         raise InputError(

@@ -24,7 +24,7 @@ _URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _REQUIREMENTS = ("torch==2.12.1", "numpy>=1.26,<2", "pyyaml>=6")
 _MAX_TAG_CHARACTERS = 4000
 _ID_NAMES = {id_input.name for id_input in ID_INPUTS}
-_NETWORK_INPUTS = {i.name: "long" if i.name in _ID_NAMES else "double" for i in MODEL_INPUTS}
+NETWORK_INPUTS = {i.name: "long" if i.name in _ID_NAMES else "double" for i in MODEL_INPUTS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class TrainingRecord:
     curve: Sequence[Mapping[str, float]]
     model_folder: Path
     loader: str = "recsys.training.export"
-    inputs: Mapping[str, str] = field(default_factory=lambda: dict(_NETWORK_INPUTS))
+    inputs: Mapping[str, str] = field(default_factory=lambda: dict(NETWORK_INPUTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,11 +184,13 @@ def _experiment_id(client: Any, registry: Registry) -> str:
 
 
 def _signature(inputs: Mapping[str, str]) -> Any:
-    """Whole and broken numbers of any width are taken."""
+    """Whole and broken numbers of any width are taken; `array<long>` is a list of numbers."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import Array
 
-    columns: list[Any] = [ColSpec(type_, name) for name, type_ in inputs.items()]
+    kinds = {name: type_.removeprefix("array<").removesuffix(">") for name, type_ in inputs.items()}
+    columns: list[Any] = [ColSpec(Array(kind) if inputs[name] != kind else kind, name) for name, kind in kinds.items()]
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double")]))
 
 

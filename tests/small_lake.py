@@ -34,7 +34,7 @@ def write_small_lake(
     days = [{c.AS_OF_DATE: day} for day in feature_days]
     categories = ["dairy", "bakery"]
     rows: dict[tables.Table, list[dict[str, Any]]] = {
-        tables.EVENTS: _events(),
+        tables.EVENTS: purchases(),
         tables.USERS: [{c.USER_ID: user, c.IS_OPTED_OUT: False, c.ATTRIBUTES: {}} for user in USERS] + [*more_users],
         tables.ITEMS: [
             {c.ITEM_ID: item, c.CATEGORY: categories[number % 2], c.IS_ELIGIBLE: True}
@@ -77,7 +77,7 @@ def write_small_lake(
     return lake
 
 
-def _events() -> list[dict[str, Any]]:
+def purchases() -> list[dict[str, Any]]:
     bought = [
         (user, item, first + timedelta(days=(u + i) % 14))
         for window, first in enumerate((*DAYS.train, DAYS.validation, DAYS.test))

@@ -5,11 +5,9 @@ import pytest
 import yaml
 
 from recsys.clean.mapping import load_mapping
-from recsys.config import CONF_FOLDER, Config, load_config, load_yaml
+from recsys.config import CONF_FOLDER, Config, load_config
 from recsys.errors import ConfigError
-from recsys.models.interaction_registry import interaction_settings, interaction_spec
-from recsys.models.registry import MODELS, model_spec
-from recsys.models.sequence_registry import SEQUENCE_MODELS, sequence_spec
+from recsys.models.registry import model_settings, model_spec
 
 MODEL_FILES = sorted((CONF_FOLDER / "models").glob("*.yaml"))
 SOURCE_FILES = sorted((CONF_FOLDER / "sources").glob("*.yaml"))
@@ -26,18 +24,14 @@ def test_every_file_in_conf_loads() -> None:
     for file in CONFIG_FILES:
         load_config([file])
     for file in MODEL_FILES:
-        if file.stem in MODELS:
-            model_spec(file.stem, load_yaml(file))
-        else:
-            settings, train = interaction_settings(file)
-            made = sequence_spec if file.stem in SEQUENCE_MODELS else interaction_spec
-            made(file.stem, settings)
-            load_config([], [f"train.{key}={value}" for key, value in train.items()])
+        settings, train = model_settings(file)
+        model_spec(file.stem, settings)
+        load_config([], [f"train.{key}={value}" for key, value in train.items()])
     for file in SOURCE_FILES:
         load_mapping(file)
         load_config([], [f"source.name={file.stem}"])
     assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
-    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (22, 3)
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (23, 3)
     loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
     assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
 

@@ -56,18 +56,27 @@ def assemble(
     with_user = pairs.join(ids.users, on=c.USER_ID, how="left").join(
         _user_side(features, taken), on=[c.AS_OF_DATE, c.USER_ID], how="left"
     )
-    with_item = with_user.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left").join(
-        _item_side(features, taken), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
-    )
-    category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_NOW))
     joined = (
-        with_item.withColumn(_CATEGORY, category)
-        .join(ids.categories.withColumnRenamed(c.CATEGORY, _CATEGORY), on=_CATEGORY, how="left")
+        _with_item(with_user, features, items, ids, taken)
         .join(user_item, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left")
         .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, _CATEGORY], how="left")
         .join(store_item, on=[c.AS_OF_DATE, _STORE, c.ITEM_ID], how="left")
     )
-    return joined.select(*pairs.columns, *_model_inputs(taken))
+    return joined.select(*pairs.columns, *_model_inputs(joined.columns))
+
+
+def assemble_users(users: DataFrame, features: FeatureTables, ids: Ids) -> DataFrame:
+    """As assemble, for rows of as_of_date and user_id: what is said of items has its default."""
+    joined = users.join(ids.users, on=c.USER_ID, how="left").join(
+        _user_side(features, NUMERIC_INPUTS), on=[c.AS_OF_DATE, c.USER_ID], how="left"
+    )
+    return joined.select(*users.columns, *_model_inputs(joined.columns))
+
+
+def assemble_items(wanted: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids) -> DataFrame:
+    """As assemble, for rows of as_of_date and item_id: what is said of users has its default."""
+    joined = _with_item(wanted, features, items, ids, NUMERIC_INPUTS)
+    return joined.select(*wanted.columns, *_model_inputs(joined.columns))
 
 
 def _user_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
@@ -79,6 +88,18 @@ def _user_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
     )
     in_context = users.join(context, on=[c.AS_OF_DATE, *lookup.values()], how="left")
     return in_context.drop(c.USER_USUAL_WEEKDAY).withColumnRenamed(c.USER_MAIN_STORE_ID, _STORE)
+
+
+def _with_item(
+    rows: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids, taken: Sequence[Feature]
+) -> DataFrame:
+    """Item inputs beside the rows; the category is that of the cut-off, or of now where the item has no features."""
+    with_item = rows.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left").join(
+        _item_side(features, taken), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
+    )
+    category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_NOW))
+    categories = ids.categories.withColumnRenamed(c.CATEGORY, _CATEGORY)
+    return with_item.withColumn(_CATEGORY, category).join(categories, on=_CATEGORY, how="left")
 
 
 def _item_attributes(items: DataFrame, ids: Ids) -> DataFrame:
@@ -99,15 +120,16 @@ def _inputs(rows: DataFrame, grain: Grain, taken: Sequence[Feature]) -> DataFram
     return rows.select(c.AS_OF_DATE, *grain.key, *_input_names(grain, taken))
 
 
-def _model_inputs(taken: Sequence[Feature]) -> list[Column]:
+def _model_inputs(found: Sequence[str]) -> list[Column]:
+    def value(name: str) -> Column:
+        return F.col(name) if name in found else F.lit(None)
+
     ids = [
-        F.coalesce(F.col(name), F.lit(UNKNOWN_IDX)).cast("int").alias(name)
+        F.coalesce(value(name), F.lit(UNKNOWN_IDX)).cast("int").alias(name)
         for name in (c.USER_IDX, c.ITEM_IDX, c.CATEGORY_IDX)
     ]
-    return [*ids, *(_number(feature, is_taken=feature in taken) for feature in NUMERIC_INPUTS)]
-
-
-def _number(feature: Feature, *, is_taken: bool) -> Column:
-    default = F.lit(feature.default).cast("float")
-    known = F.coalesce(F.col(feature.name).cast("float"), default) if is_taken else default
-    return known.alias(feature.name)
+    numeric = [
+        F.coalesce(value(feature.name).cast("float"), F.lit(feature.default).cast("float")).alias(feature.name)
+        for feature in NUMERIC_INPUTS
+    ]
+    return [*ids, *numeric]

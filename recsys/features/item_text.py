@@ -29,14 +29,14 @@ def item_text_features(
     day before the cut-off. How rare a token is, is counted over all items with such a purchase."""
     known = known_before(item_days, as_of_dates, HISTORY_DAYS).select(*ITEM).distinct()
     described = with_values_on(known, day_before_cutoff(), item_history, c.ITEM_ID, *TEXTS)
-    tokens = described.select(*ITEM, _tokens(F.concat_ws(" ", *TEXTS)).alias(c.ITEM_TEXT_TOKENS))
+    tokens = described.select(*ITEM, tokens_of(F.concat_ws(" ", *TEXTS)).alias(c.ITEM_TEXT_TOKENS))
     with_text = tokens.where(F.size(c.ITEM_TEXT_TOKENS) > 0)
     all_items = known.groupBy(c.AS_OF_DATE).agg(F.count("*").alias("all_items"))
     bags = _bags(with_text, all_items, dimensions)
     return with_text.join(bags, on=[*ITEM], how="inner").select(*tables.ITEM_TEXT_FEATURES.column_names)
 
 
-def _tokens(text: Column) -> Column:
+def tokens_of(text: Column) -> Column:
     """Words in small letters, in their order; Chinese, which has no spaces, in pairs of neighbouring characters."""
 
     def pairs(run: Column) -> Column:

@@ -7,12 +7,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.frames.as_of import known_before
+from recsys.frames.as_of import EVENT_ORDER, known_before
 
 HISTORY_DAYS = 365
 USER = (c.AS_OF_DATE, c.USER_ID)
-# Events of one instant stand as the log has them: this is a total order, for file and row are the key of clean.events.
-ORDER = (c.EVENT_TS, c.SOURCE_FILE, c.SOURCE_ROW)
 MICROSECONDS_AN_HOUR = 3_600_000_000
 
 _EVENTS = "events"
@@ -21,7 +19,7 @@ _EVENTS = "events"
 def sequence_features(events: DataFrame, as_of_dates: Sequence[date], length: int) -> DataFrame:
     """One row per cut-off and user with an event of any type in the 365 days before it."""
     price = F.try_divide(F.col(c.AMOUNT_CENTS), F.when(F.col(c.QUANTITY) > 0, F.col(c.QUANTITY)))
-    priced = events.select(c.USER_ID, c.EVENT_DATE, *ORDER, c.ITEM_ID, c.EVENT_TYPE, price.alias("price"))
+    priced = events.select(c.USER_ID, c.EVENT_DATE, *EVENT_ORDER, c.ITEM_ID, c.EVENT_TYPE, price.alias("price"))
     last = _last(known_before(priced, as_of_dates, HISTORY_DAYS), length)
     shown = last.withColumn(_EVENTS, _newest(_with_gaps(F.col(_EVENTS)), length))
     return shown.select(
@@ -40,9 +38,9 @@ def _last(known: DataFrame, length: int) -> DataFrame:
 
     Each task keeps that many of a user before the shuffle, so that a user with a million events costs no more.
     """
-    newest_first = Window.partitionBy(*USER).orderBy(*(F.desc(name) for name in ORDER))
+    newest_first = Window.partitionBy(*USER).orderBy(*(F.desc(name) for name in EVENT_ORDER))
     numbered = known.withColumn("position", F.row_number().over(newest_first))
-    event = F.struct(*ORDER, c.ITEM_ID, c.EVENT_TYPE, "price")
+    event = F.struct(*EVENT_ORDER, c.ITEM_ID, c.EVENT_TYPE, "price")
     of_user = numbered.where(F.col("position") <= length + 1).groupBy(*USER)
     return of_user.agg(F.array_sort(F.collect_list(event)).alias(_EVENTS))
 

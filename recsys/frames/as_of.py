@@ -12,6 +12,9 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 
+# Events of one instant stand as the log has them: this is a total order, for file and row are the key of clean.events.
+EVENT_ORDER = (c.EVENT_TS, c.SOURCE_FILE, c.SOURCE_ROW)
+
 
 def events_before(events: DataFrame, as_of: date, days: int) -> DataFrame:
     """Rows of the `days` UTC days before `as_of`; the day itself and everything later is left out."""

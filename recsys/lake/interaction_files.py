@@ -1,6 +1,6 @@
-"""Parquet files of who took what before a day, for the training workers; written without the driver seeing a pair.
+"""Parquet files of who took what before a day, for the training workers; written without the driver seeing a row.
 
-They lie at `<lake.root>/interaction_files/<run_date>/{train,validation}/<bucket>.parquet`, a user's pairs together.
+They lie at `<lake.root>/interaction_files/<run_date>/{train,validation}/<bucket>.parquet`, a user's rows together.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from recsys.manifest import RowGroup
 
 _BUCKET = "bucket"
 _SALT = "interactions-v1"
+_ITEMS = "items"
+_VECTORS = "vector_files"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,9 @@ class InteractionFiles:
 def write_interaction_files(
     lake: Lake, run_date: date, train: DataFrame, validation: DataFrame, *, row_groups: int
 ) -> InteractionFiles:
-    """Both have user_idx and item_idx, a pair once. Replaces the files of that date.
+    """Both have user_idx and what else a row holds: a pair's item_idx, or a sequence. Replaces the files of that date.
 
-    The rows of a file and their order follow from the pairs alone.
+    The rows of a file and their order follow from the rows alone.
     """
     folder = f"{lake.root}/interaction_files/{run_date.isoformat()}"
     Files(lake.spark).delete(folder)
@@ -43,14 +45,34 @@ def write_interaction_files(
     return InteractionFiles(folder=folder, train=written[0], validation=written[1])
 
 
+def write_item_files(
+    lake: Lake, run_date: date, items: DataFrame, *, row_groups: int
+) -> tuple[str, tuple[RowGroup, ...]]:
+    """A folder and its row groups of `items`, which has item_idx; beside the other files of that date."""
+    folder = f"{lake.root}/interaction_files/{run_date.isoformat()}"
+    Files(lake.spark).delete(f"{folder}/{_ITEMS}")
+    return folder, _write(lake, f"{folder}/{_ITEMS}", items, row_groups, key=c.ITEM_IDX)
+
+
+def write_vector_files(lake: Lake, as_of: date, vectors: DataFrame) -> tuple[str, ...]:
+    """The files of item_idx and `vector`, for the executors that rank; replaces those of the day."""
+    folder, files = f"{lake.root}/{_VECTORS}/{as_of.isoformat()}", Files(lake.spark)
+    vectors.write.mode("overwrite").parquet(folder)
+    return tuple(f"{folder}/{name}" for name in files.names(folder) if name.endswith(".parquet"))
+
+
+def delete_vector_files(lake: Lake) -> None:
+    Files(lake.spark).delete(f"{lake.root}/{_VECTORS}")
+
+
 def delete_interaction_files(lake: Lake, run_date: date) -> None:
     Files(lake.spark).delete(f"{lake.root}/interaction_files/{run_date.isoformat()}")
 
 
-def _write(lake: Lake, folder: str, pairs: DataFrame, row_groups: int) -> tuple[RowGroup, ...]:
-    bucket = F.pmod(F.xxhash64(c.USER_IDX, F.lit(_SALT)), F.lit(row_groups)).cast("int")
-    rows = pairs.select(c.USER_IDX, c.ITEM_IDX, bucket.alias(_BUCKET)).repartition(_BUCKET)
-    in_order = rows.sortWithinPartitions(_BUCKET, F.xxhash64(c.USER_IDX, F.lit(_SALT)), c.USER_IDX, c.ITEM_IDX)
+def _write(lake: Lake, folder: str, rows: DataFrame, row_groups: int, *, key: str = c.USER_IDX) -> tuple[RowGroup, ...]:
+    hashed = F.xxhash64(key, F.lit(_SALT))
+    bucketed = rows.withColumn(_BUCKET, F.pmod(hashed, F.lit(row_groups)).cast("int")).repartition(_BUCKET)
+    in_order = bucketed.sortWithinPartitions(_BUCKET, hashed, key, *rows.drop(key).columns)
     unfinished = f"{folder}.writing"
     in_order.write.partitionBy(_BUCKET).option("maxRecordsPerFile", 0).parquet(unfinished)
     files = Files(lake.spark)

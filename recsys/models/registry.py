@@ -1,53 +1,116 @@
-"""Every network by its name in the configuration. A new one: its file, a line here, conf/models/<name>.yaml."""
+"""Every model by its name in the configuration. A new one: its file, a line here, conf/models/<name>.yaml."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from recsys.config import build_section
+from recsys.config import build_section, load_yaml
 from recsys.errors import ConfigError
-from recsys.manifest import Inputs
+from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
+from recsys.models.bsarec import BsaRec, BsaRecConfig
+from recsys.models.caser import Caser, CaserConfig
 from recsys.models.dcn import Dcn, DcnConfig
 from recsys.models.deepfm import DeepFm, DeepFmConfig
+from recsys.models.ease import Ease, EaseConfig, fit_ease
+from recsys.models.factors import FactorScores, RankedConfig
+from recsys.models.graph_filter import GraphFilter, GraphFilterConfig, fit_graph_filter
+from recsys.models.gru import Gru
+from recsys.models.lightgcn import LightGcn, LightGcnConfig
+from recsys.models.lstm import Lstm
+from recsys.models.mf import Mf
 from recsys.models.mlp import Mlp, MlpConfig
+from recsys.models.neighbours import ItemKnn, NeighboursConfig, UserKnn, fit_item_knn, fit_user_knn
+from recsys.models.popular import Popular, PopularConfig, fit_popular
+from recsys.models.recurrent import RecurrentConfig
+from recsys.models.sasrec import SasRec
+from recsys.models.simplex import Simplex, SimplexConfig
+from recsys.models.transformer import TransformerConfig
+from recsys.models.two_tower import TwoTower, TwoTowerConfig
+from recsys.models.ultragcn import UltraGcn, UltraGcnConfig
 from recsys.models.wide_and_deep import WideAndDeep, WideAndDeepConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelKind:
-    """`build` takes the typed configuration and the inputs; forward takes ids_BI and numeric_BF, returns logit_B."""
+@dataclass(frozen=True)
+class Kind:
+    """`build` takes the typed configuration and what the family learns from, and returns what the family trains:
 
+    features: Inputs; a module whose forward takes ids_BI and numeric_BF and returns logit_B.
+    towers: the same; a TwoTower, which is such a module.
+    closed_form: who took what, a Matrix; a fitted Recommender, which is a `fitted`.
+    factors: the same; a FactorNetwork, which ends as a `fitted`.
+    histories: the number of items; a SequenceNetwork.
+    """
+
+    family: str
     config: type[Any]
-    build: Callable[[Any, Inputs], nn.Module]
+    build: Callable[[Any, Any], Any]
+    fitted: type[Any] = FactorScores
 
 
-MODELS: dict[str, ModelKind] = {
-    "dcn": ModelKind(config=DcnConfig, build=Dcn),
-    "deepfm": ModelKind(config=DeepFmConfig, build=DeepFm),
-    "mlp": ModelKind(config=MlpConfig, build=Mlp),
-    "wide_and_deep": ModelKind(config=WideAndDeepConfig, build=WideAndDeep),
+MODELS: dict[str, Kind] = {
+    "dcn": Kind(FEATURES, DcnConfig, Dcn),
+    "deepfm": Kind(FEATURES, DeepFmConfig, DeepFm),
+    "mlp": Kind(FEATURES, MlpConfig, Mlp),
+    "wide_and_deep": Kind(FEATURES, WideAndDeepConfig, WideAndDeep),
+    "two_tower": Kind(TOWERS, TwoTowerConfig, TwoTower),
+    "bspm": Kind(CLOSED_FORM, GraphFilterConfig, fit_graph_filter, GraphFilter),
+    "chebycf": Kind(CLOSED_FORM, GraphFilterConfig, fit_graph_filter, GraphFilter),
+    "ease": Kind(CLOSED_FORM, EaseConfig, fit_ease, Ease),
+    "gf_cf": Kind(CLOSED_FORM, GraphFilterConfig, fit_graph_filter, GraphFilter),
+    "item_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_item_knn, ItemKnn),
+    "popular": Kind(CLOSED_FORM, PopularConfig, fit_popular, Popular),
+    "user_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_user_knn, UserKnn),
+    "lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
+    "mf": Kind(FACTORS, RankedConfig, Mf),
+    "simplex": Kind(FACTORS, SimplexConfig, Simplex),
+    "taught_lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
+    "taught_mf": Kind(FACTORS, RankedConfig, Mf),
+    "ultragcn": Kind(FACTORS, UltraGcnConfig, UltraGcn),
+    "bsarec": Kind(HISTORIES, BsaRecConfig, BsaRec),
+    "caser": Kind(HISTORIES, CaserConfig, Caser),
+    "gru": Kind(HISTORIES, RecurrentConfig, Gru),
+    "lstm": Kind(HISTORIES, RecurrentConfig, Lstm),
+    "sasrec": Kind(HISTORIES, TransformerConfig, SasRec),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpec:
+class Spec:
     """A registered name with its settings, checked."""
 
     name: str
     config: Any
 
-    def build(self, inputs: Inputs) -> nn.Module:
-        return MODELS[self.name].build(self.config, inputs)
+    @property
+    def family(self) -> str:
+        return MODELS[self.name].family
+
+    def build(self, learned_from: Any) -> Any:
+        return MODELS[self.name].build(self.config, learned_from)
 
 
-def require_known(name: str) -> None:
-    if name not in MODELS:
-        raise ConfigError(f"train.model: unknown model {name!r}; known models: {sorted(MODELS)}")
+def model_settings(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's own settings, and those that it lays over the train section of conf/base.yaml."""
+    settings = load_yaml(file)
+    train = settings.pop("train", {})
+    return settings, train
 
 
-def model_spec(name: str, settings: Mapping[str, Any]) -> ModelSpec:
+def model_spec(name: str, settings: Mapping[str, Any]) -> Spec:
     """Raises ConfigError for an unknown name, an unknown key or a value out of range."""
     require_known(name)
-    return ModelSpec(name=name, config=build_section(MODELS[name].config, settings, f"models/{name}"))
+    return Spec(name=name, config=build_section(MODELS[name].config, settings, f"models/{name}"))
+
+
+def require_known(name: str, families: tuple[str, ...] = ()) -> None:
+    """Raises ConfigError unless the name is registered, in one of the families where some are given."""
+    known = names_of(*families)
+    if name not in known:
+        of_families = f" of {' or '.join(families)}" if families else ""
+        raise ConfigError(f"train.model: unknown model {name!r}; known models{of_families}: {known}")
+
+
+def names_of(*families: str) -> list[str]:
+    """Of all where none is named."""
+    return sorted(name for name, kind in MODELS.items() if not families or kind.family in families)

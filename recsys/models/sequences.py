@@ -60,10 +60,13 @@ class SequenceNetwork(nn.Module, ABC):
 
     def last_states(self, item_idx_BL: Tensor) -> Tensor:
         """(B, D): at each row's last item; zeros for a row without items."""
+        longest = max(int((item_idx_BL != NO_ITEM).sum(dim=1).max()), 1) if len(item_idx_BL) else 1
+        return self.whole_states(item_idx_BL[:, :longest])
+
+    def whole_states(self, item_idx_BL: Tensor) -> Tensor:
+        """As last_states, of all places: no row's bits depend on how long the others are."""
         length_B = (item_idx_BL != NO_ITEM).sum(dim=1)
-        longest = max(int(length_B.max()), 1) if len(length_B) else 1
-        state_BLD = self(item_idx_BL[:, :longest])
-        last_BD: Tensor = state_BLD[torch.arange(len(length_B)), (length_B - 1).clamp_min(0)]
+        last_BD: Tensor = self(item_idx_BL)[torch.arange(len(length_B)), (length_B - 1).clamp_min(0)]
         return last_BD * (length_B > 0)[:, None]
 
     @torch.no_grad()

@@ -1,10 +1,11 @@
 """The best of all items for each user, exactly: user × item on the executors, by a ranker that is loaded there.
 
-Shapes: B users of a block, I items, K list length, P pairs.
+A ranker is asked with what its model knows users by, the column `asked`: their index, or a row of numbers.
+Shapes: B users of a block, L numbers of a user, I items, K list length, P pairs.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,55 +16,61 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.scoring.pairs import SCORE_DECIMALS
 
+ASKED = "asked"
 LEFT_OUT = "left_out"
 
-# A block of users by all items in 32-bit numbers: 128 MiB.
-_BLOCK_SCORES = 1 << 25
 _BITS = 32768
 _SCHEMA = f"{c.USER_ID} string, {c.RANK} int, {c.ITEM_IDX} int, {c.SCORE} double, {c.NUM_ITEMS} bigint"
 
 Flags = NDArray[np.bool_]
 Indexes = NDArray[np.int64]
+Asked = NDArray[Any]  # (B,) or (B, L)
 
 
 class Ranker(Protocol):
-    """What the executors load; recsys.training.recommenders has it."""
+    """What the executors load; recsys.training has one for each family of models.
 
-    def knows_user(self, user_idx_B: Indexes) -> Flags: ...
+    `block_users`: as many are ranked at once.
+    """
+
+    @property
+    def block_users(self) -> int: ...
+
+    def knows(self, asked_B: Asked) -> Flags: ...
 
     def knows_item(self, item_idx_P: Indexes) -> Flags: ...
 
     def top(
-        self, user_idx_B: Indexes, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
+        self, asked_B: Asked, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
     ) -> tuple[Indexes, NDArray[np.float32]]: ...
 
 
 def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int) -> DataFrame:
     """`rank` from 1, `item_idx` and `score`, rounded to 6 decimals, of at most `n` items a user that the model knows.
 
-    `users` has user_id, user_idx (null: unknown) and `left_out`, the indexes of items that must not be named. Users
-    whom the model does not know get no row. `num_items` says how many items were ranked. At equal scores the lower
-    index comes first.
+    `users` has user_id, `asked` and `left_out`, the indexes of items that must not be named (null: none). Users whom
+    the model does not know get no row. `num_items` says how many items were ranked. At equal scores the lower index
+    comes first.
     """
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        ranker, block_users = load_ranker(), max(_BLOCK_SCORES // max(len(allowed_I), 1), 1)
+        ranker = load_ranker()
         for batch in batches:
-            known = batch.filter(pa.array(ranker.knows_user(_indexes(batch.column(c.USER_IDX)))))
-            for first in range(0, known.num_rows, block_users):
-                yield _ranked(known.slice(first, block_users), ranker, allowed_I, n)
+            known = batch.filter(pa.array(ranker.knows(_asked(batch.column(ASKED)))))
+            for first in range(0, known.num_rows, ranker.block_users):
+                yield _ranked(known.slice(first, ranker.block_users), ranker, allowed_I, n)
 
-    return users.select(c.USER_ID, c.USER_IDX, LEFT_OUT).mapInArrow(rank, _SCHEMA)
+    return users.select(c.USER_ID, ASKED, LEFT_OUT).mapInArrow(rank, _SCHEMA)
 
 
 def keep_known(pairs: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame:
-    """Pairs of user_idx and item_idx that the model could name: it knows both. Other columns stay."""
+    """Pairs of `asked` and item_idx that the model could name: it knows both. Other columns stay."""
 
     def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ranker = load_ranker()
         for batch in batches:
-            user_idx_P, item_idx_P = (_indexes(batch.column(name)) for name in (c.USER_IDX, c.ITEM_IDX))
-            yield batch.filter(pa.array(ranker.knows_user(user_idx_P) & ranker.knows_item(item_idx_P)))
+            is_known_P = ranker.knows(_asked(batch.column(ASKED)))
+            yield batch.filter(pa.array(is_known_P & ranker.knows_item(_indexes(batch.column(c.ITEM_IDX)))))
 
     return pairs.mapInArrow(kept, pairs.schema)
 
@@ -83,8 +90,8 @@ def item_flags(item_idx: DataFrame) -> Flags:
 
 
 def _ranked(users: pa.RecordBatch, ranker: Ranker, allowed_I: Flags, n: int) -> pa.RecordBatch:
-    user_idx_B = _indexes(users.column(c.USER_IDX))
-    item_BK, score_BK = ranker.top(user_idx_B, allowed_I, _left_out(users.column(LEFT_OUT)), n)
+    asked_B = _asked(users.column(ASKED))
+    item_BK, score_BK = ranker.top(asked_B, allowed_I, _left_out(users.column(LEFT_OUT)), n)
     row, place = np.nonzero(score_BK > -np.inf)
     columns = [
         users.column(c.USER_ID).take(pa.array(row)),
@@ -99,6 +106,17 @@ def _ranked(users: pa.RecordBatch, ranker: Ranker, allowed_I: Flags, n: int) -> 
 def _left_out(lists: pa.ListArray) -> tuple[Indexes, Indexes]:
     lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     return np.repeat(np.arange(len(lists)), lengths), _indexes(lists.flatten())
+
+
+def rectangular(column: pa.Array) -> Asked:
+    """A row a list, of lists of one length."""
+    is_list = pa.types.is_list(column.type)
+    flat: Asked = (column.flatten() if is_list else column).to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), -1 if len(column) else 1) if is_list else flat
+
+
+def _asked(column: pa.Array) -> Asked:
+    return rectangular(column) if pa.types.is_list(column.type) else _indexes(column)
 
 
 def _indexes(column: pa.Array) -> Indexes:

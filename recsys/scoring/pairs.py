@@ -16,7 +16,7 @@ Scorer = Callable[[Mapping[str, NDArray[np.generic]]], NDArray[np.float64]]
 # Beyond that a sum may differ with the machine's vector width.
 SCORE_DECIMALS = 6
 
-_INPUT_NAMES = [model_input.name for model_input in MODEL_INPUTS]
+INPUT_NAMES = [model_input.name for model_input in MODEL_INPUTS]
 
 
 def score_pairs(pairs: DataFrame, load_scorer: Callable[[], Scorer], batch_rows: int) -> DataFrame:
@@ -25,7 +25,7 @@ def score_pairs(pairs: DataFrame, load_scorer: Callable[[], Scorer], batch_rows:
     `load_scorer` runs in every task: it should keep what it loads, one a process. At most `batch_rows` are scored
     at once.
     """
-    kept = [name for name in pairs.columns if name not in _INPUT_NAMES]
+    kept = [name for name in pairs.columns if name not in INPUT_NAMES]
     schema = t.StructType([*(pairs.schema[name] for name in kept), t.StructField(c.SCORE, t.DoubleType())])
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -39,7 +39,7 @@ def score_pairs(pairs: DataFrame, load_scorer: Callable[[], Scorer], batch_rows:
 
 def scored_batch(batch: pa.RecordBatch, scorer: Scorer, kept: list[str]) -> pa.RecordBatch:
     """The kept columns and `score`. Raises ValueError where the scorer gives another number of scores than rows."""
-    scores = scorer({name: batch.column(name).to_numpy(zero_copy_only=False) for name in _INPUT_NAMES})
+    scores = scorer({name: batch.column(name).to_numpy(zero_copy_only=False) for name in INPUT_NAMES})
     if scores.shape != (batch.num_rows,):
         raise ValueError(f"the scorer must give one score a row: expected {(batch.num_rows,)}, got {scores.shape}")
     rounded = np.round(scores.astype(np.float64), SCORE_DECIMALS)

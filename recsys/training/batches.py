@@ -80,7 +80,19 @@ class SequenceBatch:
         return SequenceBatch(item_idx_BS=self.item_idx_BS.pin_memory().to(device, non_blocking=True))
 
 
-Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch)
+@dataclass(frozen=True, kw_only=True)
+class ItemBatch:
+    """Items with their words and how many train rows they have. W: words of an item."""
+
+    item_idx_B: Tensor
+    words_BW: Tensor
+    rows_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.item_idx_B)
+
+
+Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch, ItemBatch)
 
 
 def shuffled_batches(
@@ -116,6 +128,12 @@ def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
     none = torch.empty(0, dtype=torch.int64)
     with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
         return _joined([PairBatch(user_idx_B=none, item_idx_B=none), *reads])
+
+
+def all_items(folder: str, row_groups: Sequence[RowGroup]) -> ItemBatch:
+    """Every row, in the files' order; at least one."""
+    with closing(_row_groups(folder, row_groups, (c.ITEM_IDX, c.ITEM_WORDS, c.ROWS), _items)) as reads:
+        return _joined(list(reads))
 
 
 def shuffled_sequences(
@@ -263,6 +281,14 @@ def _next_columns(reader: Iterator[Any]) -> Any | None:
 def _paired(columns: Columns) -> PairBatch:
     user_idx, item_idx = (torch.from_numpy(columns[name].astype(np.int64)) for name in _PAIR_COLUMNS)
     return PairBatch(user_idx_B=user_idx, item_idx_B=item_idx)
+
+
+def _items(columns: Columns) -> ItemBatch:
+    item_idx, words, rows = (
+        torch.from_numpy(columns[name].astype(kind))
+        for name, kind in ((c.ITEM_IDX, np.int64), (c.ITEM_WORDS, np.int32), (c.ROWS, np.float32))
+    )
+    return ItemBatch(item_idx_B=item_idx, words_BW=words, rows_B=rows)
 
 
 def _sequences(columns: Columns) -> SequenceBatch:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recsys.catalog import MODEL_INPUTS
 from recsys.errors import InputError, SchemaError
 from recsys.manifest import Inputs, inputs_from, require_catalog
-from recsys.models.registry import ModelSpec, model_spec
+from recsys.models.registry import Spec, model_spec
 
 WEIGHTS = "weights.pt"
 DESCRIPTION = "model.json"
@@ -35,7 +35,7 @@ def state_bytes(network: torch.nn.Module) -> bytes:
     return buffer.getvalue()
 
 
-def save_model(folder: Path, spec: ModelSpec, inputs: Inputs, state: bytes) -> None:
+def save_model(folder: Path, spec: Spec, inputs: Inputs, state: bytes) -> None:
     """`state` comes from state_bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(state)

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
+from recsys.families import CLOSED_FORM
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.models.factors import FactorNetwork
-from recsys.models.interaction_registry import ClosedFormSpec, InteractionSpec
 from recsys.models.interactions import Known, Matrix, Recommender, interaction_matrix, known_of
 from recsys.models.rank_all import metric_sums
+from recsys.models.registry import Spec
 from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
 from recsys.training.loop import device_for
 from recsys.training.optimization import build_optimizer, learning_rate_at, refine_gradient, set_learning_rate
@@ -42,7 +43,7 @@ _VALIDATION_K = 20
 class PairTask:
     """All a worker needs; `held_out`: row groups of validation pairs, none for no validation."""
 
-    spec: ClosedFormSpec | InteractionSpec
+    spec: Spec
     config: TrainConfig
     folder: str
     row_groups: tuple[RowGroup, ...]
@@ -120,10 +121,10 @@ def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
     """The same seed gives the same vectors. Raises ConfigError where the loss is not finite or diverges."""
     torch.set_num_threads(task.config.threads_per_worker)
     seen_UI = _matrix(task, task.row_groups)
-    if isinstance(task.spec, ClosedFormSpec):
-        fitted = task.spec.fit(seen_UI) if workers.is_leader else None
+    if task.spec.family == CLOSED_FORM:
+        fitted = task.spec.build(seen_UI) if workers.is_leader else None
         return PairTrained(scores=fitted, known=known_of(seen_UI), best_epoch=0, curve=())
-    shared, best = _started(task, task.spec, seen_UI, workers), _Best()
+    shared, best = _started(task, seen_UI, workers), _Best()
     curve: list[PairEpoch] = []
     for epoch in range(1, task.config.epochs + 1):
         curve.append(_epoch(shared, epoch))
@@ -140,10 +141,10 @@ def _matrix(task: PairTask, row_groups: Sequence[RowGroup]) -> Matrix:
     return interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=task.users, items=task.items)
 
 
-def _started(task: PairTask, spec: InteractionSpec, seen_UI: Matrix, workers: Workers) -> PairFit:
+def _started(task: PairTask, seen_UI: Matrix, workers: Workers) -> PairFit:
     torch.manual_seed(task.config.seed)
     device = device_for(task.config.device, workers.local_index)
-    network = spec.build(seen_UI).to(device)
+    network: FactorNetwork = task.spec.build(seen_UI).to(device)
     workers.start_alike(network)
     return PairFit(
         network=network,
@@ -151,7 +152,7 @@ def _started(task: PairTask, spec: InteractionSpec, seen_UI: Matrix, workers: Wo
         task=task,
         workers=workers,
         device=device,
-        negatives=spec.config.negatives,
+        negatives=task.spec.config.negatives,
         seen_UI=seen_UI,
         held_out_UI=_matrix(task, task.held_out),
     )

@@ -83,12 +83,9 @@ class Fit:
     loss_sum: LossSum = log_loss_of_rows
 
 
-def fit(
-    model: nn.Module, folder: str, manifest: Manifest, config: TrainConfig, workers: Workers,
-    checkpoint_folder: str | None = None,
-) -> Fitted:  # fmt: skip
-    """fit_to of feature rows."""
-    objective = Objective(
+def rows_objective(folder: str, manifest: Manifest) -> Objective:
+    """Labels of feature rows, told from their inputs."""
+    return Objective(
         row_groups=manifest.train.row_groups,
         read=partial(shuffled_batches, folder, numeric=manifest.inputs.numeric_names),
         loss_sum=log_loss_of_rows,
@@ -97,7 +94,6 @@ def fit(
         ),
         figures=(VALIDATION_LOSS, VALIDATION_AUC),
     )
-    return fit_to(objective, model, config, workers, checkpoint_folder)
 
 
 def fit_to(

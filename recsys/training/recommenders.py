@@ -17,9 +17,9 @@ from scipy import sparse
 
 from recsys import columns as c
 from recsys.errors import InputError, SchemaError
-from recsys.models.interaction_registry import recommender_class
 from recsys.models.interactions import Indexes, Known, Recommender, Scores
 from recsys.models.rank_all import top_items
+from recsys.models.registry import MODELS
 
 ARRAYS = "arrays.npz"
 DESCRIPTION = "recommender.json"
@@ -27,6 +27,8 @@ _FORMAT = 1
 _PARTS = ("data", "indices", "indptr", "shape")
 _KNOWN_USERS = "known_user_U"
 _KNOWN_ITEMS = "known_item_I"
+# A block of users by all items in 32-bit numbers: 128 MiB.
+_BLOCK_SCORES = 1 << 25
 
 
 def save_recommender(folder: Path, name: str, recommender: Recommender, known: Known) -> None:
@@ -54,23 +56,27 @@ def load_recommender(folder: Path) -> tuple[Recommender, Known]:
         names = {name.partition(".")[0] for name in arrays} - {_KNOWN_USERS, _KNOWN_ITEMS}
         fields = {name: _whole(name, arrays) for name in sorted(names)}
         known = Known(user_U=arrays[_KNOWN_USERS], item_I=arrays[_KNOWN_ITEMS])
-    recommender: Recommender = recommender_class(description["model"])(**fields)
+    recommender: Recommender = MODELS[description["model"]].fitted(**fields)
     return recommender, known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranker:
-    """A recommender that ranks all items, as executors ask it."""
+    """A recommender that ranks all items, as executors ask it: with indexes of users."""
 
     recommender: Recommender
     known: Known
 
-    def knows_user(self, user_idx_B: Indexes) -> NDArray[np.bool_]:
+    @property
+    def block_users(self) -> int:
+        return max(_BLOCK_SCORES // max(len(self.known.item_I), 1), 1)
+
+    def knows(self, user_idx_B: Indexes) -> NDArray[np.bool_]:
         """(B,): false also for indexes beyond those that it was trained with."""
-        return _flag_at(self.known.user_U, user_idx_B)
+        return flag_at(self.known.user_U, user_idx_B)
 
     def knows_item(self, item_idx_P: Indexes) -> NDArray[np.bool_]:
-        return _flag_at(self.known.item_I, item_idx_P)
+        return flag_at(self.known.item_I, item_idx_P)
 
     def top(
         self, user_idx_B: Indexes, allowed_I: NDArray[np.bool_], left_out: tuple[Indexes, Indexes], k: int
@@ -81,7 +87,7 @@ class Ranker:
         """
         scores_BI = self.recommender.scores(user_idx_B)
         items = scores_BI.shape[1]
-        scores_BI[:, ~(self.known.item_I & _cut_or_filled(allowed_I, items))] = -np.inf
+        scores_BI[:, ~(self.known.item_I & cut_or_filled(allowed_I, items))] = -np.inf
         row, item_idx = left_out
         scores_BI[row[item_idx < items], item_idx[item_idx < items]] = -np.inf
         top_BK = top_items(scores_BI, k)
@@ -90,7 +96,7 @@ class Ranker:
     def score_pairs(self, user_idx_P: Indexes, item_idx_P: Indexes) -> NDArray[np.float64]:
         """(P,): nan where the user or the item is not known."""
         score_P = np.full(len(user_idx_P), np.nan)
-        known_P = self.knows_user(user_idx_P) & self.knows_item(item_idx_P)
+        known_P = self.knows(user_idx_P) & self.knows_item(item_idx_P)
         for user in np.unique(user_idx_P[known_P]):
             own_P = known_P & (user_idx_P == user)
             score_P[own_P] = self.recommender.scores(np.array([user]))[0, item_idx_P[own_P]]
@@ -119,13 +125,13 @@ def _load_pyfunc(data_path: str) -> PyfuncRanker:
     return PyfuncRanker(load_ranker(data_path))
 
 
-def _flag_at(flags: NDArray[np.bool_], idx: Indexes) -> NDArray[np.bool_]:
+def flag_at(flags: NDArray[np.bool_], idx: Indexes) -> NDArray[np.bool_]:
     is_inside = (idx >= 0) & (idx < len(flags))
     found: NDArray[np.bool_] = is_inside & flags[np.where(is_inside, idx, 0)]
     return found
 
 
-def _cut_or_filled(flags: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+def cut_or_filled(flags: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
     """With False for what came after the model was trained."""
     return np.pad(flags[:length], (0, max(length - len(flags), 0)))
 

@@ -1,8 +1,9 @@
 """What is looked at before any worker starts: does the network fit into memory, do the files hold what is planned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import psutil
@@ -13,7 +14,7 @@ from recsys import columns as c
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError, InputError, SchemaError
 from recsys.manifest import Inputs, Manifest, RowGroup, Vocabulary
-from recsys.models.registry import ModelSpec
+from recsys.models.registry import Spec
 from recsys.training.batches import file_urls
 from recsys.training.optimization import OPTIMIZER_COPIES
 
@@ -22,15 +23,15 @@ _READERS = 8
 _REBUILD = "Cure: run build_examples again for this run date"
 
 
-def require_memory(spec: ModelSpec, inputs: Inputs, config: TrainConfig) -> None:
+def require_memory(spec: Spec, learned_from: Any, vocabularies: Mapping[str, int], config: TrainConfig) -> None:
     """Raises ConfigError where weights, gradients, optimizer and the best epoch's copy are more than is allowed."""
-    weights_mb = _weights_mb(spec, inputs)
+    weights_mb = _weights_mb(spec, learned_from)
     needed_mb = weights_mb * (3 + OPTIMIZER_COPIES[config.optimizer])
     free_mb = psutil.virtual_memory().available // _MB // config.workers
     allowed_mb = config.worker_memory_mb or free_mb
     if needed_mb <= allowed_mb:
         return
-    rows = ", ".join(f"{vocabulary.name} {vocabulary.size:,}" for vocabulary in inputs.ids)
+    rows = ", ".join(f"{name} {size:,}" for name, size in vocabularies.items())
     whose = "train.worker_memory_mb" if config.worker_memory_mb else "its share of this machine's free memory"
     raise ConfigError(
         f"the parameters of {spec.name} take {weights_mb:,.0f} MiB (vocabularies: {rows}), and a worker needs "
@@ -40,9 +41,9 @@ def require_memory(spec: ModelSpec, inputs: Inputs, config: TrainConfig) -> None
     )
 
 
-def _weights_mb(spec: ModelSpec, inputs: Inputs) -> float:
+def _weights_mb(spec: Spec, learned_from: Any) -> float:
     with torch.device("meta"):  # shapes without memory
-        network = spec.build(inputs)
+        network: torch.nn.Module = spec.build(learned_from)
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters()) / _MB
 
 

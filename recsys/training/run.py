@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError, InputError, WorkerFailedError
 from recsys.logs import configure_logging
 from recsys.manifest import Manifest
-from recsys.models.registry import ModelSpec
+from recsys.models.registry import Spec
 from recsys.training.export import state_bytes
-from recsys.training.loop import fit
+from recsys.training.loop import fit_to, rows_objective
+from recsys.training.objective import Objective
 from recsys.training.position import EpochFigures
 from recsys.training.requirements import require_files, require_memory
 from recsys.training.workers import HorovodWorkers, Workers, run_on_spark
@@ -29,7 +31,7 @@ Result = TypeVar("Result")
 class TrainingTask:
     """All a worker needs; both folders must be reachable from every worker. Without `checkpoints` none are kept."""
 
-    spec: ModelSpec
+    spec: Spec
     config: TrainConfig
     folder: str
     manifest: Manifest
@@ -52,12 +54,18 @@ class Trained:
 
 def train(task: TrainingTask, *, slots: int) -> Trained:
     """Trains on `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
+    require_ready(task, slots=slots)
+    return leaders_result(work, task, task.config)
+
+
+def require_ready(task: TrainingTask, *, slots: int) -> None:
+    """Raises a UserError where the training could not work."""
     require_trainable(task.manifest, task.folder)
     require_slots(task.config, slots)
     require_row_groups(task.config, len(task.manifest.train.row_groups))
-    require_memory(task.spec, task.manifest.inputs, task.config)
+    vocabularies = {vocabulary.name: vocabulary.size for vocabulary in task.manifest.inputs.ids}
+    require_memory(task.spec, task.manifest.inputs, vocabularies, task.config)
     require_files(task.folder, task.manifest)
-    return leaders_result(work, task, task.config)
 
 
 def leaders_result(work: Callable[[Task], Result], task: Task, config: TrainConfig) -> Result:
@@ -104,14 +112,28 @@ def work(task: TrainingTask) -> Trained:
 
 
 def train_with(task: TrainingTask, workers: Workers) -> Trained:
+    objective = rows_objective(task.folder, task.manifest)
+    return trained_on(
+        objective, lambda: task.spec.build(task.manifest.inputs), task.config, workers, checkpoints=task.checkpoints
+    )
+
+
+def trained_on(
+    objective: Objective,
+    build: Callable[[], nn.Module],
+    config: TrainConfig,
+    workers: Workers,
+    *,
+    checkpoints: str | None,
+) -> Trained:
     """The same seed gives the same weights; on CPUs to the bit."""
-    torch.set_num_threads(task.config.threads_per_worker)
+    torch.set_num_threads(config.threads_per_worker)
     _choose_determinism()
-    torch.manual_seed(task.config.seed)
-    model = task.spec.build(task.manifest.inputs)
+    torch.manual_seed(config.seed)
+    model = build()
     # From here on each worker leaves out other units.
-    torch.manual_seed(task.config.seed + 1 + workers.index)
-    fitted = fit(model, task.folder, task.manifest, task.config, workers, task.checkpoints)
+    torch.manual_seed(config.seed + 1 + workers.index)
+    fitted = fit_to(objective, model, config, workers, checkpoints)
     state = state_bytes(model) if workers.is_leader else b""
     return Trained(state=state, best_epoch=fitted.best_epoch, curve=fitted.curve, seconds=fitted.seconds)
 

@@ -12,19 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recsys import columns as c
 from recsys.config import TrainConfig
 from recsys.errors import InputError
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.metrics import per_user
-from recsys.models.sequence_registry import SequenceSpec
+from recsys.models.registry import Spec
 from recsys.models.sequences import NO_ITEM, SequenceNetwork
 from recsys.training.batches import SequenceBatch, ordered_sequences, shuffled_sequences
-from recsys.training.export import state_bytes
-from recsys.training.loop import Fit, fit_to
+from recsys.training.loop import Fit
 from recsys.training.objective import VALIDATION_HIT_RATE, VALIDATION_NDCG, LossSum, Objective
 from recsys.training.plan import plan_epoch
-from recsys.training.position import EpochFigures
+from recsys.training.requirements import require_memory
+from recsys.training.run import Trained, leaders_result, require_row_groups, require_slots, trained_on
 from recsys.training.workers import HorovodWorkers, Workers
 
 _K = 10
@@ -36,46 +37,42 @@ _VALIDATION_BATCH_ROWS = 512
 class SequenceTask:
     """All a worker needs. Rows of both kinds have history + 1 places; the last item of a validation row is held out.
 
-    `targets`: items of the train rows but each row's first.
+    `targets`: items of the train rows but each row's first. `may_repeat`: items of the history take part in the
+    validation's ranking, as they do in lists that may name what a user took before.
     """
 
-    spec: SequenceSpec
+    spec: Spec
     config: TrainConfig
     folder: str
     train: tuple[RowGroup, ...]
     validation: tuple[RowGroup, ...]
     items: int
     targets: int
+    may_repeat: bool = False
     checkpoints: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class SequenceTrained:
-    """`state`: the network's state dict through torch.save, after the best epoch; from the leader only."""
+def train_sequences_on_spark(task: SequenceTask, *, slots: int) -> Trained:
+    """On `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
+    require_slots(task.config, slots)
+    require_row_groups(task.config, len(task.train))
+    require_memory(task.spec, task.items, {c.ITEM_IDX: task.items}, task.config)
+    return leaders_result(work_on_sequences, task, task.config)
 
-    state: bytes
-    best_epoch: int
-    curve: tuple[EpochFigures, ...]
 
-
-def work_on_sequences(task: SequenceTask) -> SequenceTrained:
+def work_on_sequences(task: SequenceTask) -> Trained:
     """Runs in every worker process."""
     configure_logging()
     return train_on_sequences(task, HorovodWorkers(task.config.step_timeout_s))
 
 
-def train_on_sequences(task: SequenceTask, workers: Workers) -> SequenceTrained:
+def train_on_sequences(task: SequenceTask, workers: Workers) -> Trained:
     """The same seed gives the same weights. Raises InputError without anything to learn."""
     if not task.targets:
         raise InputError(f"the {len(task.train)} train files hold no row of two items: nothing comes next in any")
-    torch.set_num_threads(task.config.threads_per_worker)
-    torch.manual_seed(task.config.seed)
-    network = task.spec.build(task.items)
-    # From here on each worker leaves out other units.
-    torch.manual_seed(task.config.seed + 1 + workers.index)
-    fitted = fit_to(objective_of(task), network, task.config, workers, task.checkpoints)
-    state = state_bytes(network) if workers.is_leader else b""
-    return SequenceTrained(state=state, best_epoch=fitted.best_epoch, curve=fitted.curve)
+    return trained_on(
+        objective_of(task), lambda: task.spec.build(task.items), task.config, workers, checkpoints=task.checkpoints
+    )
 
 
 def objective_of(task: SequenceTask) -> Objective:
@@ -106,7 +103,8 @@ def loss_sum_of(task: SequenceTask) -> LossSum:
 
 @torch.no_grad()
 def validate(task: SequenceTask, shared: Fit) -> dict[str, float]:
-    """Mean hit rate and NDCG of lists of 10 from all items but those of the row; nan without validation rows."""
+    """Mean hit rate and NDCG of lists of 10 from all items, without those of the row where nothing may repeat; nan
+    without validation rows."""
     shared.model.eval()
     rows = sum(group.rows for group in task.validation)
     sums = torch.zeros(len(_METRICS), dtype=torch.float64)
@@ -125,13 +123,15 @@ def _own_sums(task: SequenceTask, shared: Fit) -> Tensor:
     with closing(ordered_sequences(task.folder, own, batch_size=_VALIDATION_BATCH_ROWS)) as batches:
         for batch in batches:
             shared.clock.enter("validation")
-            sums += _sums_of_batch(shared.model, batch.to(shared.device).item_idx_BS)
+            item_idx_BS = batch.to(shared.device).item_idx_BS
+            sums += _sums_of_batch(shared.model, item_idx_BS, may_repeat=task.may_repeat)
     return torch.from_numpy(sums)
 
 
-def _sums_of_batch(network: Any, item_idx_BS: Tensor) -> Any:
+def _sums_of_batch(network: Any, item_idx_BS: Tensor, *, may_repeat: bool) -> Any:
     history_BL, target_B = split_last(item_idx_BS)
-    rank_B = target_ranks(network.scores(history_BL), history_BL, target_B).cpu().numpy()
+    hidden_BL = torch.full_like(history_BL, NO_ITEM) if may_repeat else history_BL
+    rank_B = target_ranks(network.scores(history_BL), hidden_BL, target_B).cpu().numpy()
     hits_BK = rank_B[:, None] == np.arange(_K)
     return np.array([per_user(name, hits_BK, np.ones(len(hits_BK), dtype=np.int64)).sum() for name in _METRICS])
 

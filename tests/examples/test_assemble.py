@@ -7,8 +7,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from recsys import columns as c
 from recsys import tables
-from recsys.catalog import MODEL_INPUTS, NUMERIC_INPUTS, USER
-from recsys.examples.assemble import Ids, assemble
+from recsys.catalog import CONTEXT, ITEM, MODEL_INPUTS, NUMERIC_INPUTS, USER
+from recsys.examples.assemble import Ids, assemble, assemble_items, assemble_users
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import local_rows
 from tests.feature_rows import feature_tables, rows_of
@@ -152,3 +152,18 @@ def test_columns_are_the_pairs_own_then_the_catalogues_with_its_types(spark: Spa
     frame = assemble(pairs, feature_tables(spark), items_of(spark), ids_of(spark))
     expected = [*pairs.dtypes, *((i.name, i.input_type) for i in MODEL_INPUTS)]
     assert frame.dtypes == expected
+
+
+def test_each_side_alone_has_the_pairs_values_and_the_defaults_of_a_stranger(spark: SparkSession, rows: "Rows") -> None:
+    pair, stranger = rows[AS_OF, "u", "milk"], rows[AS_OF, "stranger", "unheard of"]
+    features, ids = features_of(spark), ids_of(spark)
+    users = assemble_users(local_rows(spark, [(AS_OF, "u")], "as_of_date date, user_id string"), features, ids)
+    wanted = local_rows(spark, [(AS_OF, "milk")], "as_of_date date, item_id string")
+    items = assemble_items(wanted, features, items_of(spark), ids)
+    of_item = {c.ITEM_IDX, c.CATEGORY_IDX, *(f.name for f in NUMERIC_INPUTS if f.grain == ITEM.name)}
+    of_user = {c.USER_IDX, *(f.name for f in NUMERIC_INPUTS if f.grain in (USER.name, CONTEXT.name))}
+    for frame, own in ((users, of_user), (items, of_item)):
+        (row,) = frame.collect()
+        assert {i.name: row[i.name] for i in MODEL_INPUTS} == {
+            i.name: (pair if i.name in own else stranger)[i.name] for i in MODEL_INPUTS
+        }

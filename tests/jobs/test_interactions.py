@@ -18,7 +18,6 @@ from recsys.stages import Figures, Run, run_stage
 from recsys.training import interactions
 from recsys.training import run as training_run
 from recsys.training.workers import OneWorker
-from tests.feature_rows import write_rows
 from tests.small_lake import ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, copied, tracking_uri
 
@@ -30,9 +29,8 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def lake(trained_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    lake = copied(trained_lake, tmp_path_factory.mktemp("interactions") / "lake")
-    write_rows(lake, tables.EXAMPLES, [])
-    return lake
+    """Without examples.pairs: who took what is all that these models learn from."""
+    return copied(trained_lake, tmp_path_factory.mktemp("interactions") / "lake")
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +52,7 @@ def trained(lake: Lake, model: str) -> Figures:
 
 def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lake) -> None:
     figures = trained(lake, "mf")
-    assert (figures[c.MODEL_NAME], figures[c.RANKS], figures["epochs"]) == ("recsys-mf", "all_items", 20)
+    assert (figures[c.MODEL_NAME], figures[c.FAMILY], figures["epochs"]) == ("recsys-mf", "factors", 20)
     assert figures["validation_recall_at_20"] == 1.0
     measured = run_stage(evaluate.STAGE, run_of(lake, "mf")).figures
     assert measured["candidates"] == "all items"
@@ -95,7 +93,7 @@ def test_the_models_own_train_settings_lie_under_those_that_are_given() -> None:
 
 
 def test_an_unknown_model_lists_all_kinds(lake: Lake) -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'als'; known models: \['bspm', .*'mf', 'mlp'"):
+    with pytest.raises(ConfigError, match=r"unknown model 'als'; known models: \['bsarec', .*'mf', 'mlp'"):
         train.check(run_of(lake, "als"))
 
 

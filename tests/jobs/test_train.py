@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import train
+from jobs import _feature_rows, train
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.config import CONF_FOLDER, load_config
@@ -86,7 +86,7 @@ def registry_of(lake: Lake) -> Registry:
 @pytest.mark.usefixtures("one_process")
 def test_two_runs_train_one_version_and_report_the_same(examples_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run_stage(train.STAGE, run_of(examples_lake, "train.seed=11")).figures
-    monkeypatch.setattr(train, "train", lambda *_, **__: pytest.fail("a registered run trains again"))
+    monkeypatch.setattr(_feature_rows, "train", lambda *_, **__: pytest.fail("a registered run trains again"))
     again = run_stage(train.STAGE, run_of(examples_lake, "train.seed=11")).figures
     assert first == again
     assert first[c.MODEL_NAME] == "recsys-mlp"
@@ -175,7 +175,7 @@ def versions_of_seed(lake: Lake, seed: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("train.model=two_tower",), r"unknown model 'two_tower'; known models: \['bspm', .*'mlp'"),
+        (("train.model=als",), r"unknown model 'als'; known models: \['bsarec', .*'mlp'"),
         (("train.workers=3",), r"train.workers is 3, but the Spark session has 2 task slots"),
     ],
 )
@@ -194,5 +194,5 @@ def test_without_example_files_the_cure_is_build_examples(examples_lake: Lake) -
 
 def test_the_stage_writes_no_table(examples_lake: Lake) -> None:
     assert train.STAGE.writes == ()
-    assert train.STAGE.reads == (tables.EXAMPLES,)
+    assert train.STAGE.reads_of(run_of(examples_lake)) == (tables.EXAMPLES,)
     assert len(train.inputs(run_of(examples_lake))) == 3

@@ -8,11 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from recsys import columns as c
-from recsys.config import CONF_FOLDER, load_config, load_yaml
-from recsys.models.registry import MODELS, ModelSpec, model_spec
+from recsys.config import CONF_FOLDER, load_config
+from recsys.families import FEATURES, TOWERS
+from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.training.batches import Batch, ordered_batches
 from recsys.training.export import load_network, load_scorer, save_model, state_bytes
-from recsys.training.loop import Fit, take_step
+from recsys.training.loop import Fit, log_loss_of_rows, take_step
+from recsys.training.objective import LossSum
+from recsys.training.towers import log_shares, tower_loss
 from recsys.training.workers import OneWorker
 from tests.example_sets import columns_of, inputs_of, random_columns, write_split
 
@@ -25,12 +28,13 @@ TINY = {
     "dcn": {**DIMS, "cross_layers": 1, "rank": 4, "experts": 2, "structure": "stacked"},
     "deepfm": {"field_dim": 4, **HIDDEN},
     "mlp": DIMS,
+    "two_tower": {**DIMS, "dim": 4, "words": 2, "word_buckets": 4, "word_dim": 2, "temperature": 0.2},
     "wide_and_deep": {**DIMS, "crosses": [["user_idx", "category_idx"]], "cross_buckets": 64},
 }
-EVERY_MODEL = pytest.mark.parametrize("name", sorted(MODELS))
+EVERY_MODEL = pytest.mark.parametrize("name", names_of(FEATURES, TOWERS))
 
 
-def tiny(name: str) -> ModelSpec:
+def tiny(name: str) -> Spec:
     return model_spec(name, TINY[name])
 
 
@@ -52,7 +56,7 @@ def planted_batch(folder: Path) -> Batch:
     return batch
 
 
-def trained_network(spec: ModelSpec, batch: Batch, steps: int, seed: int = 1) -> tuple[torch.nn.Module, float]:
+def trained_network(spec: Spec, batch: Batch, steps: int, seed: int = 1) -> tuple[torch.nn.Module, float]:
     torch.manual_seed(seed)
     network = spec.build(INPUTS)
     shared = Fit(
@@ -61,6 +65,7 @@ def trained_network(spec: ModelSpec, batch: Batch, steps: int, seed: int = 1) ->
         config=load_config([]).train,
         workers=OneWorker(),
         device=torch.device("cpu"),
+        loss_sum=loss_of(spec, batch),
     )
     network.train()
     loss = float("nan")
@@ -69,7 +74,14 @@ def trained_network(spec: ModelSpec, batch: Batch, steps: int, seed: int = 1) ->
     return network.eval(), loss
 
 
-def exported(folder: Path, spec: ModelSpec, network: torch.nn.Module) -> Path:
+def loss_of(spec: Spec, batch: Batch) -> LossSum:
+    if spec.family != TOWERS:
+        return log_loss_of_rows
+    rows_I = torch.bincount(batch.ids_BI[:, 1], minlength=ITEMS).float()
+    return tower_loss(log_shares(rows_I, len(batch)), rows_a_positive=2.0)
+
+
+def exported(folder: Path, spec: Spec, network: torch.nn.Module) -> Path:
     save_model(folder, spec, INPUTS, state_bytes(network))
     return folder
 
@@ -113,7 +125,7 @@ def test_one_row_scores_like_many_and_in_any_order(name: str, tmp_path: Path) ->
 
 @EVERY_MODEL
 def test_the_shipped_configuration_scores_alike_in_any_company(name: str, tmp_path: Path) -> None:
-    spec = model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml"))
+    spec = model_spec(name, model_settings(CONF_FOLDER / "models" / f"{name}.yaml")[0])
     torch.manual_seed(1)
     score = load_scorer(exported(tmp_path, spec, spec.build(INPUTS)))
     columns = random_columns(3000, users=USERS, items=ITEMS)

@@ -5,8 +5,8 @@ import pytest
 
 from recsys.config import CONF_FOLDER, build_section
 from recsys.models.graph_filter import GraphFilterConfig, fit_graph_filter, polynomials
-from recsys.models.interaction_registry import interaction_settings
 from recsys.models.interactions import interaction_matrix
+from recsys.models.registry import model_settings
 
 # Three users, three items; the first item is the most popular.
 TAKEN_UI = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0]], dtype=np.float32)
@@ -15,7 +15,7 @@ USERS = np.arange(3)
 
 
 def shipped(name: str) -> GraphFilterConfig:
-    settings, _ = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+    settings, _ = model_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     return build_section(GraphFilterConfig, settings, name)
 
 

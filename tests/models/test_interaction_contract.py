@@ -12,14 +12,9 @@ import torch
 
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError
-from recsys.models.interaction_registry import (
-    CLOSED_FORM_MODELS,
-    INTERACTION_MODELS,
-    InteractionSpec,
-    interaction_settings,
-    interaction_spec,
-)
+from recsys.families import CLOSED_FORM, FACTORS
 from recsys.models.interactions import Recommender, known_of
+from recsys.models.registry import model_settings, model_spec, names_of
 from recsys.training.interactions import PairTask, PairTrained, train_on_pairs
 from recsys.training.pair_files import write_pair_files
 from recsys.training.recommenders import load_recommender, save_recommender
@@ -29,17 +24,17 @@ from tests.planted_tastes import ITEMS, USERS, found_held_out, taken_matrix, tak
 # Small, so that planted tastes are learned in well under a second; the rest is as shipped.
 TINY: dict[str, dict[str, Any]] = {
     **{name: {"ideal_factors": 2} for name in ("bspm", "chebycf", "gf_cf")},
-    **{name: {"dim": 4, "negatives": 8, "initial": "random"} for name in INTERACTION_MODELS},
+    **{name: {"dim": 4, "negatives": 8, "initial": "random"} for name in names_of(FACTORS)},
 }
 TINY["ultragcn"] |= {"negative_weight": 2.0, "item_neighbours": 2}
-NAMES = sorted([*CLOSED_FORM_MODELS, *INTERACTION_MODELS])
+NAMES = names_of(CLOSED_FORM, FACTORS)
 EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
-EVERY_TRAINED = pytest.mark.parametrize("name", sorted(INTERACTION_MODELS))
+EVERY_TRAINED = pytest.mark.parametrize("name", names_of(FACTORS))
 ALL_USERS = np.arange(USERS)
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    shipped, _ = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+    shipped, _ = model_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     return {**shipped, **TINY.get(name, {})}
 
 
@@ -48,8 +43,7 @@ def trained(folder: Path, name: str, *, epochs: int, seed: int = 1) -> PairTrain
         load_config([]).train,
         epochs=epochs, batch_size=64, learning_rate=0.05, seed=seed, weight_decay=0.0, device="cpu",
     )  # fmt: skip
-    spec = interaction_spec(name, settings_of(name))
-    assert isinstance(spec, InteractionSpec)
+    spec = model_spec(name, settings_of(name))
     row_groups = write_pair_files(folder, *taken_pairs(), row_groups=1, seed=seed)
     task = PairTask(
         spec=spec, config=config, folder=str(folder), row_groups=row_groups, users=USERS, items=ITEMS
@@ -63,10 +57,9 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recommen
 
     @cache
     def of(name: str) -> Recommender:
-        if name in CLOSED_FORM_MODELS:
-            spec = interaction_spec(name, settings_of(name))
-            assert not isinstance(spec, InteractionSpec)
-            return spec.fit(taken_matrix())
+        if name in names_of(CLOSED_FORM):
+            fitted: Recommender = model_spec(name, settings_of(name)).build(taken_matrix())
+            return fitted
         torch.set_num_threads(1)
         scores = trained(tmp_path_factory.mktemp("pairs") / name, name, epochs=60).scores
         assert scores is not None
@@ -118,17 +111,6 @@ def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path)
     assert [epoch.train_loss for epoch in first.curve] != [epoch.train_loss for epoch in other.curve]
 
 
-def test_every_model_of_interactions_has_a_configuration_file_that_loads() -> None:
-    specs = [interaction_spec(name, settings_of(name)) for name in NAMES]
-    assert [spec.name for spec in specs] == NAMES
-    assert len(specs) == len(CLOSED_FORM_MODELS) + len(INTERACTION_MODELS)
-
-
-def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"no model of interactions is named 'als'; known ones: \['bspm', .*'mf'"):
-        interaction_spec("als", {})
-
-
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
@@ -148,4 +130,4 @@ def test_an_unknown_model_lists_the_known_ones() -> None:
 )
 def test_settings_out_of_range_are_refused(name: str, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        interaction_spec(name, {**settings_of(name), **changes})
+        model_spec(name, {**settings_of(name), **changes})

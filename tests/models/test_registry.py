@@ -1,18 +1,16 @@
 import pytest
 
-from recsys.config import CONF_FOLDER, load_yaml
+from recsys.config import CONF_FOLDER
 from recsys.errors import ConfigError
-from recsys.models.interaction_registry import CLOSED_FORM_MODELS, INTERACTION_MODELS
 from recsys.models.mlp import MlpConfig
-from recsys.models.registry import MODELS, model_spec
-from recsys.models.sequence_registry import SEQUENCE_MODELS
+from recsys.models.registry import MODELS, model_settings, model_spec
 
 MLP = {"id_dim": 2, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_ids": 0.0}
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'two_tower'; known models: \['dcn', .*'mlp'"):
-        model_spec("two_tower", {})
+    with pytest.raises(ConfigError, match=r"unknown model 'als'; known models: \['bsarec', .*'mf', 'mlp'"):
+        model_spec("als", {})
 
 
 def test_an_unknown_key_names_the_file_and_the_known_keys() -> None:
@@ -64,12 +62,11 @@ def test_settings_of_the_other_networks_out_of_range_are_refused(
 
 
 def test_every_model_has_a_configuration_file_that_loads() -> None:
-    specs = {name: model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml")) for name in MODELS}
+    files = {name: CONF_FOLDER / "models" / f"{name}.yaml" for name in MODELS}
+    specs = {name: model_spec(name, model_settings(file)[0]) for name, file in files.items()}
     assert isinstance(specs["mlp"].config, MlpConfig)
 
 
 def test_every_file_of_a_model_is_of_a_registered_one() -> None:
     files = sorted((CONF_FOLDER / "models").glob("*.yaml"))
-    assert [file.stem for file in files] == sorted(
-        [*MODELS, *CLOSED_FORM_MODELS, *INTERACTION_MODELS, *SEQUENCE_MODELS]
-    )
+    assert [file.stem for file in files] == sorted(MODELS)

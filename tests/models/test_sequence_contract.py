@@ -12,31 +12,32 @@ import torch
 from recsys import columns as c
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError
+from recsys.families import HISTORIES
 from recsys.models.histories import newest, windows, without_last
-from recsys.models.interaction_registry import interaction_settings
-from recsys.models.sequence_registry import SEQUENCE_MODELS, SequenceSpec, sequence_spec
+from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.models.sequences import NO_ITEM, SequenceNetwork
+from recsys.training.run import Trained
 from recsys.training.sequence_files import write_sequence_files
-from recsys.training.sequences import SequenceTask, SequenceTrained, train_on_sequences
+from recsys.training.sequences import SequenceTask, train_on_sequences
 from recsys.training.workers import OneWorker
 from tests.planted_cycle import ITEMS, walks
 
 HISTORY = 8
 TINY: dict[str, Any] = {"dim": 8, "history": HISTORY, "dropout": 0.0, "negatives": 0}
 OWN: dict[str, dict[str, Any]] = {"gru": {"hidden": 8}, "lstm": {"hidden": 8}, "caser": {"window": 3}}
-NAMES = sorted(SEQUENCE_MODELS)
+NAMES = names_of(HISTORIES)
 EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
 SOME = torch.tensor([[3, 9, 1, 5, 0, 0, 0, 0], [7, 2, 4, 8, 6, 11, 10, 12], [2, 0, 0, 0, 0, 0, 0, 0]])
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    shipped, _ = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+    shipped, _ = model_settings(CONF_FOLDER / "models" / f"{name}.yaml")
     low = {"low_frequencies": 2} if "low_frequencies" in shipped else {}
     return {**shipped, **TINY, **low, **OWN.get(name, {})}
 
 
-def spec_of(name: str, **changes: Any) -> SequenceSpec:
-    return sequence_spec(name, {**settings_of(name), **changes})
+def spec_of(name: str, **changes: Any) -> Spec:
+    return model_spec(name, {**settings_of(name), **changes})
 
 
 def fresh(name: str, **changes: Any) -> SequenceNetwork:
@@ -44,7 +45,7 @@ def fresh(name: str, **changes: Any) -> SequenceNetwork:
     return spec_of(name, **changes).build(ITEMS).eval()
 
 
-def trained(folder: Path, spec: SequenceSpec, *, epochs: int, seed: int = 1) -> SequenceTrained:
+def trained(folder: Path, spec: Spec, *, epochs: int, seed: int = 1) -> Trained:
     config = replace(
         load_config([]).train,
         epochs=epochs, batch_size=8, learning_rate=0.03, seed=seed, weight_decay=0.0, device="cpu",
@@ -60,11 +61,11 @@ def trained(folder: Path, spec: SequenceSpec, *, epochs: int, seed: int = 1) -> 
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SequenceTrained]:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
     """By name, each made once."""
 
     @cache
-    def of(name: str) -> SequenceTrained:
+    def of(name: str) -> Trained:
         torch.set_num_threads(1)
         return trained(tmp_path_factory.mktemp("walks") / name, spec_of(name), epochs=25)
 
@@ -72,7 +73,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sequence
 
 
 @EVERY_MODEL
-def test_what_comes_next_in_the_ring_is_ranked_first(name: str, fitted: Callable[[str], SequenceTrained]) -> None:
+def test_what_comes_next_in_the_ring_is_ranked_first(name: str, fitted: Callable[[str], Trained]) -> None:
     curve = fitted(name).curve
     assert curve[-1].train_loss < 1 < 2 < curve[0].train_loss
     assert curve[-1].validation["validation_ndcg"] > 0.99
@@ -140,8 +141,8 @@ def test_same_seed_same_weights_and_another_seed_others(name: str, tmp_path: Pat
 
 def test_every_network_of_histories_has_a_configuration_file_that_loads() -> None:
     for name in NAMES:
-        shipped, train = interaction_settings(CONF_FOLDER / "models" / f"{name}.yaml")
-        assert sequence_spec(name, shipped).name == name
+        shipped, train = model_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+        assert model_spec(name, shipped).name == name
         config = load_config([], [f"train.{key}={value}" for key, value in train.items()]).train
         assert config.best_by == "validation_ndcg"
     assert NAMES == ["bsarec", "caser", "gru", "lstm", "sasrec"]
@@ -162,8 +163,3 @@ def test_every_network_of_histories_has_a_configuration_file_that_loads() -> Non
 def test_settings_out_of_range_are_refused(name: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         spec_of(name, **changes)
-
-
-def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"no model of sequences is named 'bert'; known ones: \['bsarec', .*'sasrec'"):
-        sequence_spec("bert", {})

@@ -9,11 +9,11 @@ from recsys.config import build_section
 from recsys.errors import ConfigError
 from recsys.models.ease import EaseConfig
 from recsys.models.factors import RankedConfig, pair_weights
-from recsys.models.interaction_registry import interaction_settings
 from recsys.models.interactions import interaction_matrix
 from recsys.models.mf import Mf
 from recsys.models.popular import Popular
 from recsys.models.ranking_losses import RankingLoss
+from recsys.models.registry import model_settings
 from recsys.models.teachers import Teacher, TeacherConfig, best_unseen, shares
 
 EASE = EaseConfig(l2=1.0, max_memory_gib=1.0)
@@ -84,6 +84,6 @@ def test_a_teacher_out_of_range_is_refused(changes: dict[str, object], message: 
 def test_a_teacher_is_read_from_the_models_file(tmp_path: Path) -> None:
     file = tmp_path / "any.yaml"
     file.write_text("weight: 1\nitems: 5\ntemperature: 0.1\nease: {l2: 3.0, max_memory_gib: 1}\n")
-    config = build_section(TeacherConfig, interaction_settings(file)[0], "any")
+    config = build_section(TeacherConfig, model_settings(file)[0], "any")
     assert config.ease == EaseConfig(l2=3.0, max_memory_gib=1.0)
     assert config.graph_filter is None

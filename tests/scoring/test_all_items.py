@@ -4,7 +4,7 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.all_items import LEFT_OUT, best_of_all, item_flags, keep_known
+from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known
 
 
 class ByTable:
@@ -12,7 +12,9 @@ class ByTable:
 
     scores = np.array([[0.5, 0.25, 0.5, 0.125, 0.9], [0.1, 0.2, 1 / 3, 0.4, 0.9]], dtype=np.float32)
 
-    def knows_user(self, user_idx_B):
+    block_users = 1
+
+    def knows(self, user_idx_B):
         return (user_idx_B >= 0) & (user_idx_B < 2)
 
     def knows_item(self, item_idx_P):
@@ -26,7 +28,7 @@ class ByTable:
         return top_BK, np.take_along_axis(scores_BI, top_BK, axis=1)
 
 
-USERS = f"{c.USER_ID} string, {c.USER_IDX} int, {LEFT_OUT} array<int>"
+USERS = f"{c.USER_ID} string, {ASKED} int, {LEFT_OUT} array<int>"
 
 
 def test_users_that_the_model_knows_get_the_best_allowed_items_but_those_left_out(spark: SparkSession) -> None:
@@ -55,6 +57,6 @@ def test_flags_come_from_every_bucket_of_bits(spark: SparkSession, indexes: list
 
 
 def test_pairs_of_unknown_users_or_items_are_dropped(spark: SparkSession) -> None:
-    schema = f"{c.USER_IDX} int, {c.ITEM_IDX} int, {c.LABEL} string"
+    schema = f"{ASKED} int, {c.ITEM_IDX} int, {c.LABEL} string"
     pairs = local_rows(spark, [(0, 3, "known"), (0, 4, "item"), (5, 0, "user")], schema)
     assert [row[c.LABEL] for row in keep_known(pairs, ByTable).collect()] == ["known"]

@@ -12,9 +12,9 @@ from torch import Tensor
 from recsys import columns as c
 from recsys.config import load_config
 from recsys.errors import ConfigError, InputError, SchemaError
-from recsys.models.interaction_registry import InteractionSpec, interaction_spec
 from recsys.models.interactions import known_of
 from recsys.models.popular import Popular
+from recsys.models.registry import model_spec
 from recsys.training import interactions
 from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
 from recsys.training.interactions import PairFit, PairTask, PairTrained, train_on_pairs
@@ -31,10 +31,8 @@ MF = {"dim": 2, "initial": "random", "negatives": 6, "l2": 0.01, "loss": LOSS}
 
 def task_of(folder: Path, *, held_out_P: Any = (NOBODY, NOBODY), **changes: Any) -> PairTask:
     settings = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "device": "cpu"}
-    spec = interaction_spec("mf", MF)
-    assert isinstance(spec, InteractionSpec)
     return PairTask(
-        spec=spec,
+        spec=model_spec("mf", MF),
         config=replace(load_config([]).train, **{**settings, **changes}),
         folder=str(folder),
         row_groups=write_pair_files(folder, *taken_pairs(), row_groups=3, seed=1),
@@ -144,8 +142,7 @@ def gradients_of(start: PairFit, batches: list[PairBatch], rows: int, workers: O
 
 def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_pairs(tmp_path: Path) -> None:
     task = task_of(tmp_path)
-    assert isinstance(task.spec, InteractionSpec)
-    start = interactions._started(task, task.spec, taken_matrix(), OneWorker())
+    start = interactions._started(task, taken_matrix(), OneWorker())
     whole = all_pairs(task.folder, task.row_groups)
     expected = gradients_of(start, [whole], 180, OneWorker())
     parts = [

@@ -14,7 +14,7 @@ from recsys.catalog import NUMERIC_INPUTS
 from recsys.config import TrainConfig, load_config
 from recsys.errors import ConfigError, InputError, WorkerFailedError
 from recsys.manifest import Manifest, RowGroup, SplitFiles
-from recsys.models.registry import ModelSpec, model_spec
+from recsys.models.registry import Spec, model_spec
 from recsys.training import loop, progress
 from recsys.training import run as training_run
 from recsys.training.batches import Batch, ordered_batches
@@ -38,7 +38,7 @@ def train_config(**changes: Any) -> TrainConfig:
     return replace(load_config([]).train, **{**settings, **changes})
 
 
-def task_of(folder: Path, manifest: Manifest, spec: ModelSpec | None = None, **changes: Any) -> TrainingTask:
+def task_of(folder: Path, manifest: Manifest, spec: Spec | None = None, **changes: Any) -> TrainingTask:
     return TrainingTask(
         spec=spec or model_spec("mlp", TINY), config=train_config(**changes), folder=str(folder), manifest=manifest
     )

@@ -36,4 +36,4 @@ def test_pairs_of_unknown_ids_have_no_score() -> None:
 
 
 def test_users_beyond_those_of_the_training_are_not_known() -> None:
-    assert RANKER.knows_user(np.array([-1, 0, 1, 2])).tolist() == [False, True, False, False]
+    assert RANKER.knows(np.array([-1, 0, 1, 2])).tolist() == [False, True, False, False]

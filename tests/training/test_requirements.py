@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import columns as c
-from recsys.config import TrainConfig, load_config
+from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, InputError, SchemaError
-from recsys.manifest import Manifest, Vocabulary
-from recsys.models.registry import MODELS, model_spec
+from recsys.families import FEATURES, TOWERS
+from recsys.manifest import Inputs, Manifest, Vocabulary
+from recsys.models.registry import model_settings, model_spec, names_of
 from recsys.training.requirements import require_files, require_memory
 from tests.example_sets import inputs_of, write_random_set
 
@@ -22,32 +23,35 @@ def config(**changes: Any) -> TrainConfig:
     return replace(load_config([]).train, **changes)
 
 
+def sizes_of(inputs: Inputs) -> dict[str, int]:
+    return {vocabulary.name: vocabulary.size for vocabulary in inputs.ids}
+
+
 @pytest.mark.parametrize(("optimizer", "needed_mb"), [("adamw", "12,207"), ("sgd", "9,766")])
 def test_tables_too_large_for_memory_are_refused_with_the_estimate(optimizer: str, needed_mb: str) -> None:
     # Ten million rows of 64 numbers of four bytes: 2,441 MiB of weights; in all five times that, four with sgd.
     inputs = inputs_of(9_000_000, 1_000_000, 3)
     message = rf"take 2,441 MiB \(.*user_idx 9,000,000.*needs {needed_mb} MiB.*may need 9,000 MiB.*Cure: smaller dim"
     with pytest.raises(ConfigError, match=message):
-        require_memory(SPEC, inputs, config(worker_memory_mb=9000, optimizer=optimizer))
-    require_memory(SPEC, inputs, config(worker_memory_mb=12_300, optimizer=optimizer))
+        require_memory(SPEC, inputs, sizes_of(inputs), config(worker_memory_mb=9000, optimizer=optimizer))
+    require_memory(SPEC, inputs, sizes_of(inputs), config(worker_memory_mb=12_300, optimizer=optimizer))
 
 
 def test_without_a_setting_workers_share_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Free", (), {"available": 100 << 20})
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
     inputs = inputs_of(50_000, 1, 1)  # 12 MiB of weights, 61 in all
-    require_memory(SPEC, inputs, config(workers=1))
+    require_memory(SPEC, inputs, sizes_of(inputs), config(workers=1))
     with pytest.raises(ConfigError, match=r"may need 50 MiB \(its share of this machine's free memory\)"):
-        require_memory(SPEC, inputs, config(workers=2))
+        require_memory(SPEC, inputs, sizes_of(inputs), config(workers=2))
 
 
 def test_every_model_is_estimated_without_taking_memory() -> None:
-    from recsys.config import CONF_FOLDER, load_yaml
-
-    for name in MODELS:
-        spec = model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml"))
+    inputs = inputs_of(10**12, 1, 1)
+    for name in names_of(FEATURES, TOWERS):
+        spec = model_spec(name, model_settings(CONF_FOLDER / "models" / f"{name}.yaml")[0])
         with pytest.raises(ConfigError, match=rf"the parameters of {name} take [\d,]+ MiB"):
-            require_memory(spec, inputs_of(10**12, 1, 1), config(worker_memory_mb=1000))
+            require_memory(spec, inputs, sizes_of(inputs), config(worker_memory_mb=1000))
 
 
 @pytest.fixture

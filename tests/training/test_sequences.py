@@ -13,7 +13,7 @@ from recsys import columns as c
 from recsys.config import load_config
 from recsys.errors import ConfigError, InputError
 from recsys.models.histories import newest, windows, without_last
-from recsys.models.sequence_registry import sequence_spec
+from recsys.models.registry import model_spec
 from recsys.models.sequences import NO_ITEM
 from recsys.training import loop, sequences
 from recsys.training.batches import SequenceBatch, ordered_sequences, shuffled_sequences
@@ -30,7 +30,7 @@ def task_of(folder: Path, checkpoints: Path | None = None, **changes: Any) -> Se
     settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "device": "cpu", "best_by": "validation_ndcg"}
     train_RS = windows(without_last(walks()), 9)
     return SequenceTask(
-        spec=sequence_spec("gru", GRU),
+        spec=model_spec("gru", GRU),
         config=replace(load_config([]).train, **{**settings, **changes}),
         folder=str(folder),
         train=write_sequence_files(folder, c.TRAIN, train_RS, row_groups=3, seed=1),

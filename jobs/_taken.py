@@ -1,0 +1,45 @@
+"""Who took what, from the lake, as models of interactions and of histories know users and items."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys import tables
+from recsys.examples.histories import newest
+from recsys.features.graph import HISTORY_DAYS
+from recsys.frames.as_of import EVENT_ORDER, events_before
+from recsys.stages import Run
+
+READS = (tables.EVENTS, tables.USERS, tables.USER_IDS, tables.ITEM_IDS)
+
+
+def indexed(run: Run, events: DataFrame) -> DataFrame:
+    """With user_idx and item_idx; nothing of users who opted out."""
+    read = run.lake.read
+    served = read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
+    return (
+        events.join(served, on=c.USER_ID, how="left_semi")
+        .join(read(tables.USER_IDS), on=c.USER_ID, how="inner")
+        .join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
+    )
+
+
+def taken_before(run: Run, as_of: date, event_types: Sequence[str]) -> DataFrame:
+    """Events of these types in the 365 days before the day."""
+    events = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE).isin(list(event_types)))
+    return events_before(events, as_of, HISTORY_DAYS)
+
+
+def newest_histories(run: Run, as_of: date, event_types: Sequence[str], length: int) -> DataFrame:
+    """user_id and `sequence` (recsys/examples/histories.py) of each user who took something before the day."""
+    items = run.lake.read(tables.ITEM_IDS)
+    taken = taken_before(run, as_of, event_types).join(items, on=c.ITEM_ID, how="inner")
+    return newest(taken.select(c.USER_ID, c.ITEM_IDX, *EVENT_ORDER), length, c.USER_ID)
+
+
+def vocabulary_size(ids: DataFrame, name: str) -> int:
+    largest = ids.agg(F.max(name).alias("largest")).first()
+    return 0 if largest is None or largest["largest"] is None else int(largest["largest"]) + 1

@@ -1,0 +1,161 @@
+"""Trains two towers on example rows and a table of items, and embeds users and items with them.
+
+Shapes: B rows, I items, D width, W words of an item.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from recsys import columns as c
+from recsys.catalog import ID_INPUTS, NUMERIC_INPUTS
+from recsys.config import TrainConfig
+from recsys.logs import configure_logging
+from recsys.manifest import RowGroup
+from recsys.models.interactions import Scores
+from recsys.models.two_tower import TwoTower
+from recsys.training.batches import Batch, all_items
+from recsys.training.best_by_product import in_blocks
+from recsys.training.export import load_network
+from recsys.training.loop import rows_objective
+from recsys.training.objective import LossSum
+from recsys.training.run import Trained, TrainingTask, leaders_result, require_ready, trained_on
+from recsys.training.workers import HorovodWorkers, Workers
+
+Columns = Mapping[str, NDArray[Any]]
+Embed = Callable[[Columns], Scores]
+
+_ID_NAMES = [i.name for i in ID_INPUTS]
+_NUMERIC_NAMES = [f.name for f in NUMERIC_INPUTS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerTask:
+    """All a worker needs; `items`: row groups in `items_folder` that hold each item's words and train rows."""
+
+    rows: TrainingTask
+    items_folder: str
+    items: tuple[RowGroup, ...]
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.rows.config
+
+
+def train_towers_on_spark(task: TowerTask, *, slots: int) -> Trained:
+    """On `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
+    require_ready(task.rows, slots=slots)
+    return leaders_result(work_on_towers, task, task.config)
+
+
+def work_on_towers(task: TowerTask) -> Trained:
+    """Runs in every worker process."""
+    configure_logging()
+    return train_on_towers(task, HorovodWorkers(task.config.step_timeout_s))
+
+
+def train_on_towers(task: TowerTask, workers: Workers) -> Trained:
+    """The same seed gives the same weights; on CPUs to the bit."""
+    rows, table = task.rows, all_items(task.items_folder, task.items)
+    size = int(table.item_idx_B.max()) + 1 if len(table) else 0
+    words_IW = torch.zeros(size, rows.spec.config.words, dtype=torch.int32)
+    rows_I = torch.zeros(size)
+    words_IW[table.item_idx_B], rows_I[table.item_idx_B] = table.words_BW, table.rows_B
+
+    def build() -> nn.Module:
+        network: TwoTower = rows.spec.build(rows.manifest.inputs)
+        network.take_words(words_IW)
+        return network
+
+    train = rows.manifest.train
+    loss_sum = tower_loss(log_shares(rows_I, train.rows), rows_a_positive=train.rows / max(train.positives, 1))
+    objective = replace(rows_objective(rows.folder, rows.manifest), loss_sum=loss_sum)
+    return trained_on(objective, build, rows.config, workers, checkpoints=rows.checkpoints)
+
+
+def log_shares(rows_I: Tensor, rows: int) -> Tensor:
+    """(I + 1,): logarithm of each item's share of the train rows, behind it that of rows without a known item.
+
+    Where there are none, that of one row: nothing is infinite.
+    """
+    unknown = torch.tensor([max(rows - float(rows_I.sum()), 1.0)])
+    return torch.log(torch.cat([rows_I.clamp_min(1.0), unknown]) / max(rows, 1))
+
+
+def tower_loss(log_share_X: Tensor, *, rows_a_positive: float) -> LossSum:
+    """So scaled that its mean over the rows of an epoch is the mean over those with a label.
+
+    A row's negatives are the other rows of its batch, and of no other worker's: the gradient is that of one process.
+    """
+
+    def loss_sum(network: nn.Module, batch: Batch, _: TrainConfig, __: int) -> Tensor:
+        assert isinstance(network, TwoTower)
+        item_idx_B, shares_X = batch.ids_BI[:, 1], log_share_X.to(batch.ids_BI.device)
+        last = len(shares_X) - 1
+        log_share_B = shares_X[item_idx_B.where((item_idx_B >= 0) & (item_idx_B < last), last)]
+        sums = network.loss_sum(batch.ids_BI, batch.numeric_BF, batch.label_B, log_share_B)
+        return sums * rows_a_positive
+
+    return loss_sum
+
+
+def load_user_tower(folder: str | Path) -> Embed:
+    """From columns of catalog.MODEL_INPUTS to the user's vector, row for row; what is said of an item is not read."""
+    network = _loaded(folder)
+    return lambda columns: _embedded(columns, lambda ids, numeric, _: network.user_vectors(ids, numeric))
+
+
+def load_item_tower(folder: str | Path) -> Embed:
+    """From those columns and item_words to the item's vector, row for row; what is said of a user is not read."""
+    return _item_embed(_loaded(folder))
+
+
+def _item_embed(network: TwoTower) -> Embed:
+    return lambda columns: _embedded(columns, network.item_vectors)
+
+
+class PyfuncTowers:
+    """What MLflow's generic loader expects: predict on a pandas DataFrame of model inputs and item_words."""
+
+    def __init__(self, network: TwoTower) -> None:
+        self._network = network
+
+    def predict(self, model_input: Any, params: Any = None) -> NDArray[np.float64]:  # noqa: ARG002  # MLflow's signature
+        words = {c.ITEM_WORDS: np.stack([np.asarray(row) for row in model_input[c.ITEM_WORDS]])}
+        columns = {name: model_input[name].to_numpy() for name in (*_ID_NAMES, *_NUMERIC_NAMES)} | words
+        user_BD = _embedded(columns, lambda ids, numeric, _: self._network.user_vectors(ids, numeric))
+        product_B: NDArray[np.float64] = (user_BD * _item_embed(self._network)(columns)).sum(axis=1, dtype=np.float64)
+        return product_B
+
+
+def _load_pyfunc(data_path: str) -> PyfuncTowers:
+    return PyfuncTowers(_loaded(data_path))
+
+
+def _loaded(folder: str | Path) -> TwoTower:
+    """Uses one thread of the CPU."""
+    torch.set_num_threads(1)
+    network, _ = load_network(Path(folder))
+    assert isinstance(network, TwoTower)
+    return network
+
+
+@torch.no_grad()
+def _embedded(columns: Columns, vectors: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Scores:
+    ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.float64)
+    numeric = np.stack([columns[name] for name in _NUMERIC_NAMES], axis=1).astype(np.float64)
+    words = np.asarray(columns.get(c.ITEM_WORDS, np.zeros((len(ids), 1))))
+    borders = np.cumsum([ids.shape[1], numeric.shape[1]])
+
+    def of_block(block: NDArray[Any]) -> Scores:
+        ids_B, numeric_B, words_B = (torch.from_numpy(part) for part in np.split(block, borders, axis=1))
+        made: Scores = vectors(ids_B.long(), numeric_B.float(), words_B.long()).numpy()
+        return made
+
+    return in_blocks(np.concatenate([ids, numeric, words], axis=1), of_block)

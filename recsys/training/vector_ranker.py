@@ -1,0 +1,56 @@
+"""Ranks items by the product of their vectors with the users', both made before. Shapes: B users, I items, D width."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from recsys import columns as c
+from recsys.models.interactions import Indexes, Scores
+from recsys.training.best_by_product import BLOCK_ROWS, Flags, best_by_product
+from recsys.training.recommenders import cut_or_filled, flag_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorRanker:
+    """Asked with vectors of users. `known_I`: items that have a vector."""
+
+    item_ID: Scores
+    known_I: Flags
+
+    block_users = BLOCK_ROWS
+
+    def knows(self, asked_BD: Scores) -> Flags:
+        return np.ones(len(asked_BD), dtype=np.bool_)
+
+    def knows_item(self, item_idx_P: Indexes) -> Flags:
+        return flag_at(self.known_I, item_idx_P)
+
+    def top(
+        self, asked_BD: Scores, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
+    ) -> tuple[Indexes, Scores]:
+        """(B, K) item indexes, best first, and their scores, of known and allowed items; see best_by_product."""
+        allowed_I = self.known_I & cut_or_filled(allowed_I, len(self.known_I))
+        return best_by_product(np.ascontiguousarray(asked_BD), self.item_ID, allowed_I, left_out, k)
+
+
+def load_ranker(urls: Sequence[str]) -> VectorRanker:
+    """From Parquet files of item_idx and `vector`, lists of one length. Uses one thread of the CPU."""
+    torch.set_num_threads(1)
+    tables = [_read(url) for url in urls]
+    item_idx = np.concatenate([table.column(c.ITEM_IDX).to_numpy() for table in tables])
+    vectors = np.concatenate([column.values.to_numpy() for table in tables for column in table.column(c.VECTOR).chunks])
+    size = int(item_idx.max()) + 1
+    item_ID = np.zeros((size, len(vectors) // len(item_idx)), dtype=np.float32)
+    item_ID[item_idx] = vectors.reshape(len(item_idx), -1)
+    known_I = np.zeros(size, dtype=np.bool_)
+    known_I[item_idx] = True
+    return VectorRanker(item_ID=item_ID, known_I=known_I)
+
+
+def _read(url: str) -> "pq.Table":
+    with fsspec.open(url, "rb") as file:
+        return pq.read_table(file)

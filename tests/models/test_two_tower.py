@@ -1,0 +1,116 @@
+"""What two towers add to the contract of networks of features: items that nobody took, and the loss by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recsys import columns as c
+from recsys.errors import ConfigError
+from recsys.models.registry import model_spec
+from recsys.models.two_tower import TwoTower, sampled_softmax_sum
+from recsys.training.batches import Batch
+from recsys.training.towers import log_shares, tower_loss
+from tests.example_sets import columns_of, inputs_of
+
+TINY = {
+    "dim": 4, "id_dim": 4, "category_dim": 2, "words": 2, "word_buckets": 8, "word_dim": 2, "hidden": [16],
+    "dropout": 0.0, "hidden_ids": 0.3, "temperature": 0.2,
+}  # fmt: skip
+USERS, OLD, NEW = 20, 16, 8  # items of the training, and those that came after it
+
+
+def tensors(user_idx: list[int], item_idx: list[int], category_idx: list[int]) -> tuple[Tensor, Tensor]:
+    given = {c.USER_IDX: user_idx, c.ITEM_IDX: item_idx, c.CATEGORY_IDX: category_idx}
+    columns = list(columns_of(len(user_idx), given).values())
+    ids_BI, numeric_BF = (torch.from_numpy(np.stack(part, axis=1)) for part in (columns[:3], columns[3:]))
+    return ids_BI.long(), numeric_BF
+
+
+def trained(*, with_categories: bool) -> TwoTower:
+    """Even users took even items, odd users odd ones; category 0 or word 1 is of even items, 1 or 2 of odd ones."""
+    torch.manual_seed(1)
+    network: TwoTower = model_spec("two_tower", TINY).build(inputs_of(USERS, OLD, 2))
+    pairs = [(user, item) for user in range(USERS) for item in range(OLD)]
+    users, items = map(list, zip(*pairs, strict=True))
+    ids_BI, numeric_BF = tensors(users, items, [item % 2 if with_categories else -1 for item in items])
+    if not with_categories:
+        network.take_words(torch.tensor([[1 + item % 2, 0] for item in range(OLD)]))
+    batch = Batch(ids_BI=ids_BI, numeric_BF=numeric_BF, label_B=(ids_BI[:, 0] % 2 == ids_BI[:, 1] % 2).float())
+    loss_sum = tower_loss(log_shares(torch.full((OLD,), float(USERS)), len(batch)), rows_a_positive=2.0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
+    for _ in range(100):
+        optimizer.zero_grad()
+        (loss_sum(network, batch, None, 0) / len(batch)).backward()
+        optimizer.step()
+    return network.eval()
+
+
+def scores_of_new_items(network: TwoTower, *, with_categories: bool) -> Tensor:
+    """(users, new items): these have no index that the training knew, and no numbers."""
+    items = list(range(OLD, OLD + NEW))
+    ids_BI, numeric_BF = tensors([-1] * NEW, items, [item % 2 if with_categories else -1 for item in items])
+    words_BW = torch.tensor([[0 if with_categories else 1 + item % 2, 0] for item in items])
+    users_BI, user_numbers_BF = tensors(list(range(USERS)), [-1] * USERS, [-1] * USERS)
+    with torch.no_grad():
+        item_BD = network.item_vectors(ids_BI, numeric_BF, words_BW)
+        return network.user_vectors(users_BI, user_numbers_BF) @ item_BD.T
+
+
+@pytest.mark.parametrize("with_categories", [True, False])
+def test_a_new_item_is_ranked_by_its_category_or_its_words(with_categories: bool) -> None:
+    score_UN = scores_of_new_items(trained(with_categories=with_categories), with_categories=with_categories)
+    for user in range(USERS):
+        liked, other = score_UN[user, user % 2 :: 2], score_UN[user, 1 - user % 2 :: 2]
+        assert liked.min() > other.max() + 0.2, user
+
+
+def test_a_vector_depends_on_its_own_side_alone() -> None:
+    network: TwoTower = model_spec("two_tower", TINY).build(inputs_of(USERS, OLD, 2)).eval()
+    (one, numbers), (other, _) = tensors([3], [5], [1]), tensors([4], [6], [0])
+    changed = numbers + torch.rand(numbers.shape)
+    mixed_user, mixed_item = numbers.clone(), numbers.clone()
+    mixed_user[:, network.of_item], mixed_item[:, network.of_user] = (
+        changed[:, network.of_item],
+        changed[:, network.of_user],
+    )
+    item_of_other, user_of_other = one.clone(), one.clone()
+    item_of_other[:, 1:], user_of_other[:, 0] = other[:, 1:], other[:, 0]
+    words = torch.tensor([[1, 2]])
+    assert torch.equal(network.user_vectors(item_of_other, mixed_user), network.user_vectors(one, numbers))
+    assert torch.equal(
+        network.item_vectors(user_of_other, mixed_item, words), network.item_vectors(one, numbers, words)
+    )
+    assert not torch.equal(network.user_vectors(one, mixed_item), network.user_vectors(one, numbers))
+    assert not torch.equal(network.item_vectors(one, mixed_user, words), network.item_vectors(one, numbers, words))
+
+
+def test_a_batch_with_every_item_by_its_share_gives_the_full_softmax() -> None:
+    torch.manual_seed(2)
+    score_PI = torch.randn(2, 4)
+    rows = torch.tensor([0, 1, 2, 3])
+    label_B = torch.tensor([1.0, 0.0, 0.0, 0.5])
+    found = sampled_softmax_sum(score_PI, rows, label_B, torch.full((4,), math.log(1 / 4)))
+    expected = torch.nn.functional.cross_entropy(score_PI, torch.tensor([0, 3]), reduction="none")
+    assert float(found) == pytest.approx(float(expected @ torch.tensor([1.0, 0.5])), rel=1e-5)
+
+
+def test_an_item_that_comes_often_counts_less_each_time_and_the_own_item_never() -> None:
+    score_PB = torch.tensor([[1.0, 3.0, 3.0, 1.0]])
+    item_idx_B, label_B = torch.tensor([0, 1, 1, 0]), torch.tensor([1.0, 0.0, 0.0, 0.0])
+    found = sampled_softmax_sum(score_PB, item_idx_B, label_B, torch.full((4,), math.log(1 / 2)))
+    # Two rows of item 1, each counting 1 / (4 / 2); the second row of item 0 is left out.
+    assert float(found) == pytest.approx(math.log(math.e + 2 * math.e**3 / 2) - 1, rel=1e-5)
+
+
+def test_shares_are_those_of_the_train_rows_and_none_is_zero() -> None:
+    assert torch.exp(log_shares(torch.tensor([6.0, 0.0, 2.0]), 10)).tolist() == pytest.approx([0.6, 0.1, 0.2, 0.2])
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"two_tower.temperature must be above 0, got 0"):
+        model_spec("two_tower", {**TINY, "temperature": 0.0})
+    with pytest.raises(ConfigError, match=r"two_tower: dimensions must be at least 1"):
+        model_spec("two_tower", {**TINY, "words": 0})
