@@ -49,7 +49,8 @@ class LeftOut:
         return np.diff(self.start_B)
 
     @property
-    def row_P(self) -> Indexes:
+    def rows(self) -> Indexes:
+        """(P,): whose list each item must not stand in."""
         return np.repeat(np.arange(len(self.start_B) - 1), self.counts)
 
 
@@ -72,7 +73,7 @@ class ExactTop:
         self._longest = max((float(np.linalg.norm(tile, axis=1).max()) for _, tile in self._tiles()), default=0.0)
 
     def top(self, user_BD: Scores, left_out: LeftOut, k: int) -> tuple[Indexes, Score64]:
-        """(B, K) item indexes, best first, the lower index at equal scores, and the scores; -inf beyond the last item."""
+        """(B, K) item indexes, best first, the lower one at equal scores, and the scores; -inf beyond the last item."""
         item_BK = np.zeros((len(user_BD), k), dtype=np.int64)
         score_BK = np.full((len(user_BD), k), -np.inf)
         for row_B, found in self._groups(left_out.counts, k):
@@ -99,7 +100,9 @@ class ExactTop:
         # A stable sort of flags: first the items that may stand in the list, in their order.
         order_BS = np.argsort(is_out_BS, axis=1, kind="stable")
         item_BS, rough_BS, is_out_BS = (_taken(values, order_BS) for values in (item_BS, rough_BS, is_out_BS))
-        last_B = np.full(len(user_BD), -np.inf) if found == len(self._item_idx_A) else rough_BS.min(axis=1, initial=np.inf)
+        last_B = (
+            np.full(len(user_BD), -np.inf) if found == len(self._item_idx_A) else rough_BS.min(axis=1, initial=np.inf)
+        )
         spare = k + _SPARE
         score_BC = _scores64(user_BD, self._item_ID, item_BS[:, :spare])
         score_BC[is_out_BS[:, :spare]] = -np.inf
@@ -113,9 +116,7 @@ class ExactTop:
         item_BS = np.zeros((len(user_BD), 0), dtype=np.int64)
         score_BS = np.zeros((len(user_BD), 0), dtype=np.float32)
         for item_idx_A, tile_AD in self._tiles():
-            more_BS, place_BS = faiss.knn(
-                user_BD, tile_AD, min(found, len(tile_AD)), metric=faiss.METRIC_INNER_PRODUCT
-            )
+            more_BS, place_BS = faiss.knn(user_BD, tile_AD, min(found, len(tile_AD)), metric=faiss.METRIC_INNER_PRODUCT)
             item_BS = np.concatenate([item_BS, item_idx_A[place_BS]], axis=1)
             score_BS = np.concatenate([score_BS, more_BS], axis=1)
             if score_BS.shape[1] > more_BS.shape[1]:
@@ -128,7 +129,7 @@ class ExactTop:
         score_BA = np.concatenate([user_BD @ tile.T for _, tile in self._tiles()], axis=1)
         place_P = np.searchsorted(self._item_idx_A, left_out.item_idx_P)
         is_named = self._allowed_I[left_out.item_idx_P]
-        score_BA[left_out.row_P[is_named], place_P[is_named]] = -np.inf
+        score_BA[left_out.rows[is_named], place_P[is_named]] = -np.inf
         border_BA = np.partition(score_BA, -k, axis=1)[:, -k] - 2 * self._error(user_BD)
         results = [
             self._ranked(user_D, np.flatnonzero((score_A >= border) & np.isfinite(score_A)), k)
@@ -171,7 +172,7 @@ def _best(item_BS: Indexes, score_BS: Score64, k: int) -> tuple[Indexes, Score64
 
 def _is_among(item_BS: Indexes, left_out: LeftOut, items: int) -> NDArray[np.bool_]:
     """(B, S): is the item among those that the user's list leaves out?"""
-    keys = np.sort(left_out.row_P * items + left_out.item_idx_P)
+    keys = np.sort(left_out.rows * items + left_out.item_idx_P)
     asked_BS = np.arange(len(item_BS))[:, None] * items + item_BS
     place_BS = np.searchsorted(keys, asked_BS)
     found_BS: NDArray[np.bool_] = np.append(keys, -1)[place_BS] == asked_BS
