@@ -30,7 +30,7 @@ class HistoryScores:
     """Scores of what comes after each user's whole history; `validation`: figures of the epoch that was kept."""
 
     network: SequenceNetwork
-    history_UL: Indexes  # noqa: N815  # a shape suffix
+    history_UL: Indexes
     validation: dict[str, float]
 
     def scores(self, user_idx_B: Indexes) -> Scores:

@@ -19,7 +19,7 @@ from recsys.models.interactions import Indexes, Scores
 
 # What is searched at once: 65,536 items of 64 numbers are 16 MiB; 4,096 users and 1,024 found items 48 MiB.
 TILE_ITEMS = 65_536
-_BLOCK_USERS = 4_096
+BLOCK_USERS = 4_096
 # Users are searched with others who need about as many items; those who need more are ranked against all items.
 _FOUND = (32, 64, 128, 256, 512, 1024)
 _DENSE_SCORES = 1 << 23
@@ -29,20 +29,24 @@ _SPARE = 6
 _RESCORED = 1 << 21
 
 Score64 = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """Items that must not be named: those of user `b` are `item_idx_P[start_B[b] : start_B[b + 1]]`."""
+class _LeftOut:
+    """Items that must not be named, of those that may be at all.
+
+    Those of user `b` are `item_idx_P[start_B[b] : start_B[b + 1]]`.
+    """
 
     start_B: Indexes
     item_idx_P: Indexes
 
-    def of(self, row_B: Indexes) -> "LeftOut":
+    def of(self, row_B: Indexes) -> "_LeftOut":
         count_B = self.counts[row_B]
         start_B = np.concatenate([[0], np.cumsum(count_B)])
         place_P = np.arange(start_B[-1]) + np.repeat(self.start_B[row_B] - start_B[:-1], count_B)
-        return LeftOut(start_B=start_B, item_idx_P=self.item_idx_P[place_P])
+        return _LeftOut(start_B=start_B, item_idx_P=self.item_idx_P[place_P])
 
     @property
     def counts(self) -> Indexes:
@@ -54,17 +58,10 @@ class LeftOut:
         return np.repeat(np.arange(len(self.start_B) - 1), self.counts)
 
 
-def left_out_of(row_P: Indexes, item_idx_P: Indexes, users: int) -> LeftOut:
-    """From pairs in any order."""
-    order = np.argsort(row_P, kind="stable")
-    start_B = np.concatenate([[0], np.cumsum(np.bincount(row_P, minlength=users))])
-    return LeftOut(start_B=start_B, item_idx_P=item_idx_P[order])
-
-
 class ExactTop:
     """Ranks the items that `allowed_I` flags. `item_ID` may lie in a memory-mapped file: it is read tile by tile."""
 
-    def __init__(self, item_ID: Scores, allowed_I: NDArray[np.bool_]) -> None:
+    def __init__(self, item_ID: Scores, allowed_I: Flags) -> None:
         # Below so many users faiss multiplies vector by vector, at a fifth of the speed (seen with 1.15, 500 users).
         faiss.cvar.distance_compute_blas_threshold = 1
         self._item_ID = item_ID
@@ -72,8 +69,12 @@ class ExactTop:
         self._allowed_I = allowed_I
         self._longest = max((float(np.linalg.norm(tile, axis=1).max()) for _, tile in self._tiles()), default=0.0)
 
-    def top(self, user_BD: Scores, left_out: LeftOut, k: int) -> tuple[Indexes, Score64]:
-        """(B, K) item indexes, best first, the lower one at equal scores, and the scores; -inf beyond the last item."""
+    def top(self, user_BD: Scores, pairs: tuple[Indexes, Indexes], k: int) -> tuple[Indexes, Score64]:
+        """(B, K) item indexes, best first, the lower one at equal scores, and the scores; -inf beyond the last item.
+
+        `pairs`: rows of the B and item indexes that must not stand in their lists; items beyond all I are ignored.
+        """
+        left_out = self._left_out(pairs, len(user_BD))
         item_BK = np.zeros((len(user_BD), k), dtype=np.int64)
         score_BK = np.full((len(user_BD), k), -np.inf)
         for row_B, found in self._groups(left_out.counts, k):
@@ -83,17 +84,24 @@ class ExactTop:
                 item_BK[rows], score_BK[rows] = self._of_all(user_BD[rows], left_out.of(rows), k)
         return item_BK, score_BK
 
+    def _left_out(self, pairs: tuple[Indexes, Indexes], users: int) -> _LeftOut:
+        row_P, item_idx_P = pairs
+        is_there_P = item_idx_P < len(self._allowed_I)
+        is_there_P[is_there_P] = self._allowed_I[item_idx_P[is_there_P]]
+        row_P, item_idx_P = row_P[is_there_P], item_idx_P[is_there_P]
+        order = np.argsort(row_P, kind="stable")
+        start_B = np.concatenate([[0], np.cumsum(np.bincount(row_P, minlength=users))])
+        return _LeftOut(start_B=start_B, item_idx_P=item_idx_P[order])
+
     def _groups(self, left_out_B: Indexes, k: int) -> Iterator[tuple[Indexes, int]]:
         """Rows, and how many items to find for them: the list, what may be left out, and one more that ends it."""
         needed_B = np.minimum(k + left_out_B + 1, _FOUND[-1])
         size_B = np.searchsorted(_FOUND, needed_B)
         for size in np.unique(size_B):
-            for rows in _slices(np.flatnonzero(size_B == size), _BLOCK_USERS):
+            for rows in _slices(np.flatnonzero(size_B == size), BLOCK_USERS):
                 yield rows, min(max(_FOUND[size], k), len(self._item_idx_A))
 
-    def _searched(
-        self, user_BD: Scores, left_out: LeftOut, k: int, found: int
-    ) -> tuple[Indexes, Score64, NDArray[np.bool_]]:
+    def _searched(self, user_BD: Scores, left_out: _LeftOut, k: int, found: int) -> tuple[Indexes, Score64, Flags]:
         """As `top`, and whether no item that was not found can belong into the list."""
         item_BS, rough_BS = self._search(user_BD, found)
         is_out_BS = _is_among(item_BS, left_out, self._item_ID.shape[0])
@@ -124,12 +132,10 @@ class ExactTop:
                 item_BS, score_BS = (_taken(values, best_BS) for values in (item_BS, score_BS))
         return item_BS, score_BS
 
-    def _of_all(self, user_BD: Scores, left_out: LeftOut, k: int) -> tuple[Indexes, Score64]:
+    def _of_all(self, user_BD: Scores, left_out: _LeftOut, k: int) -> tuple[Indexes, Score64]:
         """Against all items, with those left out masked before the best are taken."""
         score_BA = np.concatenate([user_BD @ tile.T for _, tile in self._tiles()], axis=1)
-        place_P = np.searchsorted(self._item_idx_A, left_out.item_idx_P)
-        is_named = self._allowed_I[left_out.item_idx_P]
-        score_BA[left_out.rows[is_named], place_P[is_named]] = -np.inf
+        score_BA[left_out.rows, np.searchsorted(self._item_idx_A, left_out.item_idx_P)] = -np.inf
         border_BA = np.partition(score_BA, -k, axis=1)[:, -k] - 2 * self._error(user_BD)
         results = [
             self._ranked(user_D, np.flatnonzero((score_A >= border) & np.isfinite(score_A)), k)
@@ -170,12 +176,12 @@ def _best(item_BS: Indexes, score_BS: Score64, k: int) -> tuple[Indexes, Score64
     return np.pad(item_BK, filled), np.pad(score_BK, filled, constant_values=-np.inf)
 
 
-def _is_among(item_BS: Indexes, left_out: LeftOut, items: int) -> NDArray[np.bool_]:
+def _is_among(item_BS: Indexes, left_out: _LeftOut, items: int) -> Flags:
     """(B, S): is the item among those that the user's list leaves out?"""
     keys = np.sort(left_out.rows * items + left_out.item_idx_P)
     asked_BS = np.arange(len(item_BS))[:, None] * items + item_BS
     place_BS = np.searchsorted(keys, asked_BS)
-    found_BS: NDArray[np.bool_] = np.append(keys, -1)[place_BS] == asked_BS
+    found_BS: Flags = np.append(keys, -1)[place_BS] == asked_BS
     return found_BS
 
 

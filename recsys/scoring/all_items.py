@@ -27,10 +27,21 @@ Indexes = NDArray[np.int64]
 Asked = NDArray[Any]  # (B,) or (B, L)
 
 
+class Top(Protocol):
+    """(B, K) item indexes, best first, and their scores, of known and allowed items; -inf beyond the last of them.
+
+    `left_out`: rows of the B and item indexes that must not stand in their lists. Equal scores: lower index first.
+    """
+
+    def __call__(
+        self, asked_B: Asked, left_out: tuple[Indexes, Indexes], k: int
+    ) -> tuple[Indexes, NDArray[np.floating[Any]]]: ...
+
+
 class Ranker(Protocol):
     """What the executors load; recsys.training has one for each family of models.
 
-    `block_users`: as many are ranked at once.
+    `block_users`: as many are ranked at once. `among`: what ranks the allowed items, made once a task.
     """
 
     @property
@@ -40,9 +51,7 @@ class Ranker(Protocol):
 
     def knows_item(self, item_idx_P: Indexes) -> Flags: ...
 
-    def top(
-        self, asked_B: Asked, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
-    ) -> tuple[Indexes, NDArray[np.float32]]: ...
+    def among(self, allowed_I: Flags) -> Top: ...
 
 
 def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int) -> DataFrame:
@@ -53,12 +62,15 @@ def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: 
     comes first.
     """
 
+    num_items = int(allowed_I.sum())
+
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ranker = load_ranker()
+        top = ranker.among(allowed_I)
         for batch in batches:
             known = batch.filter(pa.array(ranker.knows(_asked(batch.column(ASKED)))))
             for first in range(0, known.num_rows, ranker.block_users):
-                yield _ranked(known.slice(first, ranker.block_users), ranker, allowed_I, n)
+                yield _ranked(known.slice(first, ranker.block_users), top, n, num_items)
 
     return users.select(c.USER_ID, ASKED, LEFT_OUT).mapInArrow(rank, _SCHEMA)
 
@@ -89,16 +101,16 @@ def item_flags(item_idx: DataFrame) -> Flags:
     return flags
 
 
-def _ranked(users: pa.RecordBatch, ranker: Ranker, allowed_I: Flags, n: int) -> pa.RecordBatch:
+def _ranked(users: pa.RecordBatch, top: Top, n: int, num_items: int) -> pa.RecordBatch:
     asked_B = _asked(users.column(ASKED))
-    item_BK, score_BK = ranker.top(asked_B, allowed_I, _left_out(users.column(LEFT_OUT)), n)
+    item_BK, score_BK = top(asked_B, _left_out(users.column(LEFT_OUT)), n)
     row, place = np.nonzero(score_BK > -np.inf)
     columns = [
         users.column(c.USER_ID).take(pa.array(row)),
         pa.array((place + 1).astype(np.int32)),
         pa.array(item_BK[row, place].astype(np.int32)),
         pa.array(np.round(score_BK[row, place].astype(np.float64), SCORE_DECIMALS)),
-        pa.array(np.full(len(row), allowed_I.sum(), dtype=np.int64)),
+        pa.array(np.full(len(row), num_items, dtype=np.int64)),
     ]
     return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, c.RANK, c.ITEM_IDX, c.SCORE, c.NUM_ITEMS])
 

@@ -6,6 +6,7 @@ Shapes: B users asked, L places of a history, I items, K list length, P pairs.
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from recsys import columns as c
 from recsys.errors import InputError, SchemaError
+from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.models.registry import Spec, model_spec
 from recsys.models.sequences import NO_ITEM, SequenceNetwork
-from recsys.training.best_by_product import BLOCK_ROWS, Flags, best_by_product, in_blocks
 from recsys.training.export import WEIGHTS
+from recsys.training.in_blocks import in_blocks
 from recsys.training.recommenders import cut_or_filled, flag_at
 
 DESCRIPTION = "histories.json"
@@ -49,7 +51,7 @@ class HistoryRanker:
     known_I: Flags
     history: int
 
-    block_users = BLOCK_ROWS
+    block_users = BLOCK_USERS
 
     def knows(self, asked_BL: Indexes) -> Flags:
         """(B,): the history has an item that the model knows."""
@@ -59,15 +61,10 @@ class HistoryRanker:
     def knows_item(self, item_idx_P: Indexes) -> Flags:
         return flag_at(self.known_I, item_idx_P)
 
-    def top(
-        self, asked_BL: Indexes, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
-    ) -> tuple[Indexes, Scores]:
-        """(B, K) item indexes, best first, and their scores, of known and allowed items; -inf beyond the last of them.
-
-        `left_out`: rows of the B and item indexes that must not stand in their lists. Equal scores: lower index first.
-        """
-        allowed_I = self.known_I & cut_or_filled(allowed_I, len(self.known_I))
-        return best_by_product(self._states(asked_BL), self._vectors(), allowed_I, left_out, k)
+    def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
+        """See ExactTop.top; asked with histories, of the allowed items that the training saw."""
+        exact = ExactTop(self._vectors(), self.known_I & cut_or_filled(allowed_I, len(self.known_I)))
+        return lambda asked_BL, left_out, k: exact.top(self._states(asked_BL), left_out, k)
 
     def score_pairs(self, asked_PL: Indexes, item_idx_P: Indexes) -> NDArray[np.float64]:
         """(P,): nan where the history or the item is not known."""

@@ -4,8 +4,9 @@ Shapes: U users, I items, B users asked, K list length, P pairs.
 """
 
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from scipy import sparse
 
 from recsys import columns as c
 from recsys.errors import InputError, SchemaError
+from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags
+from recsys.models.factors import FactorScores
 from recsys.models.interactions import Indexes, Known, Recommender, Scores
 from recsys.models.rank_all import top_items
 from recsys.models.registry import MODELS
@@ -69,27 +72,33 @@ class Ranker:
 
     @property
     def block_users(self) -> int:
+        if isinstance(self.recommender, FactorScores):
+            return BLOCK_USERS
         return max(_BLOCK_SCORES // max(len(self.known.item_I), 1), 1)
 
-    def knows(self, user_idx_B: Indexes) -> NDArray[np.bool_]:
+    def knows(self, user_idx_B: Indexes) -> Flags:
         """(B,): false also for indexes beyond those that it was trained with."""
         return flag_at(self.known.user_U, user_idx_B)
 
-    def knows_item(self, item_idx_P: Indexes) -> NDArray[np.bool_]:
+    def knows_item(self, item_idx_P: Indexes) -> Flags:
         return flag_at(self.known.item_I, item_idx_P)
 
-    def top(
-        self, user_idx_B: Indexes, allowed_I: NDArray[np.bool_], left_out: tuple[Indexes, Indexes], k: int
-    ) -> tuple[Indexes, Scores]:
-        """(B, K) item indexes, best first, and their scores, of known and allowed items; -inf beyond the last of them.
+    def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, NDArray[np.floating[Any]]]]:
+        """Of the allowed items that the model knows: by ExactTop where it has vectors, else by all its scores."""
+        known_I = self.known.item_I & cut_or_filled(allowed_I, len(self.known.item_I))
+        if not isinstance(self.recommender, FactorScores):
+            return functools.partial(self._of_all_scores, known_I)
+        vectors, exact = self.recommender, ExactTop(self.recommender.item_ID, known_I)
+        return lambda user_idx_B, left_out, k: exact.top(vectors.user_UD[user_idx_B], left_out, k)
 
-        `left_out`: rows of the B and item indexes that must not stand in their lists. Equal scores: lower index first.
-        """
+    def _of_all_scores(
+        self, known_I: Flags, user_idx_B: Indexes, left_out: tuple[Indexes, Indexes], k: int
+    ) -> tuple[Indexes, Scores]:
         scores_BI = self.recommender.scores(user_idx_B)
-        items = scores_BI.shape[1]
-        scores_BI[:, ~(self.known.item_I & cut_or_filled(allowed_I, items))] = -np.inf
+        scores_BI[:, ~known_I] = -np.inf
         row, item_idx = left_out
-        scores_BI[row[item_idx < items], item_idx[item_idx < items]] = -np.inf
+        is_there = item_idx < len(known_I)
+        scores_BI[row[is_there], item_idx[is_there]] = -np.inf
         top_BK = top_items(scores_BI, k)
         return top_BK, np.take_along_axis(scores_BI, top_BK, axis=1)
 
@@ -125,13 +134,13 @@ def _load_pyfunc(data_path: str) -> PyfuncRanker:
     return PyfuncRanker(load_ranker(data_path))
 
 
-def flag_at(flags: NDArray[np.bool_], idx: Indexes) -> NDArray[np.bool_]:
+def flag_at(flags: Flags, idx: Indexes) -> Flags:
     is_inside = (idx >= 0) & (idx < len(flags))
-    found: NDArray[np.bool_] = is_inside & flags[np.where(is_inside, idx, 0)]
+    found: Flags = is_inside & flags[np.where(is_inside, idx, 0)]
     return found
 
 
-def cut_or_filled(flags: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+def cut_or_filled(flags: Flags, length: int) -> Flags:
     """With False for what came after the model was trained."""
     return np.pad(flags[:length], (0, max(length - len(flags), 0)))
 

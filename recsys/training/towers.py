@@ -21,8 +21,8 @@ from recsys.manifest import RowGroup
 from recsys.models.interactions import Scores
 from recsys.models.two_tower import TwoTower
 from recsys.training.batches import Batch, all_items
-from recsys.training.best_by_product import in_blocks
 from recsys.training.export import load_network
+from recsys.training.in_blocks import in_blocks
 from recsys.training.loop import rows_objective
 from recsys.training.objective import LossSum
 from recsys.training.run import Trained, TrainingTask, leaders_result, require_ready, trained_on

@@ -1,6 +1,6 @@
 """Ranks items by the product of their vectors with the users', both made before. Shapes: B users, I items, D width."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import fsspec
@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import torch
 
 from recsys import columns as c
+from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
-from recsys.training.best_by_product import BLOCK_ROWS, Flags, best_by_product
 from recsys.training.recommenders import cut_or_filled, flag_at
 
 
@@ -21,7 +21,7 @@ class VectorRanker:
     item_ID: Scores
     known_I: Flags
 
-    block_users = BLOCK_ROWS
+    block_users = BLOCK_USERS
 
     def knows(self, asked_BD: Scores) -> Flags:
         return np.ones(len(asked_BD), dtype=np.bool_)
@@ -29,12 +29,9 @@ class VectorRanker:
     def knows_item(self, item_idx_P: Indexes) -> Flags:
         return flag_at(self.known_I, item_idx_P)
 
-    def top(
-        self, asked_BD: Scores, allowed_I: Flags, left_out: tuple[Indexes, Indexes], k: int
-    ) -> tuple[Indexes, Scores]:
-        """(B, K) item indexes, best first, and their scores, of known and allowed items; see best_by_product."""
-        allowed_I = self.known_I & cut_or_filled(allowed_I, len(self.known_I))
-        return best_by_product(np.ascontiguousarray(asked_BD), self.item_ID, allowed_I, left_out, k)
+    def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
+        """See ExactTop.top; of the allowed items that have a vector."""
+        return ExactTop(self.item_ID, self.known_I & cut_or_filled(allowed_I, len(self.known_I))).top
 
 
 def load_ranker(urls: Sequence[str]) -> VectorRanker:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from recsys.models import exact_top
-from recsys.models.exact_top import ExactTop, left_out_of
+from recsys.models.exact_top import ExactTop
 
 
 def by_brute_force(user_BD, item_ID, allowed_I, pairs, k):
@@ -31,7 +31,7 @@ def found(user_BD, item_ID, allowed_I, pairs, k):
     row_P, item_idx_P = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True)) if pairs else (
         np.zeros(0, np.int64), np.zeros(0, np.int64),
     )  # fmt: skip
-    return lists_of(*ExactTop(item_ID, allowed_I).top(user_BD, left_out_of(row_P, item_idx_P, len(user_BD)), k))
+    return lists_of(*ExactTop(item_ID, allowed_I).top(user_BD, (row_P, item_idx_P), k))
 
 
 # Few values, so that scores are often equal; users without a direction, and items that are alike.
@@ -75,6 +75,14 @@ def test_a_user_is_ranked_alike_alone_and_in_company() -> None:
     every = np.ones(500, np.bool_)
     together = found(user_BD, item_ID, every, set(), 10)
     assert [found(user_BD[[row]], item_ID, every, set(), 10)[0] for row in range(0, 300, 50)] == together[::50]
+
+
+def test_items_that_came_after_the_vectors_are_ignored_where_they_are_left_out() -> None:
+    vectors = np.ones((2, 4), np.float32)
+    assert found(vectors, vectors, np.ones(2, np.bool_), {(0, 1), (0, 2), (1, 7)}, 2) == [
+        [(0, 4.0)],
+        [(0, 4.0), (1, 4.0)],
+    ]
 
 
 def test_nothing_to_name_gives_empty_lists() -> None:

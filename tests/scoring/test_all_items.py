@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
@@ -20,7 +22,10 @@ class ByTable:
     def knows_item(self, item_idx_P):
         return item_idx_P < 4
 
-    def top(self, user_idx_B, allowed_I, left_out, k):
+    def among(self, allowed_I):
+        return functools.partial(self._top, allowed_I)
+
+    def _top(self, allowed_I, user_idx_B, left_out, k):
         scores_BI = self.scores[user_idx_B].copy()
         scores_BI[:, ~allowed_I] = -np.inf
         scores_BI[left_out] = -np.inf

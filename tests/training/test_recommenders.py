@@ -16,17 +16,17 @@ NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
 def test_unknown_items_and_those_that_are_not_allowed_or_left_out_are_not_named() -> None:
-    top_BK, score_BK = RANKER.top(np.array([0, 1]), np.array([True, True, True, True]), NOTHING, 2)
+    top_BK, score_BK = RANKER.among(np.array([True, True, True, True]))(np.array([0, 1]), NOTHING, 2)
     assert top_BK.tolist() == [[0, 2], [0, 2]]
     assert score_BK.tolist() == [[3, 2], [6, 4]]
     left_out = (np.array([1, 1]), np.array([0, 5]))
-    top_BK, score_BK = RANKER.top(np.array([0, 1]), np.array([True, True, False, True, True]), left_out, 2)
+    top_BK, score_BK = RANKER.among(np.array([True, True, False, True, True]))(np.array([0, 1]), left_out, 2)
     assert top_BK[0].tolist() == [0, 1]
     assert (top_BK[1, 0], score_BK[1].tolist()) == (1, [2, -np.inf])
 
 
 def test_items_that_came_after_the_training_are_not_allowed_and_shorter_flags_are_filled_up() -> None:
-    _, score_BK = RANKER.top(np.array([0]), np.array([False, True]), NOTHING, 2)
+    _, score_BK = RANKER.among(np.array([False, True]))(np.array([0]), NOTHING, 2)
     assert score_BK.tolist() == [[1, -np.inf]]
 
 
