@@ -44,6 +44,12 @@ def bpr(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tenso
     return F.softplus((negative_VN[row_B] - positive_B[:, None]) / loss.temperature).mean(dim=1)
 
 
+def binary_cross_entropy(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
+    """-log sigmoid of the positive, and the weighted mean of that of the negated negatives (He et al. 2017)."""
+    refused_V = F.softplus(negative_VN / loss.temperature).mean(dim=1)
+    return F.softplus(-positive_B / loss.temperature) + loss.negative_weight * refused_V[row_B]
+
+
 def cosine_contrastive(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
     """1 - positive, and the mean by which negatives pass the margin (Mao et al. 2021); on cosines."""
     passed_V = F.relu(negative_VN - loss.margin).mean(dim=1)
@@ -58,6 +64,7 @@ def sampled_softmax(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, 
 
 
 LOSSES: dict[str, Callable[[RankingLoss, Tensor, Tensor, Tensor], Tensor]] = {
+    "binary_cross_entropy": binary_cross_entropy,
     "bpr": bpr,
     "cosine_contrastive": cosine_contrastive,
     "sampled_softmax": sampled_softmax,

@@ -21,6 +21,7 @@ from recsys.models.lstm import Lstm
 from recsys.models.mf import Mf
 from recsys.models.mlp import Mlp, MlpConfig
 from recsys.models.neighbours import ItemKnn, NeighboursConfig, UserKnn, fit_item_knn, fit_user_knn
+from recsys.models.neumf import NeuMf, NeuMfConfig, NeuMfScores
 from recsys.models.popular import Popular, PopularConfig, fit_popular
 from recsys.models.recurrent import RecurrentConfig
 from recsys.models.sasrec import SasRec
@@ -63,6 +64,7 @@ MODELS: dict[str, Kind] = {
     "user_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_user_knn, UserKnn),
     "lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
     "mf": Kind(FACTORS, RankedConfig, Mf),
+    "neumf": Kind(FACTORS, NeuMfConfig, NeuMf, NeuMfScores),
     "simplex": Kind(FACTORS, SimplexConfig, Simplex),
     "taught_lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
     "taught_mf": Kind(FACTORS, RankedConfig, Mf),

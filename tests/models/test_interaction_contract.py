@@ -26,6 +26,7 @@ TINY: dict[str, dict[str, Any]] = {
     **{name: {"ideal_factors": 2} for name in ("bspm", "chebycf", "gf_cf")},
     **{name: {"dim": 4, "negatives": 8, "initial": "random"} for name in names_of(FACTORS)},
 }
+TINY["neumf"] |= {"hidden": [8, 4]}
 TINY["ultragcn"] |= {"negative_weight": 2.0, "item_neighbours": 2}
 NAMES = names_of(CLOSED_FORM, FACTORS)
 EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
@@ -122,6 +123,8 @@ def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path)
         ("item_knn", {"neighbours": 0}, r"neighbours must be at least 1 and shrink at least 0"),
         ("mf", {"dim": 0}, r"dim and negatives must be at least 1, got 0 and 8"),
         ("mf", {"initial": "warm"}, r"unknown start 'warm'; known starts: \['random', 'spectral'\]"),
+        ("neumf", {"hidden": [8]}, r"neumf.hidden must be two widths of at least 1, got \[8\]"),
+        ("neumf", {"user_power": 0.5}, r"neumf takes no loss.is_cosine .*, no teacher and no user_power"),
         ("simplex", {"own_share": 1.0}, r"simplex.own_share must be from 0 to below 1 \(mf has 1\), got 1.0"),
         ("simplex", {"user_power": 0.5}, r"simplex takes no teacher and no user_power"),
         ("ultragcn", {"item_neighbours": 0}, r"ultragcn.item_neighbours must be at least 1, got 0"),

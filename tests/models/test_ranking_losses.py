@@ -22,6 +22,13 @@ def test_bpr_is_the_mean_over_negatives_of_the_log_odds_of_the_lead() -> None:
     assert loss_of("bpr").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B).tolist() == pytest.approx(expected)
 
 
+def test_binary_cross_entropy_takes_the_positive_and_refuses_the_mean_of_the_negatives() -> None:
+    refused = [sum(math.log(1 + math.exp(value / 0.5)) for value in row) / 2 for row in NEGATIVE_VN.tolist()]
+    expected = [math.log(1 + math.exp(-1)) + 2 * refused[0], math.log(1 + math.exp(0.5)) + 2 * refused[1]]
+    actual = loss_of("binary_cross_entropy").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B)
+    assert actual.tolist() == pytest.approx(expected)
+
+
 def test_cosine_contrastive_counts_negatives_beyond_the_margin_alone() -> None:
     # The first row's second negative passes the margin by 0.2, the second row's by 0.7.
     actual = loss_of("cosine_contrastive").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B)
@@ -50,7 +57,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 
 
 def test_an_unknown_loss_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown loss 'hinge'; known losses: \['bpr', 'cosine_contrastive'"):
+    with pytest.raises(ConfigError, match=r"unknown loss 'hinge'; known losses: \['binary_cross_entropy', 'bpr'"):
         loss_of("hinge")
 
 
