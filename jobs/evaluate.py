@@ -42,7 +42,7 @@ RECOMMENDERS = (MODEL, *BASELINES)
 def run(run: Run) -> Figures:
     settings, window, model = run.config.evaluation, test_window(run), newest_model(run)
     of_baselines = _baseline_lists(run, window).persist()
-    asked = asking(run, model, window.as_of) if model.ranks_all_items else None
+    asked = _asked_of_buyers(run, window, model) if model.ranks_all_items else None
     of_model = (
         _best_of_candidates(run, window, model) if asked is None else _best_of_all(run, window, asked, of_baselines)
     )
@@ -59,7 +59,7 @@ def run(run: Run) -> Figures:
     if not rows:
         raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
     _write(run, rows, model)
-    for frame in (lists, of_baselines, window.truth):
+    for frame in (lists, of_baselines, window.truth, *([asked.users] if asked else [])):
         frame.unpersist()
     delete_vector_files(run.lake)
     return {c.ROWS: len(rows), **figures_of(rows), "candidates": candidates_text(model, run.config.candidates)}
@@ -71,12 +71,15 @@ def _best_of_candidates(run: Run, window: LabelWindow, model: Model) -> DataFram
     return _of_model(top_n(scored_pairs, k), top_n(scored_pairs.where(IS_NEW), k))
 
 
+def _asked_of_buyers(run: Run, window: LabelWindow, model: Model) -> Asking:
+    asked = asking(run, model, window.as_of)
+    return replace(asked, users=asked.users.join(window.truth, on=c.USER_ID, how="left_semi").persist())
+
+
 def _best_of_all(run: Run, window: LabelWindow, asked: Asking, of_baselines: DataFrame) -> DataFrame:
     """Users whom the model does not know get the popular list."""
-    users, k = window.truth.select(c.USER_ID).distinct(), run.config.evaluation.k
-    owned = owned_items(window.features.user_item)
-    buyers = replace(asked, users=asked.users.join(users, on=c.USER_ID, how="left_semi").persist())
-    lists = (all_items_lists(run, buyers, k), all_items_lists(run, buyers, k, owned=owned))
+    owned, k = owned_items(window.features.user_item), run.config.evaluation.k
+    lists = (all_items_lists(run, asked, k), all_items_lists(run, asked, k, owned=owned))
     ranked = _of_model(*lists).persist()
     return with_popular(ranked, of_baselines, [c.LIST_KIND, c.USER_ID]).withColumn(c.RECOMMENDER, F.lit(MODEL))
 
