@@ -66,7 +66,8 @@ def test_set_of_another_form_is_refused(override: str) -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no model of interactions is named 'als'"):
+    message = r"unknown model 'als'; known models of closed_form or factors or histories: \['bsarec', .*'mf'"
+    with pytest.raises(ConfigError, match=message):
         plan_of("als", [], [7], is_quick=False)
 
 
