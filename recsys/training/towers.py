@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recsys import columns as c
-from recsys.catalog import ID_INPUTS, NUMERIC_INPUTS
+from recsys.catalog import ID_INPUTS
 from recsys.config import TrainConfig
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
@@ -32,7 +32,6 @@ Columns = Mapping[str, NDArray[Any]]
 Embed = Callable[[Columns], Scores]
 
 _ID_NAMES = [i.name for i in ID_INPUTS]
-_NUMERIC_NAMES = [f.name for f in NUMERIC_INPUTS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,32 +104,56 @@ def tower_loss(log_share_X: Tensor, *, rows_a_positive: float) -> LossSum:
     return loss_sum
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Towers:
+    """A trained network and the numeric inputs that it takes, in their order."""
+
+    network: TwoTower
+    numeric: tuple[str, ...]
+
+    def users(self, columns: Columns) -> Scores:
+        return self._embedded(columns, lambda ids, numeric, _: self.network.user_vectors(ids, numeric))
+
+    def items(self, columns: Columns) -> Scores:
+        return self._embedded(columns, self.network.item_vectors)
+
+    @torch.no_grad()
+    def _embedded(self, columns: Columns, vectors: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Scores:
+        ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.float64)
+        numeric = np.stack([columns[name] for name in self.numeric], axis=1).astype(np.float64)
+        words = np.asarray(columns.get(c.ITEM_WORDS, np.zeros((len(ids), 1))))
+        borders = np.cumsum([ids.shape[1], numeric.shape[1]])
+
+        def of_block(block: NDArray[Any]) -> Scores:
+            ids_B, numeric_B, words_B = (torch.from_numpy(part) for part in np.split(block, borders, axis=1))
+            made: Scores = vectors(ids_B.long(), numeric_B.float(), words_B.long()).numpy()
+            return made
+
+        return in_blocks(np.concatenate([ids, numeric, words], axis=1), of_block)
+
+
 def load_user_tower(folder: str | Path) -> Embed:
     """From columns of catalog.MODEL_INPUTS to the user's vector, row for row; what is said of an item is not read."""
-    network = _loaded(folder)
-    return lambda columns: _embedded(columns, lambda ids, numeric, _: network.user_vectors(ids, numeric))
+    return _loaded(folder).users
 
 
 def load_item_tower(folder: str | Path) -> Embed:
     """From those columns and item_words to the item's vector, row for row; what is said of a user is not read."""
-    return _item_embed(_loaded(folder))
-
-
-def _item_embed(network: TwoTower) -> Embed:
-    return lambda columns: _embedded(columns, network.item_vectors)
+    return _loaded(folder).items
 
 
 class PyfuncTowers:
     """What MLflow's generic loader expects: predict on a pandas DataFrame of model inputs and item_words."""
 
-    def __init__(self, network: TwoTower) -> None:
-        self._network = network
+    def __init__(self, towers: _Towers) -> None:
+        self._towers = towers
 
     def predict(self, model_input: Any, params: Any = None) -> NDArray[np.float64]:  # noqa: ARG002  # MLflow's signature
         words = {c.ITEM_WORDS: np.stack([np.asarray(row) for row in model_input[c.ITEM_WORDS]])}
-        columns = {name: model_input[name].to_numpy() for name in (*_ID_NAMES, *_NUMERIC_NAMES)} | words
-        user_BD = _embedded(columns, lambda ids, numeric, _: self._network.user_vectors(ids, numeric))
-        product_B: NDArray[np.float64] = (user_BD * _item_embed(self._network)(columns)).sum(axis=1, dtype=np.float64)
+        columns = {name: model_input[name].to_numpy() for name in (*_ID_NAMES, *self._towers.numeric)} | words
+        product_B: NDArray[np.float64] = (self._towers.users(columns) * self._towers.items(columns)).sum(
+            axis=1, dtype=np.float64
+        )
         return product_B
 
 
@@ -138,24 +161,9 @@ def _load_pyfunc(data_path: str) -> PyfuncTowers:
     return PyfuncTowers(_loaded(data_path))
 
 
-def _loaded(folder: str | Path) -> TwoTower:
+def _loaded(folder: str | Path) -> _Towers:
     """Uses one thread of the CPU."""
     torch.set_num_threads(1)
-    network, _ = load_network(Path(folder))
+    network, inputs = load_network(Path(folder))
     assert isinstance(network, TwoTower)
-    return network
-
-
-@torch.no_grad()
-def _embedded(columns: Columns, vectors: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Scores:
-    ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.float64)
-    numeric = np.stack([columns[name] for name in _NUMERIC_NAMES], axis=1).astype(np.float64)
-    words = np.asarray(columns.get(c.ITEM_WORDS, np.zeros((len(ids), 1))))
-    borders = np.cumsum([ids.shape[1], numeric.shape[1]])
-
-    def of_block(block: NDArray[Any]) -> Scores:
-        ids_B, numeric_B, words_B = (torch.from_numpy(part) for part in np.split(block, borders, axis=1))
-        made: Scores = vectors(ids_B.long(), numeric_B.float(), words_B.long()).numpy()
-        return made
-
-    return in_blocks(np.concatenate([ids, numeric, words], axis=1), of_block)
+    return _Towers(network=network, numeric=tuple(inputs.numeric_names))

@@ -1,6 +1,8 @@
 """What two towers add to the contract of networks of features: items that nobody took, and the loss by hand."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +10,14 @@ import torch
 from torch import Tensor
 
 from recsys import columns as c
+from recsys.catalog import NUMERIC_INPUTS
 from recsys.errors import ConfigError
 from recsys.models.registry import model_spec
 from recsys.models.two_tower import TwoTower, sampled_softmax_sum
 from recsys.training.batches import Batch
-from recsys.training.towers import log_shares, tower_loss
-from tests.example_sets import columns_of, inputs_of
+from recsys.training.export import save_model, state_bytes
+from recsys.training.towers import load_item_tower, load_user_tower, log_shares, tower_loss
+from tests.example_sets import columns_of, inputs_of, random_columns
 
 TINY = {
     "dim": 4, "id_dim": 4, "category_dim": 2, "words": 2, "word_buckets": 8, "word_dim": 2, "hidden": [16],
@@ -114,3 +118,28 @@ def test_settings_out_of_range_are_refused() -> None:
         model_spec("two_tower", {**TINY, "temperature": 0.0})
     with pytest.raises(ConfigError, match=r"two_tower: dimensions must be at least 1"):
         model_spec("two_tower", {**TINY, "words": 0})
+
+
+def test_saved_towers_take_the_inputs_that_they_were_trained_with(tmp_path: Path) -> None:
+    """Of a log that can tell only some of the catalogue's."""
+    every, left_out = inputs_of(USERS, OLD, 2), tuple(f.name for f in NUMERIC_INPUTS if f.needs)
+    some = replace(every, numeric=tuple(n for n in every.numeric if n.name not in left_out), left_out=left_out)
+    kept = [place for place, numeric in enumerate(every.numeric) if numeric.name not in left_out]
+    assert 0 < len(kept) < len(every.numeric)
+    spec = model_spec("two_tower", TINY)
+    network: TwoTower = spec.build(some).eval()
+    save_model(tmp_path, spec, some, state_bytes(network))
+    columns = random_columns(5, users=USERS, items=OLD)
+    ids_BI, numeric_BF = (torch.from_numpy(np.stack(part, axis=1)) for part in _parts(columns))
+    words_BW = np.array([[1, 2], [0, 0], [3, 0], [1, 1], [8, 0]])
+    with torch.no_grad():
+        user_BD = network.user_vectors(ids_BI.long(), numeric_BF[:, kept])
+        item_BD = network.item_vectors(ids_BI.long(), numeric_BF[:, kept], torch.from_numpy(words_BW))
+    np.testing.assert_allclose(load_user_tower(tmp_path)(columns), user_BD.numpy(), atol=1e-6)
+    with_words = {**columns, c.ITEM_WORDS: words_BW}
+    np.testing.assert_allclose(load_item_tower(tmp_path)(with_words), item_BD.numpy(), atol=1e-6)
+
+
+def _parts(columns: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    values = list(columns.values())
+    return values[:3], values[3:]
