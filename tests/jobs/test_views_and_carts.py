@@ -19,6 +19,9 @@ from recsys.lake.example_files import newest_example_files
 from recsys.lake.store import Lake
 from recsys.stages import Run, run_stage
 
+# Three jobs on a log of 35 days.
+pytestmark = pytest.mark.long
+
 FIRST_DAY, NUM_DAYS = date(2015, 5, 4), 35
 RUN_DATE = FIRST_DAY + timedelta(days=NUM_DAYS)
 TRAIN, VALIDATION, TEST = (RUN_DATE - timedelta(days=days) for days in (21, 14, 7))
