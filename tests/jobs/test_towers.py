@@ -23,6 +23,9 @@ from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, copied, tracking_uri
 
+# Three jobs, with a training that takes its time.
+pytestmark = pytest.mark.long
+
 SMALL = (
     "train.model=two_tower", "train.epochs=10", "train.batch_size=16", "train.learning_rate=0.02", "train.device=cpu",
     "examples.row_groups=2", "evaluation.bootstrap_samples=100", "score.top_n=9",
@@ -102,7 +105,7 @@ def require_served_by_mlflow(lake: Lake, version: int) -> None:
     import pandas as pd
 
     registry = tracking.registry_of(run_of(lake).config.tracking, lake.root)
-    rows = columns_of(2, {c.USER_IDX: [0, 0], c.ITEM_IDX: [99, 99], c.CATEGORY_IDX: [0, 1]})
+    rows = columns_of(2, {c.USER_IDX: [0, 0], c.ITEM_IDX: [0, 1], c.CATEGORY_IDX: [0, 1]})
     inputs = {name: values.astype(np.int64 if name.endswith("_idx") else np.float64) for name, values in rows.items()}
     inputs[c.ITEM_WORDS] = [[0] * 12] * 2  # type: ignore[assignment]  # a list a row
     scores = tracking.load_pyfunc(registry, "recsys-two_tower", version).predict(pd.DataFrame(inputs))
