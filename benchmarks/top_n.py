@@ -238,7 +238,7 @@ def product_seconds(case: Case) -> float:
 def exact(spark: SparkSession, size: Size, folder: Path) -> None:
     """Share of lists that equal, item by item, those of sorting all products in 64-bit numbers."""
     case = case_of(Size(users=1_000, items=size.items, k=size.k), folder)
-    rows = ours(spark, case).select(c.USER_ID, c.RANK, c.ITEM_IDX).toPandas()
+    rows: Any = ours(spark, case).select(c.USER_ID, c.RANK, c.ITEM_IDX).toPandas()
     found = rows.sort_values([c.USER_ID, c.RANK]).groupby(c.USER_ID)[c.ITEM_IDX].apply(list)
     same = sum(found[str(user)] == sorted_items(case, user) for user in range(case.size.users))
     emit("top_n", f"{case.size}, exact lists", same / case.size.users, "share", peer="all", peer_value=1.0)

@@ -21,7 +21,7 @@ from recsys.models.spectral import product
 class NeuMfConfig(RankedConfig):
     """See conf/models/neumf.yaml for the meaning of each key."""
 
-    hidden: tuple[int, int]
+    hidden: tuple[int, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,6 +104,8 @@ class NeuMf(FactorNetwork):
         return score
 
     def _squares(self, user_idx_B: Tensor, item_idx_B: Tensor) -> Tensor:
-        of_user, of_item = (self.user_UD, self.network_user_UD), (self.item_ID, self.network_item_ID)
-        squares_B = sum(vectors[user_idx_B].square().sum(dim=1) for vectors in of_user)
-        return squares_B + sum(vectors[item_idx_B].square().sum(dim=1) for vectors in of_item)
+        tables = (
+            (self.user_UD, user_idx_B), (self.network_user_UD, user_idx_B),
+            (self.item_ID, item_idx_B), (self.network_item_ID, item_idx_B),
+        )  # fmt: skip
+        return torch.stack([vectors[index_B].square().sum(dim=1) for vectors, index_B in tables]).sum(dim=0)
