@@ -24,6 +24,9 @@ from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS, purchases
 from tests.trained_lake import COLD, copied, tracking_uri
 
+# Three jobs, with a training that takes its time.
+pytestmark = pytest.mark.long
+
 SMALL = (
     "train.model=gru", "train.epochs=12", "train.batch_size=2", "train.learning_rate=0.02", "train.device=cpu",
     "examples.row_groups=2", "evaluation.bootstrap_samples=100", "score.top_n=6",
@@ -32,15 +35,23 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def lake(trained_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Without examples.pairs. What users buy first in the validation window is an item that training shows."""
+    """Without examples.pairs. What users buy first in the validation window is what training shows after their last."""
     lake = copied(trained_lake, tmp_path_factory.mktemp("histories") / "lake")
     first = {c.EVENT_TYPE: c.PURCHASE, c.EVENT_DATE: DAYS.validation, c.SOURCE_FILE: "a file before"}
     again = [
-        {**first, c.USER_ID: user, c.ITEM_ID: ITEMS[number % 2], c.SOURCE_ROW: number}
+        {**first, c.USER_ID: user, c.ITEM_ID: ITEMS[_shown_after_the_last_of(number)], c.SOURCE_ROW: number}
         for number, user in enumerate(USERS)
     ]
     write_rows(lake, tables.EVENTS, [*purchases(), *again])
     return lake
+
+
+def _shown_after_the_last_of(user: int) -> int:
+    """Even users end with item 6 and have seen 14 before it, or the other way round from user 8 on; odd ones with 7 and
+    15, from user 7 on. The others show what follows."""
+    if user % 2 == 0:
+        return 14 if user < 8 else 6
+    return 15 if user < 7 else 7
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +86,7 @@ def test_a_model_of_histories_goes_through_train_evaluate_and_score(lake: Lake) 
     assert reasons == {(False, "all", "similar_taste"), (True, "popular", "popular_now")}
     assert first[COLD] == ITEMS[0]
     model = tracking.load_pyfunc(registry_of(lake), "recsys-gru", int(figures[c.MODEL_VERSION]))
-    scores = model.predict(pd.DataFrame({c.SEQUENCE: [[1, 3, 5], [1, 3, 5], [0]], c.ITEM_IDX: [6, 5, 6]}))
+    scores = model.predict(pd.DataFrame({c.SEQUENCE: [[1, 9, 7], [1, 9, 7], [0]], c.ITEM_IDX: [14, 15, 14]}))
     assert scores[0] > scores[1], "after even items an even one"
     assert np.isnan(scores[2]), "no history"
 
