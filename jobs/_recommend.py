@@ -15,7 +15,7 @@ from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs._taken import newest_histories
+from jobs._taken import ids_of, newest_histories
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import numeric_inputs
@@ -24,7 +24,7 @@ from recsys.errors import InputError
 from recsys.evaluation.baselines import POPULAR
 from recsys.evaluation.lists import truth_of
 from recsys.evaluation.ranking import candidate_recall
-from recsys.examples.assemble import Ids, assemble, assemble_items, assemble_users
+from recsys.examples.assemble import assemble, assemble_items, assemble_users
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
 from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
@@ -135,8 +135,7 @@ def test_window(run: Run) -> LabelWindow:
 def with_inputs(run: Run, pairs: DataFrame, features: FeatureTables) -> DataFrame:
     """Pairs with every column that the model takes."""
     read = run.lake.read
-    ids = Ids(users=read(tables.USER_IDS), items=read(tables.ITEM_IDS), categories=read(tables.CATEGORY_IDS))
-    return assemble(pairs, features, read(tables.ITEMS), ids, numeric_inputs(event_types_of(run.lake)))
+    return assemble(pairs, features, read(tables.ITEMS), ids_of(run.lake), numeric_inputs(event_types_of(run.lake)))
 
 
 def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:
@@ -166,7 +165,7 @@ def asking(run: Run, model: Model, as_of: date) -> Asking:
 def _by_vectors(run: Run, model: Model, as_of: date) -> Asking:
     """Users with features of the day; items are all that have an index, those that nobody took too."""
     read, features = run.lake.read, read_features(run.lake, [as_of])
-    ids = Ids(users=read(tables.USER_IDS), items=read(tables.ITEM_IDS), categories=read(tables.CATEGORY_IDS))
+    ids = ids_of(run.lake)
     of_day, buckets, count = F.lit(as_of).alias(c.AS_OF_DATE), *model.item_words
     users = assemble_users(features.user.select(c.USER_ID, of_day), features, ids)
     items = assemble_items(read(tables.ITEM_IDS).select(c.ITEM_ID, of_day), features, read(tables.ITEMS), ids)

@@ -8,12 +8,20 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
+from recsys.examples.assemble import Ids
 from recsys.examples.histories import newest
 from recsys.features.graph import HISTORY_DAYS
 from recsys.frames.as_of import EVENT_ORDER, events_before
+from recsys.lake.store import Lake
 from recsys.stages import Run
 
 READS = (tables.EVENTS, tables.USERS, tables.USER_IDS, tables.ITEM_IDS)
+
+
+def ids_of(lake: Lake) -> Ids:
+    return Ids(
+        users=lake.read(tables.USER_IDS), items=lake.read(tables.ITEM_IDS), categories=lake.read(tables.CATEGORY_IDS)
+    )
 
 
 def indexed(run: Run, events: DataFrame) -> DataFrame:

@@ -9,11 +9,12 @@ from pyspark.sql import DataFrame
 from jobs._example_reports import write_leakage, write_splits
 from jobs._negatives import sampled
 from jobs._overwrite import overwrite_day
+from jobs._taken import ids_of
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
 from recsys.catalog import Feature, numeric_inputs
-from recsys.examples.assemble import Ids, assemble
+from recsys.examples.assemble import assemble
 from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
@@ -59,13 +60,10 @@ def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     as_of_dates = (*days.train, days.validation)
     features = read_features(lake, as_of_dates)
     items = lake.read(tables.ITEMS)
-    ids = Ids(
-        users=lake.read(tables.USER_IDS), items=lake.read(tables.ITEM_IDS), categories=lake.read(tables.CATEGORY_IDS)
-    )
     pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates)
     labels = _labels(run, days)
     chosen = sampled(run, with_label(pairs, labels), labels, features)
-    return with_example_key(with_split(assemble(chosen, features, items, ids, taken), days))
+    return with_example_key(with_split(assemble(chosen, features, items, ids_of(lake), taken), days))
 
 
 def _labels(run: Run, days: Cutoffs) -> DataFrame:

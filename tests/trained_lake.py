@@ -7,9 +7,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys import tracking
+from recsys import tables, tracking
 from recsys.lake import runs
 from recsys.lake.store import Lake
 from recsys.models.registry import model_spec
@@ -35,6 +36,16 @@ def copied(lake: Lake, root: Path) -> Lake:
     """A copy to write to; its registry reads the model files of the original."""
     shutil.copytree(lake.root, root)
     return Lake(lake.spark, str(root))
+
+
+def require_lists_by_taste(lake: Lake) -> None:
+    """In recs.top_n of the run date: each user's best is what the user likes; who is not known gets popular items."""
+    lists = lake.read(tables.TOP_N).where(F.col(c.RUN_DATE) == F.lit(RUN_DATE))
+    first = {row[c.USER_ID]: row[c.ITEM_ID] for row in lists.where(F.col(c.RANK) == 1).collect()}
+    assert all(int(first[user][1:]) % 2 == int(user[1:]) % 2 for user in USERS), "even users like even items"
+    reasons = {(row[c.USER_ID] == COLD, row[c.SOURCE], row[c.REASON]) for row in lists.collect()}
+    assert reasons == {(False, "all", "similar_taste"), (True, "popular", "popular_now")}
+    assert first[COLD] == ITEMS[0]
 
 
 def tracking_uri(lake: Lake) -> str:

@@ -25,8 +25,6 @@ _FOUND = (32, 64, 128, 256, 512, 1024)
 _DENSE_SCORES = 1 << 23
 # More than the list that are scored again: where near ties are more, the user is ranked against all items.
 _SPARE = 6
-# 32-bit vectors of found items that are scored again at once: 8 MiB.
-_RESCORED = 1 << 21
 
 Score64 = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from recsys.catalog import MODEL_INPUTS
-from recsys.errors import InputError, SchemaError
+from recsys.errors import SchemaError
 from recsys.manifest import Inputs, inputs_from, require_catalog
 from recsys.models.registry import Spec, model_spec
+from recsys.training.description import FORMAT, read_description
 
 WEIGHTS = "weights.pt"
 DESCRIPTION = "model.json"
-_FORMAT = 1
 # Every call scores batches of just this many rows, padded, so that a row's score never depends on its company.
 SCORE_BATCH_ROWS = 2048
 
@@ -40,7 +40,7 @@ def save_model(folder: Path, spec: Spec, inputs: Inputs, state: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(state)
     description = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "model": spec.name,
         "config": dataclasses.asdict(spec.config),
         "inputs": dataclasses.asdict(inputs),
@@ -74,13 +74,9 @@ def load_scorer(folder: str | Path) -> Scorer:
 def load_network(folder: Path) -> tuple[torch.nn.Module, Inputs]:
     """The network in evaluation mode, and its inputs."""
     path = folder / DESCRIPTION
-    if not path.is_file():
-        raise InputError(f"no exported model in {folder}: {DESCRIPTION} is missing. Cure: run the train job")
-    description = json.loads(path.read_text(encoding="utf-8"))
-    if description.get("format") != _FORMAT:
-        raise SchemaError(
-            f"{path} has format {description.get('format')}, expected {_FORMAT}. Cure: train the model again"
-        )
+    description = read_description(
+        path, what="exported model", cure="run the train job", cure_of_format="train the model again"
+    )
     inputs = inputs_from(description["inputs"], str(path))
     require_catalog(inputs, str(path), cure="Cure: train the model again, or use the code it was trained with")
     network = model_spec(description["model"], description["config"]).build(inputs)

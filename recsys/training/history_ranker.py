@@ -16,18 +16,17 @@ import torch
 from numpy.typing import NDArray
 
 from recsys import columns as c
-from recsys.errors import InputError, SchemaError
 from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.models.registry import Spec, model_spec
 from recsys.models.sequences import NO_ITEM, SequenceNetwork
+from recsys.training.description import FORMAT, read_description
 from recsys.training.export import WEIGHTS
 from recsys.training.in_blocks import in_blocks
 from recsys.training.recommenders import cut_or_filled, flag_at
 
 DESCRIPTION = "histories.json"
 ITEMS = "items.npz"
-_FORMAT = 1
 _KNOWN = "known_I"
 
 
@@ -36,7 +35,7 @@ def save_history_model(folder: Path, spec: Spec, state: bytes, known_I: Flags) -
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(state)
     np.savez(folder / ITEMS, **{_KNOWN: known_I})
-    description = {"format": _FORMAT, "model": spec.name, "config": dataclasses.asdict(spec.config)}
+    description = {"format": FORMAT, "model": spec.name, "config": dataclasses.asdict(spec.config)}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
@@ -92,12 +91,9 @@ def load_ranker(folder: str | Path) -> HistoryRanker:
     """Uses one thread of the CPU. Raises InputError where there is none, SchemaError where it has another format."""
     torch.set_num_threads(1)
     path = Path(folder) / DESCRIPTION
-    if not path.is_file():
-        raise InputError(f"no model of histories in {folder}: {DESCRIPTION} is missing. Cure: run the train job")
-    description = json.loads(path.read_text(encoding="utf-8"))
-    if description.get("format") != _FORMAT:
-        found = description.get("format")
-        raise SchemaError(f"{path} has format {found}, expected {_FORMAT}. Cure: train the model again")
+    description = read_description(
+        path, what="model of histories", cure="run the train job", cure_of_format="train the model again"
+    )
     # allow_pickle and weights_only: files that hold anything but numbers are refused instead of run.
     with np.load(Path(folder) / ITEMS) as arrays:
         known_I = arrays[_KNOWN]

@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys import columns as c
-from recsys.errors import InputError, SchemaError
 from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags
 from recsys.models.factors import FactorScores
 from recsys.models.interactions import Indexes, Known, Recommender, Scores
 from recsys.models.rank_all import top_items
 from recsys.models.registry import MODELS
+from recsys.training.description import FORMAT, read_description
 
 ARRAYS = "arrays.npz"
 DESCRIPTION = "recommender.json"
-_FORMAT = 1
 _PARTS = ("data", "indices", "indptr", "shape")
 _KNOWN_USERS = "known_user_U"
 _KNOWN_ITEMS = "known_item_I"
@@ -41,19 +40,16 @@ def save_recommender(folder: Path, name: str, recommender: Recommender, known: K
         value = getattr(recommender, field.name)
         arrays |= _parts(field.name, value) if sparse.issparse(value) else {field.name: value}
     np.savez(folder / ARRAYS, **arrays)
-    description = {"format": _FORMAT, "model": name}
+    description = {"format": FORMAT, "model": name}
     (folder / DESCRIPTION).write_text(json.dumps(description) + "\n", encoding="utf-8")
 
 
 def load_recommender(folder: Path) -> tuple[Recommender, Known]:
     """Raises InputError where there is none, SchemaError where it has another format."""
     path = folder / DESCRIPTION
-    if not path.is_file():
-        raise InputError(f"no recommender in {folder}: {DESCRIPTION} is missing. Cure: save one there first")
-    description = json.loads(path.read_text(encoding="utf-8"))
-    if description.get("format") != _FORMAT:
-        found = description.get("format")
-        raise SchemaError(f"{path} has format {found}, expected {_FORMAT}. Cure: fit the model again")
+    description = read_description(
+        path, what="recommender", cure="save one there first", cure_of_format="fit the model again"
+    )
     # allow_pickle stays off: a file that holds anything but numbers is refused instead of run.
     with np.load(folder / ARRAYS) as arrays:
         names = {name.partition(".")[0] for name in arrays} - {_KNOWN_USERS, _KNOWN_ITEMS}

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pyspark.sql import functions as F
 
 from jobs import evaluate, score, train
 from jobs._taken import newest_histories
@@ -22,7 +21,7 @@ from recsys.training import sequences
 from recsys.training.workers import OneWorker
 from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS, purchases
-from tests.trained_lake import COLD, copied, tracking_uri
+from tests.trained_lake import copied, require_lists_by_taste, tracking_uri
 
 # Three jobs, with a training that takes its time.
 pytestmark = pytest.mark.long
@@ -79,12 +78,7 @@ def test_a_model_of_histories_goes_through_train_evaluate_and_score(lake: Lake) 
     published = run_stage(score.STAGE, run).figures
     assert published["users"] == len(USERS) + 1
     assert published["candidate_recall"] == measured["candidate_recall"]
-    lists = lake.read(tables.TOP_N).where(F.col(c.RUN_DATE) == F.lit(RUN_DATE))
-    first = {row[c.USER_ID]: row[c.ITEM_ID] for row in lists.where(F.col(c.RANK) == 1).collect()}
-    assert all(int(first[user][1:]) % 2 == int(user[1:]) % 2 for user in USERS), "even users like even items"
-    reasons = {(row[c.USER_ID] == COLD, row[c.SOURCE], row[c.REASON]) for row in lists.collect()}
-    assert reasons == {(False, "all", "similar_taste"), (True, "popular", "popular_now")}
-    assert first[COLD] == ITEMS[0]
+    require_lists_by_taste(lake)
     model = tracking.load_pyfunc(registry_of(lake), "recsys-gru", int(figures[c.MODEL_VERSION]))
     scores = model.predict(pd.DataFrame({c.SEQUENCE: [[1, 9, 7], [1, 9, 7], [0]], c.ITEM_IDX: [14, 15, 14]}))
     assert scores[0] > scores[1], "after even items an even one"

@@ -18,8 +18,8 @@ from recsys.stages import Figures, Run, run_stage
 from recsys.training import interactions
 from recsys.training import run as training_run
 from recsys.training.workers import OneWorker
-from tests.small_lake import ITEMS, RUN_DATE, USERS
-from tests.trained_lake import COLD, copied, tracking_uri
+from tests.small_lake import RUN_DATE, USERS
+from tests.trained_lake import copied, require_lists_by_taste, tracking_uri
 
 SMALL = (
     "train.epochs=20", "train.batch_size=16", "train.learning_rate=0.05", "train.device=cpu", "examples.row_groups=2",
@@ -59,12 +59,7 @@ def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lak
     published = run_stage(score.STAGE, run_of(lake, "mf")).figures
     assert published["users"] == len(USERS) + 1
     assert published["candidate_recall"] == measured["candidate_recall"]
-    lists = lake.read(tables.TOP_N).where(F.col(c.RUN_DATE) == F.lit(RUN_DATE))
-    first = {row[c.USER_ID]: row[c.ITEM_ID] for row in lists.where(F.col(c.RANK) == 1).collect()}
-    assert all(int(first[user][1:]) % 2 == int(user[1:]) % 2 for user in USERS), "even users like even items"
-    reasons = {(row[c.USER_ID] == COLD, row[c.SOURCE], row[c.REASON]) for row in lists.collect()}
-    assert reasons == {(False, "all", "similar_taste"), (True, "popular", "popular_now")}
-    assert first[COLD] == ITEMS[0]
+    require_lists_by_taste(lake)
 
 
 def test_a_closed_form_is_registered_with_what_it_was_made_from(lake: Lake) -> None:
