@@ -18,7 +18,9 @@ from recsys import columns as c
 from recsys import tables
 
 ROOT = Path(__file__).resolve().parents[2]
-ON_DEMAND = (*tables.OPTIONAL_FEATURES, tables.VIEW_DAYS, tables.NEGATIVES, tables.PARTED_EVENTS)
+ON_DEMAND = (
+    *tables.OPTIONAL_FEATURES, tables.TEXT_VECTORS, tables.VIEW_DAYS, tables.NEGATIVES, tables.PARTED_EVENTS,
+)  # fmt: skip
 WRITTEN = tuple(table for table in tables.ALL_TABLES if table not in ON_DEMAND)
 STAGES = ("clean_logs", "build_features", "build_examples", "train", "evaluate", "score")
 SMALL = (
