@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from recsys.training.run import Trained
 # How a training runs, not what comes out of it: a broken one may go on with other values of these.
 _FREE_SETTINGS = (
     "workers", "threads_per_worker", "worker_memory_mb", "device", "start_timeout_s", "step_timeout_s",
-    "checkpoint_steps", "max_restarts", "profile",
+    "checkpoint_steps", "max_restarts", "elastic", "min_workers", "max_resets", "profile",
 )  # fmt: skip
 
 
@@ -64,6 +65,15 @@ def rows_of_tables(run: Run, reads: Sequence[Table]) -> str:
 
 def slots(run: Run) -> int:
     return run.spark.sparkContext.defaultParallelism
+
+
+def failures(run: Run) -> int:
+    """Of one task after which Spark gives a job up; a local session's master says it, such as local[2,8]."""
+    context = run.spark.sparkContext
+    if context.master.startswith("local"):
+        found = re.fullmatch(r"local\[[^,]+,\s*(\d+)\]", context.master)
+        return int(found[1]) if found else 1
+    return int(context.getConf().get("spark.task.maxFailures", "4") or 4)
 
 
 def versions_text(versions: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jobs import _feature_rows, _histories, _interactions, _towers
-from jobs._learning import Finished, Learning, checkpoints, slots
+from jobs._learning import Finished, Learning, checkpoints, failures, slots
 from recsys import columns as c
 from recsys import tracking
 from recsys.app import main
@@ -25,7 +25,7 @@ from recsys.models.registry import MODELS, Spec, model_settings, model_spec, req
 from recsys.stages import Figures, Run, Stage, code_hash
 from recsys.tables import Table
 from recsys.tracking import RegisteredVersion, TrainingRecord
-from recsys.training.run import require_slots
+from recsys.training.run import require_retries, require_slots
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ def check(run: Run) -> None:
     _spec(run)
     tracking.registry_of(run.config.tracking, run.lake.root)
     require_slots(run.config.train, slots(run))
+    require_retries(run.config.train, failures(run))
 
 
 def inputs(run: Run) -> Sequence[str]:

@@ -286,6 +286,9 @@ class TrainConfig:
     step_timeout_s: int
     checkpoint_steps: int
     max_restarts: int
+    elastic: bool
+    min_workers: int
+    max_resets: int
     profile: bool
 
     def __post_init__(self) -> None:
@@ -301,6 +304,8 @@ class TrainConfig:
         for key in ("momentum", "warmup_share", "label_smoothing"):
             _require_range(self, key, 0, 0.9999)
         _require_range(self, "max_restarts", 0, 1000)
+        _require_range(self, "min_workers", 1, self.workers)
+        _require_range(self, "max_resets", 1, 1000)
         for key, known in _TRAIN_CHOICES.items():
             _require_one_of(self, key, known)
 

@@ -184,6 +184,7 @@ def _save(shared: Fit, checkpoints: Checkpoints | None, position: Position) -> N
             "random": random.to(torch.uint8),
         }
         checkpoints.save(position.taken, contents)
+    shared.workers.let_others_join()
 
 
 def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: Checkpoints | None) -> None:

@@ -19,7 +19,7 @@ from recsys.training.loop import fit_to, rows_objective
 from recsys.training.objective import Objective
 from recsys.training.position import EpochFigures
 from recsys.training.requirements import require_files, require_memory
-from recsys.training.workers import HorovodWorkers, Workers, run_on_spark
+from recsys.training.workers import Elastic, HorovodWorkers, Workers, run_on_spark
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +72,20 @@ def leaders_result(work: Callable[[Task], Result], task: Task, config: TrainConf
     """Calls `work(task)` in every worker, again where one of them died, `max_restarts` times."""
     for restarts_left in range(config.max_restarts, -1, -1):
         try:
-            return run_on_spark(work, [task], workers=config.workers, start_timeout_s=config.start_timeout_s)[0]
+            return run_on_spark(
+                work, [task], workers=config.workers, start_timeout_s=config.start_timeout_s, elastic=_elastic(config)
+            )[0]
         except WorkerFailedError as error:
             if not restarts_left:
                 raise
             logger.warning("%s. Starting all workers again (train.max_restarts: %d left)", error, restarts_left)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _elastic(config: TrainConfig) -> Elastic | None:
+    if not config.elastic:
+        return None
+    return Elastic(min_workers=config.min_workers, max_resets=config.max_resets)
 
 
 def require_trainable(manifest: Manifest, folder: str) -> None:
@@ -94,6 +102,16 @@ def require_slots(config: TrainConfig, slots: int) -> None:
         raise ConfigError(
             f"train.workers is {config.workers}, but the Spark session has {slots} task slots. Cure: "
             f"train.workers={slots} or fewer, or more slots (spark.master=local[{config.workers}], more executors)"
+        )
+
+
+def require_retries(config: TrainConfig, failures: int) -> None:
+    """`failures` of a task after which Spark gives the whole job up."""
+    if config.elastic and failures < 2:
+        raise ConfigError(
+            f"train.elastic is true, but this Spark session gives a job up at failure {failures} of a task, so that no "
+            f"dead worker would come back. Cure: spark.master=local[{config.workers},8], or on a cluster "
+            "spark.task.maxFailures of 4 or more, or train.elastic=false"
         )
 
 

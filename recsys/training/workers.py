@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
@@ -39,6 +41,10 @@ class Workers(Protocol):
     def start_alike(self, model: nn.Module) -> None:
         """Gives every worker the leader's parameters and buffers."""
 
+    def let_others_join(self) -> None:
+        """Called where a checkpoint has just been written: in elastic training, all begin again there with workers
+        that came meanwhile."""
+
 
 class OneWorker:
     """Training in this process alone."""
@@ -53,6 +59,9 @@ class OneWorker:
     def start_alike(self, model: nn.Module) -> None:
         """There is no other."""
 
+    def let_others_join(self) -> None:
+        """Nobody would start one."""
+
 
 class HorovodWorkers:
     """The processes that `run_on_spark` started."""
@@ -63,7 +72,7 @@ class HorovodWorkers:
         # Later than the watchdog, which knows who hangs; Horovod would only say that somebody does.
         os.environ["HOROVOD_GLOO_TIMEOUT_SECONDS"] = str(4 * step_timeout_s + 60)
 
-        hvd.init()
+        hvd.init()  # without effect where elastic training has done so
         self._hvd = hvd
         self.index: int = hvd.rank()
         self.local_index: int = hvd.local_rank()
@@ -89,9 +98,31 @@ class HorovodWorkers:
         state = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
         self._hvd.broadcast_parameters(state, root_rank=0)
 
+    def let_others_join(self) -> None:
+        for state in _elastic_state:
+            state.check_host_updates()
+
+
+# Of this process, where it trains elastically: whom Horovod tells that workers came or went.
+_elastic_state: list[Any] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elastic:
+    """Where a worker dies, the others go on from the last checkpoint, `min_workers` at least, up to `max_resets` times.
+    Spark starts the dead one's task again, and that worker joins at a checkpoint."""
+
+    min_workers: int
+    max_resets: int
+
 
 def run_on_spark(
-    work: Callable[..., Result], arguments: Sequence[Any], *, workers: int, start_timeout_s: int
+    work: Callable[..., Result],
+    arguments: Sequence[Any],
+    *,
+    workers: int,
+    start_timeout_s: int,
+    elastic: Elastic | None = None,
 ) -> list[Result]:
     """Calls `work(*arguments)` in so many processes, one a Spark task of the running session; results by worker.
 
@@ -100,12 +131,18 @@ def run_on_spark(
     """
     import horovod.spark
 
+    run = partial(horovod.spark.run, _caught, use_gloo=True)
+    if elastic is not None:
+        run = partial(
+            horovod.spark.run_elastic, _caught_elastically, elastic_timeout=start_timeout_s,
+            min_num_proc=elastic.min_workers, max_num_proc=workers, reset_limit=elastic.max_resets,
+        )  # fmt: skip
     try:
         with _stopping() as stop, _own_signal_handlers(), _quiet_spark_thread():
             last_lines = _LastLines(on_hang=stop)
-            results: list[Result | RecsysError] = horovod.spark.run(
-                _caught, args=(work, tuple(arguments)), num_proc=workers, use_gloo=True,
-                start_timeout=start_timeout_s, stdout=last_lines, stderr=last_lines, verbose=0,
+            results: list[Result | RecsysError] = run(
+                args=(work, tuple(arguments)), num_proc=workers, start_timeout=start_timeout_s,
+                stdout=last_lines, stderr=last_lines, verbose=0,
             )  # fmt: skip
     except Exception as error:
         raise WorkerFailedError(_explanation(str(error), last_lines, workers)) from error
@@ -123,6 +160,17 @@ def _caught(work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result |
         return work(*arguments)
     except RecsysError as error:
         return error
+
+
+def _caught_elastically(work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | RecsysError:
+    """Calls `work` again whenever workers went or came: what it had done since the last checkpoint is done again."""
+    import horovod.torch as hvd
+
+    hvd.init()
+    state = hvd.elastic.TorchState()
+    _elastic_state[:] = [state]
+    attempts: Callable[[Any], Result | RecsysError] = hvd.elastic.run(lambda _: _caught(work, arguments))
+    return attempts(state)
 
 
 @contextmanager
