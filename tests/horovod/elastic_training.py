@@ -1,6 +1,6 @@
 """A program of its own: an elastic training of two workers, one of which is killed in its first life.
 
-Writes what each step used as JSON lines beside the examples; prints the figures of the epochs.
+Writes beside the examples what each step used, as JSON lines, and the figures of the epochs.
 """
 
 import json
@@ -81,7 +81,7 @@ def main(folder: Path) -> None:
     training_run.work = work
     trained = train(replace(task, config=config, checkpoints=str(folder / "checkpoints")), slots=2)
     spark.stop()
-    print(json.dumps([asdict(epoch) for epoch in trained.curve]))
+    (folder / "curve.json").write_text(json.dumps([asdict(epoch) for epoch in trained.curve]))
 
 
 if __name__ == "__main__":

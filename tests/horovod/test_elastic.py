@@ -22,7 +22,7 @@ def test_the_other_worker_goes_on_and_each_row_counts_once(tmp_path: Path) -> No
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "died").exists()
-    curve = json.loads(done.stdout.strip().splitlines()[-1])
+    curve = json.loads((tmp_path / "curve.json").read_text())
     assert curve[1]["train_loss"] < curve[0]["train_loss"]
     steps = [json.loads(line) for file in tmp_path.glob("steps-*.jsonl") for line in file.read_text().splitlines()]
     by_generation = {step["generation"]: step["count"] for step in sorted(steps, key=lambda s: s["generation"])}
@@ -46,5 +46,5 @@ def test_elastic_training_where_no_task_is_tried_again_is_refused() -> None:
 
 
 def test_more_workers_needed_than_there_are_is_refused() -> None:
-    with pytest.raises(ConfigError, match="train.min_workers must be between 1 and 2, got 3"):
+    with pytest.raises(ConfigError, match=r"train.min_workers must be between 1 and 2, got 3"):
         train_config(workers=2, elastic=True, min_workers=3)
