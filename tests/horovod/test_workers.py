@@ -213,6 +213,7 @@ def refuse(message: str) -> None:
     raise ConfigError(message)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("spark")
 def test_an_own_error_of_all_workers_comes_back_as_it_is() -> None:
     with pytest.raises(ConfigError, match="smaller learning rate, please"):

@@ -146,6 +146,7 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     assert run.lake.versions(WRITTEN) == before
 
 
+@pytest.mark.long
 def test_a_file_that_is_changed_in_place_leaves_what_it_said_in_the_history(run: Run, tmp_path: Path) -> None:
     log, may, june = tmp_path / "log", datetime(2024, 5, 9, 12), datetime(2024, 6, 9, 12)
     for name in ("items.csv", "users.jsonl", "promotions.csv"):

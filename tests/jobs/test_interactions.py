@@ -50,6 +50,7 @@ def trained(lake: Lake, model: str) -> Figures:
     return run_stage(train.STAGE, run_of(lake, model)).figures
 
 
+@pytest.mark.long
 def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lake) -> None:
     figures = trained(lake, "mf")
     assert (figures[c.MODEL_NAME], figures[c.FAMILY], figures["epochs"]) == ("recsys-mf", "factors", 20)

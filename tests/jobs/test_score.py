@@ -50,6 +50,7 @@ def test_a_second_run_publishes_equal_lists_whatever_the_number_of_partitions(la
     assert {**first, "pairs_per_s": 0} == {**again, "pairs_per_s": 0}
 
 
+@pytest.mark.long
 def test_another_scene_leaves_the_lists_of_the_first(lake: Lake, first: Figures) -> None:
     assert first["candidate_recall"] == 1.0
     # Of the three most popular items, half of the users buy one of their two: i02. No evaluation had these quotas.
@@ -59,6 +60,7 @@ def test_another_scene_leaves_the_lists_of_the_first(lake: Lake, first: Figures)
     assert of_home(lake).count() == first[c.ROWS]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("first")
 def test_the_newest_model_scores_as_many_items_as_there_are(lake: Lake) -> None:
     before = of_home(lake).localCheckpoint()

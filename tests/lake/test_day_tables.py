@@ -62,6 +62,7 @@ def test_nothing_is_written_where_nothing_changed(lake: Lake) -> None:
     assert lake.versions(MAKES) == {table.name: 0 for table in MAKES}
 
 
+@pytest.mark.long
 def test_a_table_that_was_taken_back_still_knows_what_it_was_made_of(lake: Lake) -> None:
     before = contents(lake)
     take(lake, from_file("c", purchase("w", "milk", FOURTH)), "source_file = 'c'")
