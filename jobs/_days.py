@@ -20,14 +20,14 @@ from recsys.frames import sums
 from recsys.frames.as_of import known_by
 from recsys.lake.at_once import at_once
 from recsys.lake.day_tables import bring_up_to_date
-from recsys.lake.event_types import event_types_of
+from recsys.lake.told import told_by
 from recsys.stages import Run
 from recsys.tables import Table
 
 
 def events_by_day(run: Run) -> EventDays:
     """Of all days; from the events themselves where not all of them are to be known."""
-    has_views = event_types_of(run.lake) > {c.PURCHASE}
+    has_views = bool(told_by(run.lake) & {c.VIEW, c.CART})
     made = {tables.ITEM_DAYS: item_days, tables.VISITS: visits, **({tables.VIEW_DAYS: view_days} if has_views else {})}
     if run.config.features.as_known_on is not None:
         return _event_days({table: make(known_events(run)) for table, make in made.items()})

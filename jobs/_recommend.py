@@ -30,10 +30,10 @@ from recsys.examples.split import cutoffs_of
 from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
 from recsys.features.item_words import item_words
 from recsys.frames.feature_tables import FeatureTables
-from recsys.lake.event_types import event_types_of
 from recsys.lake.interaction_files import write_vector_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.runs import newest_figures
+from recsys.lake.told import told_by
 from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known
 from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
@@ -135,7 +135,7 @@ def test_window(run: Run) -> LabelWindow:
 def with_inputs(run: Run, pairs: DataFrame, features: FeatureTables) -> DataFrame:
     """Pairs with every column that the model takes."""
     read = run.lake.read
-    return assemble(pairs, features, read(tables.ITEMS), ids_of(run.lake), numeric_inputs(event_types_of(run.lake)))
+    return assemble(pairs, features, read(tables.ITEMS), ids_of(run.lake), numeric_inputs(told_by(run.lake)))
 
 
 def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:

@@ -18,9 +18,9 @@ from recsys.examples.assemble import assemble
 from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
-from recsys.lake.event_types import event_types_of
 from recsys.lake.example_files import write_example_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
+from recsys.lake.told import told_by
 from recsys.scoring.candidates import candidates
 from recsys.stages import Figures, Run, Stage
 
@@ -30,7 +30,7 @@ _READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.USER_IDS, tables.ITE
 def run(run: Run) -> Figures:
     settings = run.config.examples
     days = cutoffs_of(run.day, settings)
-    taken = numeric_inputs(event_types_of(run.lake))
+    taken = numeric_inputs(told_by(run.lake))
     version = overwrite_day(run, tables.EXAMPLES, _examples(run, days, taken))
     written = write_example_files(
         run.lake, run.day, version,

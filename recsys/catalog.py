@@ -87,7 +87,7 @@ Transform = Literal["log1p", "none"]
 class Feature:
     """`default` stands where the grain has no row or the value is null; null always means "never seen in the window".
 
-    `needs`: event types beside purchases without which it tells nothing; a model of a log that lacks one leaves it out.
+    `needs`: what a log must tell beside purchases, event types or `device`; a model of a log that does not leaves it out.
     """
 
     name: str
@@ -202,6 +202,8 @@ FEATURES: tuple[Feature, ...] = (
     _feature(CONTEXT, c.CONTEXT_PURCHASE_SHARE_91D, "double", "Share of the store's lines of the last 91 days that fall in this weekday and hour", transform="none"),
     _feature(CONTEXT, c.CONTEXT_BASKET_CENTS_91D, "double", "Mean spent a basket in this store, weekday and hour, last 91 days, in cents; null without a basket"),
     _feature(CONTEXT, c.CONTEXT_COUNTRY, "string", "Country of the store, as `features.countries` says; null where it says none", is_model_input=False),
+    _feature(CONTEXT, c.CONTEXT_MAIN_DEVICE_91D, "string", "Device of most lines in this store, weekday and hour, last 91 days, the smallest name at a tie; null where no line tells its device", is_model_input=False),
+    _feature(CONTEXT, c.CONTEXT_MAIN_DEVICE_SHARE_91D, "double", "Share of that device in those lines, last 91 days, that tell their device; null where none does", transform="none", needs=(c.DEVICE,)),
     _feature(CONTEXT, c.CONTEXT_HOLIDAYS_NEXT_7D, "int", "Holidays there, as `features.holidays` says, in the 7 days from the cut-off on: the calendar is known before"),
     _feature(STORE_ITEM, c.STORE_ITEM_DISPLAY_DAYS_7D, "int", "Days of the last 7 on which the item stood on a display in the store"),
     _feature(STORE_ITEM, c.STORE_ITEM_MAIL_DAYS_7D, "int", "Days of the last 7 on which the store's mailer showed the item"),
@@ -236,9 +238,9 @@ ID_INPUTS: tuple[IdInput, ...] = (
 MODEL_INPUTS: tuple[Feature | IdInput, ...] = (*ID_INPUTS, *NUMERIC_INPUTS)
 
 
-def numeric_inputs(event_types: Collection[str]) -> tuple[Feature, ...]:
-    """In catalogue order, those that a log with these event types can tell."""
-    return tuple(f for f in NUMERIC_INPUTS if set(f.needs) <= set(event_types))
+def numeric_inputs(told: Collection[str]) -> tuple[Feature, ...]:
+    """In catalogue order, those that follow from what a log tells: event types, `device`."""
+    return tuple(f for f in NUMERIC_INPUTS if set(f.needs) <= set(told))
 
 
 def features_of(grain: Grain) -> tuple[Feature, ...]:
@@ -257,7 +259,7 @@ def as_markdown() -> str:
             "N days is the N days before it. Only events of type purchase count, where a line does not say otherwise; a",
             "user, an item or a pair has a row for a purchase in the last 365 days, or a view or a cart in the last 91.",
             "Null means never seen in the window. Optional tables are written where `features.grains` names them. A model",
-            "of a log without the event types that an input needs leaves the input out.",
+            "of a log without the event types, or the devices, that an input needs leaves the input out.",
             "",
             *(line for grain in GRAINS for line in _grain_as_markdown(grain)),
         ]
@@ -286,8 +288,12 @@ def _input_as_text(feature: Feature) -> str:
     if not feature.is_model_input:
         return ""
     value = "log(1 + value)" if feature.transform == "log1p" else "value"
-    needs = f"; needs {' and '.join(feature.needs)} events" if feature.needs else ""
+    needs = f"; needs {_needs_as_text(feature.needs)}" if feature.needs else ""
     return f"{value}; {feature.default:g} for null{needs}"
+
+
+def _needs_as_text(needs: tuple[str, ...]) -> str:
+    return "devices" if needs == (c.DEVICE,) else f"{' and '.join(needs)} events"
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class NumericInput:
 class Inputs:
     """All a network must know of its inputs, in the order of the tensors' columns.
 
-    `left_out`: inputs of the catalogue that need event types which the log lacks (recsys.catalog.numeric_inputs).
+    `left_out`: inputs of the catalogue that need what the log does not tell (recsys.catalog.numeric_inputs).
     """
 
     ids: tuple[Vocabulary, ...]

@@ -42,6 +42,7 @@ def _columns(*rows: tuple[str, str, str]) -> tuple[Column, ...]:
 _USER = (c.USER_ID, "string", "User as the shop's log names it")
 _ITEM = (c.ITEM_ID, "string", "Item as the shop's log names it")
 _STORE = (c.STORE_ID, "string", "Store (or country) of the sale; null where the log has none")
+_DEVICE = (c.DEVICE, "string", "Device of the user (or sales channel); null where the log does not say")
 _SOURCE_FILE = (c.SOURCE_FILE, "string", "File of the raw row, relative to the input folder")
 _SOURCE_ROW = (c.SOURCE_ROW, "bigint", "Record number within the file, from 1, header not counted")
 _ROW_DATE = (c.EVENT_DATE, "date", "UTC day of the event; null where it cannot be told, and for all but events")
@@ -55,7 +56,7 @@ _MODEL_VERSION = (c.MODEL_VERSION, "int", "Version of the registered model; null
 
 _EVENT_TYPE = (
     "struct<user_id:string,item_id:string,event_type:string,event_ts:timestamp,basket_id:string,store_id:string,"
-    "quantity:double,amount_cents:bigint>"
+    "device:string,quantity:double,amount_cents:bigint>"
 )
 
 EVENTS = Table(
@@ -73,6 +74,7 @@ EVENTS = Table(
         (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
         (c.BASKET_ID, "string", "Basket or invoice; null where the log has none"),
         _STORE,
+        _DEVICE,
         (c.QUANTITY, "double", "Units bought and not cancelled; null for events without a quantity"),
         (c.AMOUNT_CENTS, "bigint", "Paid for them, in hundredths of the shop's currency"),
         (c.CANCELLED_QUANTITY, "double", "Units of the line that later cancellations took back; 0 where none"),
@@ -358,7 +360,7 @@ ITEM_DAYS = Table(
 VISITS = Table(
     name="days.visits",
     writer="build_features",
-    key=(c.USER_ID, c.BASKET, c.EVENT_DATE, c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR),
+    key=(c.USER_ID, c.BASKET, c.EVENT_DATE, c.STORE_ID, c.DEVICE, c.LOCAL_WEEKDAY, c.LOCAL_HOUR),
     partition_by=(c.EVENT_MONTH,),
     columns=_columns(
         _EVENT_MONTH,
@@ -366,6 +368,7 @@ VISITS = Table(
         _USER,
         (c.BASKET, "string", "Basket or invoice; the day where the log has none"),
         _STORE,
+        _DEVICE,
         (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday"),
         (c.LOCAL_HOUR, "int", "Hour 0-23 on the shop's clock"),
         _LINES,

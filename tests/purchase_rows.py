@@ -22,6 +22,6 @@ def purchase(user: str, item: str, at: datetime, **other: Any) -> Row:
         c.QUANTITY: 1.0,
         c.AMOUNT_CENTS: 100,
     }
-    unknown = set(other) - {*row, c.BASKET_ID}
+    unknown = set(other) - {*row, c.BASKET_ID, c.DEVICE}
     assert not unknown, f"an event has no {unknown}"
     return {**row, **other}

@@ -49,7 +49,7 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
     quantity = values.quantity(quantity_text)
     amount = values.amount_cents(amount_text, mapping.amount, quantity) if mapping.amount else F.lit(None)
     return records.select(
-        *(values.mapped_text(mapping, name) for name in (c.USER_ID, c.ITEM_ID, c.BASKET_ID, c.STORE_ID)),
+        *(values.mapped_text(mapping, name) for name in (c.USER_ID, c.ITEM_ID, c.BASKET_ID, c.STORE_ID, c.DEVICE)),
         event_type(mapping).alias(c.EVENT_TYPE),
         values.text(mapping.time.column).alias(TIME_TEXT),
         values.instant(values.text(mapping.time.column), mapping.time).alias(c.EVENT_TS),

@@ -180,7 +180,7 @@ class EventsMapping(TableMapping):
         return (c.USER_ID, c.ITEM_ID)
 
     def possible(self) -> tuple[str, ...]:
-        return (c.BASKET_ID, c.STORE_ID, c.QUANTITY)
+        return (c.BASKET_ID, c.STORE_ID, c.DEVICE, c.QUANTITY)
 
     def source_columns(self) -> dict[str, str]:
         more = {"time.column": self.time.column, "event_type.column": self.event_type.column}

@@ -1,4 +1,4 @@
-"""When a store sells: its weekdays and hours on the shop's clock; where it is, and the holidays ahead there."""
+"""When a store sells: its weekdays and hours on the shop's clock, the devices; where it is, and its holidays ahead."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -26,6 +26,17 @@ def context_features(visits: DataFrame, as_of_dates: Sequence[date], calendar: C
     )
     all_lines = F.sum(c.LINES).over(Window.partitionBy(*STORE))
     shared = moments.withColumn(c.CONTEXT_PURCHASE_SHARE_91D, F.col(c.LINES) / all_lines)
-    placed = shared.withColumn(c.CONTEXT_COUNTRY, country(calendar))
+    placed = _with_main_device(shared, in_stores).withColumn(c.CONTEXT_COUNTRY, country(calendar))
     ahead = holidays_ahead(calendar, as_of_dates, F.col(c.CONTEXT_COUNTRY))
     return placed.withColumn(c.CONTEXT_HOLIDAYS_NEXT_7D, ahead).select(*tables.CONTEXT_FEATURES.column_names)
+
+
+def _with_main_device(moments: DataFrame, visits: DataFrame) -> DataFrame:
+    """The device with most lines, the smallest name at a tie, and its share of the lines that have one."""
+    by_device = visits.where(F.col(c.DEVICE).isNotNull()).groupBy(*MOMENT, c.DEVICE).agg(F.sum(c.LINES).alias("lines"))
+    most_then_smallest = F.min(F.struct(-F.col("lines"), F.col(c.DEVICE)))
+    main = by_device.groupBy(*MOMENT).agg(
+        most_then_smallest[c.DEVICE].alias(c.CONTEXT_MAIN_DEVICE_91D),
+        (F.max("lines") / F.sum("lines")).alias(c.CONTEXT_MAIN_DEVICE_SHARE_91D),
+    )
+    return moments.join(main, on=[*MOMENT], how="left")

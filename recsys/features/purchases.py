@@ -22,8 +22,8 @@ def item_days(events: DataFrame) -> DataFrame:
 
 
 def visits(events: DataFrame) -> DataFrame:
-    """One row per user, basket, day, store and local hour; the basket is the day where the log has no baskets."""
-    place_and_time = (c.EVENT_DATE, c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
+    """One row per user, basket, day, store, device and local hour; without baskets in the log the day is the basket."""
+    place_and_time = (c.EVENT_DATE, c.STORE_ID, c.DEVICE, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
     return (
         _purchases(events)
         .groupBy(c.USER_ID, _basket().alias(c.BASKET), *place_and_time)

@@ -44,7 +44,8 @@ class Lake:
         return max((int(commit[1]) for commit in map(_COMMIT.fullmatch, names) if commit), default=None)
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """The table, or one pinned version of it. Raises InputError where there is none yet."""
+        """The table, or one pinned version of it. Raises InputError where there is none yet, SchemaError where it
+        lacks a column: an earlier version of the code wrote it."""
         if not self.exists(table):
             raise InputError(
                 f"table {table.name} does not exist in the lake {self.root}; run jobs/{table.writer}.py first, "
@@ -53,7 +54,14 @@ class Lake:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+        rows = reader.load(self.path(table))
+        if missing := [name for name in table.column_names if name not in rows.columns]:
+            raise SchemaError(
+                f"table {table.name} at {self.path(table)} lacks the columns {missing}; it has {rows.columns}, as an "
+                f"earlier version of the code wrote it. Cure: run jobs/{table.writer}.py again; where that is refused, "
+                "drop the table first, or use a new lake.root"
+            )
+        return rows
 
     def overwrite(self, table: Table, rows: DataFrame, where: str | None = None, note: str | None = None) -> int:
         """Replaces the table, or only the rows that `where` names, in one commit; returns the new version.

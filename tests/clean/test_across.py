@@ -1,5 +1,6 @@
 """Each rule across rows on a table made by hand; that files may come in any order: tests/jobs/test_ingest.py."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,15 +15,18 @@ from recsys.frames.local_rows import local_rows
 
 SCHEMA = (
     "user_id string, item_id string, event_ts timestamp, quantity double, amount_cents long, basket_id string, "
-    "event_type string, store_id string, identity long, source_file string, source_row long"
+    "event_type string, store_id string, device string, identity long, source_file string, source_row long"
 )
 ZONE = "America/New_York"
 
 
-def lines(spark: SparkSession, *rows: tuple[str, str, datetime, float | None, int | None]) -> DataFrame:
+def lines(
+    spark: SparkSession, *rows: tuple[str, str, datetime, float | None, int | None], devices: Sequence[str] = ()
+) -> DataFrame:
     """Of user, item, time, quantity and cents, in one basket; views have no quantity."""
+    of_line = dict(enumerate(devices, start=1))
     whole = [
-        (*row, "b1", "view" if row[3] is None else "purchase", None, number, "a.csv", number)
+        (*row, "b1", "view" if row[3] is None else "purchase", None, of_line.get(number), number, "a.csv", number)
         for number, row in enumerate(rows, start=1)
     ]
     return with_local_date(local_rows(spark, whole, SCHEMA).repartition(3), ZONE)
@@ -49,6 +53,12 @@ def test_the_same_line_again_within_seconds_is_a_near_duplicate(spark: SparkSess
         ("u3", "i1", at(9, 0, 0), None, None),  # of equal times the first by file and number is kept
     )
     assert found(rows, limits, near_duplicate_seconds=10) == {2: ["near_duplicate"], 7: ["near_duplicate"]}
+
+
+def test_the_same_line_from_another_device_is_no_near_duplicate(spark: SparkSession, limits: CleanConfig) -> None:
+    same = [("u1", "i1", at(9, 0, second), 1.0, 100) for second in range(3)]
+    rows = lines(spark, *same, devices=["phone", "tablet", "phone"])
+    assert found(rows, limits, near_duplicate_seconds=10) == {3: ["near_duplicate"]}
 
 
 def test_a_second_sending_is_not_netted(spark: SparkSession, limits: CleanConfig) -> None:

@@ -20,12 +20,17 @@ NAMES = ("user", "item", "at", "n", "price")
 
 
 def test_an_event_is_typed_as_mapped(records: Records, mapping: Mapping) -> None:
-    rows = records(NAMES, ("7.0", " i1 ", "2024-05-03 09:00:00", "2", "1.25"), ("x", "", "noon", "two", "?"))
-    names = (c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.EVENT_TS, c.BASKET_ID, c.STORE_ID, c.QUANTITY, c.AMOUNT_CENTS)
-    typed = typed_events(rows, mapping(integer_like=["user_id"])).orderBy(c.SOURCE_ROW).select(*names)
+    good, bad = ("7.0", " i1 ", "2024-05-03 09:00:00", "2", "1.25"), ("x", "", "noon", "two", "?")
+    rows = records((*NAMES, "via"), (*good, " phone"), (*bad, ""))
+    names = (
+        c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.EVENT_TS, c.BASKET_ID, c.STORE_ID, c.DEVICE, c.QUANTITY, c.AMOUNT_CENTS,
+    )  # fmt: skip
+    columns = {c.USER_ID: "user", c.ITEM_ID: "item", c.QUANTITY: "n", c.DEVICE: "via"}
+    of_shop = mapping(integer_like=["user_id"], columns=columns)
+    typed = typed_events(rows, of_shop).orderBy(c.SOURCE_ROW).select(*names)
     assert [tuple(row) for row in typed.collect()] == [
-        ("7", "i1", "purchase", datetime(2024, 5, 3, 9), None, None, 2.0, 250),
-        ("x", None, "purchase", None, None, None, None, None),
+        ("7", "i1", "purchase", datetime(2024, 5, 3, 9), None, None, "phone", 2.0, 250),
+        ("x", None, "purchase", None, None, None, None, None, None),
     ]
 
 
@@ -74,13 +79,13 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
         datetime(2017, 11, 5, 6, 30),  # 01:30 again, in winter time
         datetime(2017, 12, 18, 3, 0),  # still Sunday in New York
     ]
-    rows = [("u", "i", "purchase", ts, "b", "s", 1.0, 1, None, 5, "a.csv", i) for i, ts in enumerate(instants)]
+    rows = [("u", "i", "purchase", ts, "b", "s", "till", 1.0, 1, None, 5, "a.csv", i) for i, ts in enumerate(instants)]
     kept = local_rows(
         spark,
         rows,
         "user_id string, item_id string, event_type string, event_ts timestamp, basket_id string, store_id string, "
-        "quantity double, amount_cents long, rescued map<string,string>, identity long, source_file string, "
-        "source_row long",
+        "device string, quantity double, amount_cents long, rescued map<string,string>, identity long, "
+        "source_file string, source_row long",
     )
     names = (c.EVENT_DATE, c.LOCAL_HOUR, c.LOCAL_WEEKDAY)
     expected = local_rows(

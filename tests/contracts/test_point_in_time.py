@@ -49,6 +49,7 @@ def some_purchases(first: date, days: int) -> list[Row]:
             instant(first + timedelta(days=number % days), hours=number % 24),
             basket_id=f"b{number // 2}" if number % 5 else None,
             store_id=f"s{number % 2}",
+            device=["phone", None, "till"][number % 3],
             quantity=0.1 * (1 + number % 9),
             amount_cents=7 * number,
         )
@@ -181,7 +182,7 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 70
+    assert len(catalog.FEATURES) == 72
     assert len(known) == 13
 
 

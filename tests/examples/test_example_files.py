@@ -104,7 +104,8 @@ def test_the_manifest_names_the_inputs_that_are_left_out(spark: SparkSession, la
     assert inputs.numeric_names == tuple(feature.name for feature in taken)
     assert c.USER_CARTS_28D in inputs.numeric_names
     assert c.ITEM_CART_RATE_28D in inputs.left_out  # it needs views too
-    assert len(inputs.left_out) == 9
+    assert c.CONTEXT_MAIN_DEVICE_SHARE_91D in inputs.left_out
+    assert len(inputs.left_out) == 10
 
 
 def test_the_manifest_names_vocabularies_and_versions_and_is_found_again(spark: SparkSession, lake: Lake) -> None:

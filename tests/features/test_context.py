@@ -27,7 +27,7 @@ def test_shares_of_lines_and_mean_baskets_by_store_weekday_and_hour(spark: Spark
         purchase("u", "milk", datetime(2017, 9, 17, 23)),  # 92 days before
     ]
     actual = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF], calendar_of({}, {}))
-    nowhere = (None, 0)
+    nowhere = (None, None, None, 0)
     expected = local_rows(
         spark,
         [
@@ -36,9 +36,31 @@ def test_shares_of_lines_and_mean_baskets_by_store_weekday_and_hour(spark: Spark
             ("s2", 2, 9, AS_OF, 1.0, 100.0, *nowhere),
         ],
         "store_id string, local_weekday int, local_hour int, as_of_date date, context_purchase_share_91d double, "
-        "context_basket_cents_91d double, context_country string, context_holidays_next_7d int",
+        "context_basket_cents_91d double, context_country string, context_main_device_91d string, "
+        "context_main_device_share_91d double, context_holidays_next_7d int",
     )
     assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_the_main_device_has_most_lines_of_those_that_tell_one(spark: SparkSession) -> None:
+    log = [
+        *(purchase("u", item, TUESDAY_9H, basket_id="b", device="till") for item in ("milk", "bread", "salt")),
+        purchase("u", "milk", TUESDAY_9H, basket_id="b", device="phone"),  # one basket, two devices
+        purchase("v", "milk", TUESDAY_9H, device="phone"),
+        *(purchase("w", "milk", TUESDAY_9H, basket_id=f"c{number}", device=None) for number in range(9)),
+        purchase("u", "milk", TUESDAY_18H, device="tablet"),
+        purchase("v", "milk", TUESDAY_18H, device="phone"),  # a tie: the smallest name
+        purchase("v", "milk", TUESDAY_9H, store_id="s2"),
+        *(purchase("u", "milk", datetime(2017, 9, 12, 9, number), device="phone") for number in range(5)),
+    ]
+    found = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF], calendar_of({}, {})).collect()
+    device = {(row["store_id"], row["local_hour"]): row["context_main_device_91d"] for row in found}
+    share = {(row["store_id"], row["local_hour"]): row["context_main_device_share_91d"] for row in found}
+    assert device == {("s1", 9): "till", ("s1", 18): "phone", ("s2", 9): None}
+    assert share == {("s1", 9): 0.6, ("s1", 18): 0.5, ("s2", 9): None}
+    assert {(row["store_id"], row["local_hour"]): row["context_basket_cents_91d"] for row in found} == {
+        ("s1", 9): 1400 / 11, ("s1", 18): 100.0, ("s2", 9): 100.0,
+    }  # fmt: skip
 
 
 def test_holidays_ahead_are_those_of_everywhere_and_of_the_country_or_store(spark: SparkSession) -> None:

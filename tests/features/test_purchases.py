@@ -37,12 +37,13 @@ def test_item_days_price_only_the_lines_that_have_quantity_and_amount(spark: Spa
     assert_df_equality(item_days(log), expected, ignore_nullable=True, ignore_row_order=True)
 
 
-def test_visits_part_a_basket_by_day_store_and_hour(spark: SparkSession) -> None:
+def test_visits_part_a_basket_by_day_store_device_and_hour(spark: SparkSession) -> None:
     log = events(
         spark,
         purchase("u", "milk", MORNING, basket_id="b", amount_cents=None),
         purchase("u", "bread", MORNING, basket_id="b"),
         purchase("u", "salt", MORNING, basket_id="b", store_id="s2"),
+        purchase("u", "salt", MORNING, basket_id="b", device="phone", amount_cents=None),
         purchase("u", "milk", NEXT_DAY, basket_id="b"),
         purchase("u", "milk", EVENING),
         purchase("u", "milk", MORNING, basket_id="b", event_type="cart"),
@@ -51,13 +52,14 @@ def test_visits_part_a_basket_by_day_store_and_hour(spark: SparkSession) -> None
     expected = local_rows(
         spark,
         [
-            ("u", "b", day, "s1", 2, 9, 2, 100),
-            ("u", "b", day, "s2", 2, 9, 1, 100),
-            ("u", "b", next_day, "s1", 3, 0, 1, 100),
-            ("u", "2017-12-05", day, "s1", 2, 18, 1, 100),  # without an id the day is the basket
+            ("u", "b", day, "s1", None, 2, 9, 2, 100),
+            ("u", "b", day, "s2", None, 2, 9, 1, 100),
+            ("u", "b", day, "s1", "phone", 2, 9, 1, 0),
+            ("u", "b", next_day, "s1", None, 3, 0, 1, 100),
+            ("u", "2017-12-05", day, "s1", None, 2, 18, 1, 100),  # without an id the day is the basket
         ],
-        "user_id string, basket string, event_date date, store_id string, local_weekday int, local_hour int, "
-        "lines bigint, cents bigint",
+        "user_id string, basket string, event_date date, store_id string, device string, local_weekday int, "
+        "local_hour int, lines bigint, cents bigint",
     )
     assert_df_equality(visits(log), expected, ignore_nullable=True, ignore_row_order=True)
 

@@ -87,10 +87,10 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     figures = STAGE.run(run)
     first = contents(run.lake)
     assert first["clean.events"] == [
-        ("u1", "i1", "purchase", datetime(2024, 5, 4, 2, 30), date(2024, 5, 4), 22, 5, "b1", "s1", 2.0, 250, 0.0,
-         0, None, None, "events-1.csv", 1),
-        ("u2", "i2", "purchase", datetime(2024, 5, 4, 13, 0), date(2024, 5, 4), 9, 6, "b4", "s1", 1.0, 5000, 0.0,
-         0, None, None, "events-2.csv", 1),
+        ("u1", "i1", "purchase", datetime(2024, 5, 4, 2, 30), date(2024, 5, 4), 22, 5, "b1", "s1", None, 2.0, 250,
+         0.0, 0, None, None, "events-1.csv", 1),
+        ("u2", "i2", "purchase", datetime(2024, 5, 4, 13, 0), date(2024, 5, 4), 9, 6, "b4", "s1", None, 1.0, 5000,
+         0.0, 0, None, None, "events-2.csv", 1),
     ]  # fmt: skip
     assert first["clean.items"] == [
         ("i1", "lamp", None, "light", None, True),

@@ -163,7 +163,7 @@ def test_rows_wait_for_their_item_and_unnamed_columns_are_reported_once(
     assert {(row[0], row[2]) for row in of_days.contents()["clean.item_history"]} == {
         ("i1", None), ("i2", changed_on), ("i3", None), ("i7", None),
     }  # fmt: skip
-    rescued = {row[14]["title"] for row in of_days.contents()["clean.events"]}  # type: ignore[index]
+    rescued = {row[15]["title"] for row in of_days.contents()["clean.events"]}  # type: ignore[index]
     assert rescued == {"lamp", "cup", "bulb"}
 
 

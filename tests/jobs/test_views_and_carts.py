@@ -107,7 +107,7 @@ def test_labels_are_graded_and_what_was_viewed_is_a_candidate(run: Run) -> None:
     (bought,) = (row for row in rows if row[c.LABEL] == 1.0)
     assert (bought[c.USER_ITEM_CARTS_28D], bought[c.USER_ITEM_VIEW_RECENCY_DAYS]) == (2.0, 1.0)
     inputs = newest_example_files(run.lake, RUN_DATE).manifest.inputs
-    assert inputs.left_out == ()
+    assert inputs.left_out == (c.CONTEXT_MAIN_DEVICE_SHARE_91D,)
     assert {n.name for n in inputs.numeric if n.std > 0} >= {c.USER_VIEWS_7D, c.ITEM_CART_RATE_28D, c.ITEM_VIEWS_28D}
 
 

@@ -48,6 +48,13 @@ def test_reading_a_table_that_is_not_there_names_the_cure(lake: Lake) -> None:
         lake.read(tables.TOP_N)
 
 
+def test_a_table_that_an_earlier_version_wrote_names_its_columns_and_the_cure(spark: SparkSession, lake: Lake) -> None:
+    local_rows(spark, [("a",)], "user_id string").write.format("delta").save(lake.path(tables.USER_IDS))
+    cure = r"ids.users at .* lacks the columns \['user_idx'\]; it has \['user_id'\].*run jobs/clean_logs.py again"
+    with pytest.raises(SchemaError, match=cure):
+        lake.read(tables.USER_IDS)
+
+
 def test_restore_takes_the_table_back(spark: SparkSession, lake: Lake) -> None:
     first = lake.overwrite(tables.USER_IDS, local_rows(spark, [("a", 0)], SCHEMA))
     lake.overwrite(tables.USER_IDS, local_rows(spark, [("b", 0)], SCHEMA))
