@@ -8,7 +8,7 @@ all files. With other rules (mapping, limits, code of recsys/clean) all files ar
 import logging
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 
@@ -124,17 +124,22 @@ def _known(run: Run, log_source: Source) -> Known:
 def _before(lake: Lake, limits: CleanConfig) -> Before:
     return Before(
         events=lake.read(tables.EVENTS),
-        items=lake.read(tables.ITEMS),
-        item_values=lake.read(tables.ITEM_VALUES),
+        items=_pinned(lake, tables.ITEMS),
+        item_values=_pinned(lake, tables.ITEM_VALUES),
         users=lake.read(tables.USERS),
         quarantine=lake.read(tables.QUARANTINE),
         has_held=is_any_asked(limits),
     )
 
 
+def _pinned(lake: Lake, table: Table) -> DataFrame:
+    """As it is now, also once this run has written it: what the new rows are compared with."""
+    return lake.read(table, lake.version(table))
+
+
 def _past(lake: Lake, intake: Intake, known: Known) -> Past:
     def found(table: Table) -> DataFrame | None:
-        return lake.read(table) if lake.exists(table) else None
+        return _pinned(lake, table) if lake.exists(table) else None
 
     # Where no file changed in place, each says when its rows became known, and tens of millions need not be compared.
     is_rewritten = is_any_rewritten(intake.files.get(PROMOTIONS, ()), known.entries, PROMOTIONS)
@@ -190,7 +195,8 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
 
 
 def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, is_whole: bool) -> None:
-    """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them."""
+    """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them. What is
+    made of clean.item_values after it, so that these name all items that the other two may know from such files."""
     of_files = {table: is_one_of(c.SOURCE_FILE, (file.path for file in files)) for table, files in log.files.items()}
     of_rows = " OR ".join(f"({c.SOURCE_TABLE} = '{table}' AND {condition})" for table, condition in of_files.items())
     wheres = {tables.EVENTS: of_files.get(EVENTS), tables.ITEM_VALUES: of_files.get(ITEMS)}
@@ -205,18 +211,23 @@ def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, 
         tables.QUARANTINE: log.quarantine,
         tables.QUALITY: quality_rows(lake.spark, log.counts) if log.counts else None,
     }
-    changed = {table: frame for table, frame in rows.items() if frame is not None}
-    at_once(
-        lake.spark,
-        [
-            partial(lake.overwrite, table, frame, None if is_whole else wheres.get(table))
-            for table, frame in changed.items()
-        ],
-    )
+    writes = {
+        table: partial(lake.overwrite, table, frame, None if is_whole else wheres.get(table))
+        for table, frame in rows.items()
+        if frame is not None
+    }
+    of_items = [
+        writes.pop(table) for table in (tables.ITEM_VALUES, tables.ITEMS, tables.ITEM_HISTORY) if table in writes
+    ]
+    at_once(lake.spark, [*writes.values(), partial(_in_order, of_items)])
     _write_users(lake, log, limits, is_whole=is_whole)
     _write_ids(lake)
     if log.files:
         lake.overwrite(tables.LEDGER, ledger.coalesce(1), None if is_whole else of_rows)
+
+
+def _in_order(actions: Sequence[Callable[[], int]]) -> int:
+    return sum(action() for action in actions)
 
 
 def _write_users(lake: Lake, log: CleanLog, limits: CleanConfig, *, is_whole: bool) -> None:

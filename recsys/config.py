@@ -23,7 +23,7 @@ from recsys.errors import ConfigError
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
 SOURCES = "sources"
-SOURCE_SETTINGS = ("clean", "candidates", "examples")  # the sections that a source's mapping may hold too
+SOURCE_SETTINGS = ("clean", "candidates", "examples", "train")  # the sections that a source's mapping may hold too
 
 Layer = tuple[str, Mapping[str, Any]]  # where it was written, sections
 
@@ -369,16 +369,17 @@ _SECTION_NAMES: dict[type, str] = {cast(type, hint): name for name, hint in typi
 
 
 def load_config(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> Config:
-    """Over conf/base.yaml lie SOURCE_SETTINGS of the source's mapping and `train` of the model's own file, then `files`
+    """Over conf/base.yaml lie `train` of the model's own file and SOURCE_SETTINGS of the source's mapping, then `files`
     in order, then `overrides` of the form `section.key=value`.
 
     Raises ConfigError for an unknown section or key, a wrong type or a value out of range.
     """
     base = _layer(_base_file(files))
     given = [*map(_layer, map(Path, files)), *((f"--set {text}", _parse_override(text)) for text in overrides)]
-    folder, plain = conf_folder(files), _merged([base, *given])
-    of_source, of_model = _source_layer(folder, plain["source"]["name"]), _model_layer(folder, plain["train"]["model"])
-    merged = _merged([base, of_source, of_model, *given])
+    folder = conf_folder(files)
+    of_source = _source_layer(folder, _merged([base, *given])["source"]["name"])
+    model = _merged([base, of_source, *given])["train"]["model"]
+    merged = _merged([base, _model_layer(folder, model), _for_model(of_source, model), *given])
     sections = {name: _build(cls, merged[name], name) for cls, name in _SECTION_NAMES.items()}
     return Config(**sections)
 
@@ -398,6 +399,14 @@ def _source_layer(folder: Path, name: str) -> Layer:
     file = folder / SOURCES / f"{name}.yaml"
     values = load_yaml(file) if file.is_file() else {}
     return str(file), {name: values[name] for name in SOURCE_SETTINGS if name in values}
+
+
+def _for_model(of_source: Layer, model: str) -> Layer:
+    """Training settings of a source that names a model were chosen for it: with another model they do not hold."""
+    file, values = of_source
+    if values.get("train", {}).get("model", model) == model:
+        return of_source
+    return file, {name: section for name, section in values.items() if name != "train"}
 
 
 def model_file(folder: Path, model: str) -> Path:

@@ -84,6 +84,25 @@ def test_what_a_source_says_of_cleaning_lies_between_base_yaml_and_what_is_given
         load_config(given)
 
 
+def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -> None:
+    for folder in ("sources", "models"):
+        (tmp_path / folder).mkdir()
+    source = written(tmp_path / "sources", "train: {batch_size: 64, epochs: 20}", "shop.yaml")
+    written(tmp_path / "models", "train: {batch_size: 128, patience: 3}", "gru.yaml")
+    given = [written(tmp_path, "source: {name: shop}\ntrain: {epochs: 5}")]
+
+    def found(*overrides: str) -> tuple[str, int, int, int]:
+        train = load_config(given, overrides).train
+        return train.model, train.batch_size, train.patience, train.epochs
+
+    assert found("train.model=gru") == ("gru", 64, 3, 5)
+    assert found("train.model=gru", "train.batch_size=7") == ("gru", 7, 3, 5)
+    assert found() == ("mlp", 64, 0, 5)
+    source.write_text("train: {model: gru, batch_size: 64}")
+    assert found() == ("gru", 64, 3, 5)
+    assert found("train.model=mlp") == ("mlp", 2048, 0, 5), "what was chosen for gru says nothing of others"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

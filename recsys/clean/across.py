@@ -5,7 +5,8 @@ second sendings, which are not netted. A rule without its threshold costs nothin
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import reduce
 
 from pyspark import StorageLevel
@@ -38,7 +39,8 @@ _STORAGE = StorageLevel.MEMORY_AND_DISK
 class AcrossRule:
     """`key` names its groups; `find` gives rows of FOUND for the lines that break it or lose units.
 
-    `switches` are keys of `clean`: without any of them the rule is not asked. `limits` are further ones.
+    `switches` are keys of `clean`: without any of them the rule is not asked. `limits` are further ones. `reach_days`:
+    on how many UTC days before it what is found of a line depends; None: on all lines of its group.
     """
 
     reasons: Mapping[str, str]
@@ -46,6 +48,7 @@ class AcrossRule:
     find: Callable[[DataFrame, CleanConfig], DataFrame]
     switches: tuple[str, ...]
     limits: tuple[str, ...] = ()
+    reach_days: Callable[[CleanConfig], int] | None = None
     is_netting: bool = False
 
     def is_asked(self, limits: CleanConfig) -> bool:
@@ -124,6 +127,7 @@ ACROSS: dict[str, AcrossRule] = {
         find=_price_outliers,
         switches=("price_outlier_deviations",),
         limits=("price_history_days", "price_history_lines"),
+        reach_days=lambda limits: limits.price_history_days,
     ),
 }
 
@@ -157,7 +161,7 @@ def standing_lines(events: DataFrame, quarantine: DataFrame, is_taken: Column, l
     quantity = F.round(F.col(c.QUANTITY) + F.col(c.CANCELLED_QUANTITY), 4).alias(c.QUANTITY)
     amount = (F.col(c.AMOUNT_CENTS) + F.coalesce(c.CANCELLED_CENTS, F.lit(0))).alias(c.AMOUNT_CENTS)
     as_said = {c.QUANTITY: quantity, c.AMOUNT_CENTS: amount}
-    more = (*_PLACE, c.IDENTITY, c.REASONS, c.CANCELLED_QUANTITY, c.SESSION_ID)
+    more = (*_PLACE, c.EVENT_DATE, c.IDENTITY, c.REASONS, c.CANCELLED_QUANTITY, c.SESSION_ID)
     kept = events.withColumn(c.REASONS, F.array().cast("array<string>"))
     held = quarantine.where(F.col(c.EVENT).isNotNull()).select("*", f"{c.EVENT}.*")
     held = held.withColumns({c.CANCELLED_QUANTITY: F.lit(0.0), c.SESSION_ID: F.lit(None).cast("bigint")})
@@ -175,15 +179,41 @@ def with_local_date(lines: DataFrame, local_time_zone: str) -> DataFrame:
 def look_across(good: DataFrame, standing: Standing | None, is_taken: Column, limits: CleanConfig) -> Looked:
     """`good`: the lines taken, with their local date. A rule sees whole groups: lines of other files beside them."""
     asked = [rule for rule in ACROSS.values() if rule.is_asked(limits)]
-    pools = [_pool(good, standing, rule.key) for rule in asked]
+    span = _span(good, standing) if standing is not None and any(rule.reach_days for rule in asked) else None
+    pools = [_pool(good, _in_reach(standing, rule, span, limits), rule.key) for rule in asked]
     found = [
         rule.find(pool.select(*LINE, *_PLACE, c.LOCAL_DATE), limits) for rule, pool in zip(asked, pools, strict=True)
     ]
     kept, changed = _in_sessions(good, standing, is_taken, limits)
     if standing is not None:
         for rule, pool, now in zip(asked, pools, found, strict=True):
-            changed |= _changed(rule, pool.where(~is_taken), now.where(~is_taken))
+            others = pool.where(~is_taken & _is_judged_whole(rule, span))
+            changed |= _changed(rule, others, now.where(~is_taken))
     return Looked(kept=kept, found=_by_line(good, [now.where(is_taken) for now in found]), changed=changed)
+
+
+def _span(good: DataFrame, standing: Standing) -> tuple[date, date] | None:
+    """First and last UTC day of the lines that come or go; None where there is none."""
+    days = good.select(F.to_date(c.EVENT_TS).alias(c.EVENT_DATE)).unionByName(standing.replaced.select(c.EVENT_DATE))
+    first, last = days.agg(F.min(c.EVENT_DATE), F.max(c.EVENT_DATE)).collect()[0]
+    return None if first is None else (first, last)
+
+
+def _in_reach(
+    standing: Standing | None, rule: AcrossRule, span: tuple[date, date] | None, limits: CleanConfig
+) -> Standing | None:
+    """Without the lines that neither those of the span, nor any that depends on these, depend on: the cost of a day
+    does not grow with the days before it."""
+    if standing is None or span is None or rule.reach_days is None:
+        return standing
+    reach = timedelta(days=rule.reach_days(limits))
+    is_near = F.col(c.EVENT_DATE).between(F.lit(span[0] - reach), F.lit(span[1] + reach))
+    return replace(standing, others=standing.others.where(is_near))
+
+
+def _is_judged_whole(rule: AcrossRule, span: tuple[date, date] | None) -> Column:
+    """Of lines before the span not all that they depend on is there; what is found of them stays."""
+    return F.lit(True) if span is None or rule.reach_days is None else F.col(c.EVENT_DATE) >= F.lit(span[0])
 
 
 def _pool(good: DataFrame, standing: Standing | None, key: Sequence[str]) -> DataFrame:

@@ -27,8 +27,8 @@ from recsys import columns as c
 from recsys.clean.files import InputFile
 from recsys.frames.local_rows import local_rows
 
-_FIRST, _VERSION, _IS_NEW, _IS_NAMED, _STANDS_TS, _SAID, _PLACE = (
-    "_first", "_version", "_is_new", "_is_named", "_stands_ts", "_said", "_place",
+_FIRST, _VERSION, _IS_NEW, _IS_NAMED, _STANDS_TS, _SAID, _PLACE, _SINCE = (
+    "_first", "_version", "_is_new", "_is_named", "_stands_ts", "_said", "_place", "_since",
 )  # fmt: skip
 _SOURCE = (c.KNOWN_TS, c.SOURCE_FILE)
 
@@ -85,6 +85,26 @@ def with_first_known(present: DataFrame, history: DataFrame, entity: Described) 
 
 def history_of_days(counted: DataFrame, entity: Described) -> DataFrame:
     """`counted`: how many `rows` of a file say some values on `event_date`; those without a day say nothing here."""
+    return _versions_of_days(_settled_days(counted, entity), entity)
+
+
+def history_since(past: DataFrame, counted: DataFrame, changed: DataFrame, entity: Described) -> DataFrame:
+    """`history_of_days` of `counted`, made anew only from the first day on of which rows came or went, `changed`.
+
+    `past`: the history before that. Nothing that was said on a day changes what held before it.
+    """
+    since = changed.groupBy(entity.key).agg(F.min(c.EVENT_DATE).alias(_SINCE)).where(F.col(_SINCE).isNotNull())
+    known = past.select(entity.key, c.VALID_FROM, c.VALID_TO, *entity.values, *_SOURCE)
+    stands = known.join(since, on=entity.key, how="left_anti")
+    still_open = known.withColumn(c.VALID_TO, F.lit(None).cast("date")).join(since, on=entity.key, how="inner")
+    before = still_open.where(F.col(c.VALID_FROM) < F.col(_SINCE)).drop(_SINCE)
+    after = counted.join(since, on=entity.key, how="inner").where(F.col(c.EVENT_DATE) >= F.col(_SINCE)).drop(_SINCE)
+    days = before.drop(c.VALID_TO).unionByName(_settled_days(after, entity))
+    return stands.unionByName(_versions_of_days(days, entity))
+
+
+def _settled_days(counted: DataFrame, entity: Described) -> DataFrame:
+    """One row an entity and day (`valid_from`) with what is said on it alone, and who said it first."""
     place = F.struct(*_SOURCE).alias(_PLACE)
     dated = counted.where(F.col(c.EVENT_DATE).isNotNull()).withColumnRenamed(c.EVENT_DATE, c.VALID_FROM)
     # By entity, and all that follows needs no further shuffle. Columns that no row fills cost nothing.
@@ -96,7 +116,11 @@ def history_of_days(counted: DataFrame, entity: Described) -> DataFrame:
     most_then_smallest = F.min(F.struct(-F.col(c.ROWS), F.col("value")))
     settled = by_value.groupBy(*day, "name").agg(most_then_smallest["value"].alias("value"), first_place)
     columns = (F.max(F.when(F.col("name") == name, F.col("value"))).alias(name) for name in entity.values)
-    days = settled.groupBy(*day).agg(*columns, first_place).select("*", f"{_PLACE}.*")
+    return settled.groupBy(*day).agg(*columns, first_place).select("*", f"{_PLACE}.*").drop(_PLACE)
+
+
+def _versions_of_days(days: DataFrame, entity: Described) -> DataFrame:
+    """What is not said on a day goes on as before."""
     until_now = _in_order(entity).rowsBetween(Window.unboundedPreceding, Window.currentRow)
     said_last = {name: F.last(name, ignorenulls=True).over(until_now) for name in entity.values}
     return _versions(days.withColumns(said_last).withColumn(c.VALID_TO, F.lit(None).cast("date")), entity)

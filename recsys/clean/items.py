@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, merged, part, part_merged
-from recsys.clean.history import Described, as_known_on, from_the_beginning, history_of_days
+from recsys.clean.history import Described, as_known_on, from_the_beginning, history_of_days, history_since
 from recsys.clean.mapping import EligibleMapping, ItemsMapping, TimeMapping
 from recsys.clean.rules import ITEMS, judge
 from recsys.clean.scans import RAW_COLUMNS
@@ -50,12 +50,28 @@ def merged_items(item_values: DataFrame) -> DataFrame:
     return merged(item_values, ITEM.key, ITEM.values)
 
 
+def merged_beside(items: DataFrame, item_values: DataFrame, changed: DataFrame) -> DataFrame:
+    """`merged_items`, made anew of those items alone of which rows came or went, `changed`; `items`: all before that."""
+    keys, columns = changed.select(ITEM.key).distinct(), (ITEM.key, *ITEM.values, c.KNOWN_TS)
+    anew = merged_items(item_values.join(keys, on=ITEM.key, how="left_semi"))
+    return anew.select(*columns).unionByName(items.join(keys, on=ITEM.key, how="left_anti").select(*columns))
+
+
 def history_of_values(item_values: DataFrame, mapping: ItemsMapping, first_day: date) -> DataFrame:
     """From all rows of clean.item_values; without a time in the mapping, by the days on which they became known."""
     if mapping.time is not None:
         return history_of_days(item_values, ITEM)
     by_file = item_values.withColumn(c.EVENT_DATE, F.to_date(c.KNOWN_TS))
     return from_the_beginning(history_of_days(by_file, ITEM), ITEM, first_day)
+
+
+def history_beside(
+    past: DataFrame, item_values: DataFrame, changed: DataFrame, mapping: ItemsMapping, first_day: date
+) -> DataFrame:
+    """`history_of_values` where `past` is that of before, and `changed` the rows that came or went since."""
+    if mapping.time is None:
+        return history_of_values(item_values, mapping, first_day)
+    return history_since(past, item_values, changed, ITEM)
 
 
 def known_item_history(history: DataFrame, item_values: DataFrame, day: date) -> DataFrame:

@@ -23,7 +23,16 @@ from recsys.clean.duplicates import Parted
 from recsys.clean.events import clean_events, part_events, rescued_columns
 from recsys.clean.files import InputFile, RawFolder, heads
 from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_known_ts
-from recsys.clean.items import ITEM, clean_item_history, clean_items, history_of_values, merged_items, part_items
+from recsys.clean.items import (
+    ITEM,
+    clean_item_history,
+    clean_items,
+    history_beside,
+    history_of_values,
+    merged_beside,
+    merged_items,
+    part_items,
+)
 from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
 from recsys.clean.mapping import ItemsMapping, SourceMapping, input_folder, load_mapping, mapping_file
 from recsys.clean.promotions import clean_promotions, no_rows, part_promotions, with_first_known_promotion
@@ -225,10 +234,15 @@ def _items(
     if counted[0] is None:
         return replace(_by_files(said, past, files, ITEM, first_day), values=no_rows(said.sparkSession, ITEM_VALUES))
     item_values = with_known_ts(counted[0], files).select(*ITEM_VALUES.column_names)
-    others = before.item_values.where(~_is_of(files)) if before is not None else None
-    of_all = item_values if others is None else others.unionByName(item_values)
-    history = history_of_values(of_all, mapping, first_day)
-    return Entities(present=merged_items(of_all).persist(), history=history, values=item_values)
+    if before is None or past is None:
+        history = history_of_values(item_values, mapping, first_day)
+        return Entities(present=merged_items(item_values).persist(), history=history, values=item_values)
+    item_values = item_values.persist()
+    of_all = before.item_values.where(~_is_of(files)).unionByName(item_values)
+    changed = before.item_values.where(_is_of(files)).unionByName(item_values)
+    present = merged_beside(before.items, of_all, changed).persist()
+    history = history_beside(past, of_all, changed, mapping, first_day)
+    return Entities(present=present, history=history, values=item_values)
 
 
 def _users(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: DataFrame | None) -> Entities | None:

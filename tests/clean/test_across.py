@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.across import ACROSS, look_across, with_local_date
+from recsys.clean.across import ACROSS, Standing, look_across, with_local_date
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
 
@@ -119,6 +119,37 @@ def test_prices_are_compared_with_the_items_own(spark: SparkSession, limits: Cle
         ("u2", "i1", at(10, day=2), 1, 0),  # a gift
     )
     assert found(rows, limits, price_outlier_deviations=5, price_history_lines=1) == {3: ["price_outlier"]}
+
+
+def test_prices_of_other_files_are_looked_at_as_far_as_a_verdict_reaches(
+    spark: SparkSession, limits: CleanConfig
+) -> None:
+    """Of files that came before, what a late line changes is found, and what lies before it is left as it was."""
+    asked = replace(limits, price_outlier_deviations=5, price_history_days=5, price_history_lines=2)
+    other = lines(
+        spark,
+        ("u1", "i1", at(9, day=1), 1, 100),
+        ("u1", "i1", at(10, day=1), 1, 100),
+        ("u1", "i1", at(9, day=6), 1, 900),  # an outlier by the lines of day 1, which are not looked at again
+        ("u1", "i1", at(9, day=12), 1, 100),
+        ("u1", "i1", at(9, day=14), 1, 900),  # none, as long as one line alone stands before it
+        ("u1", "i1", at(9, day=18), 1, 850),
+        ("u1", "i1", at(9, day=25), 1, 7),
+    )
+    outlier = F.when(F.col(c.SOURCE_ROW) == 3, F.array(F.lit("price_outlier"))).otherwise(
+        F.array().cast("array<string>")
+    )
+    standing_others = other.withColumns(
+        {
+            c.REASONS: outlier, c.SOURCE_FILE: F.concat(F.lit("b-"), c.SOURCE_ROW), c.CANCELLED_QUANTITY: F.lit(0.0),
+            c.SESSION_ID: F.lit(None).cast("bigint"), c.EVENT_DATE: F.to_date(c.EVENT_TS),
+        }
+    )  # fmt: skip
+    standing = Standing(others=standing_others, replaced=standing_others.where(F.lit(False)))
+    good = lines(spark, ("u2", "i1", at(9, day=10), 1, 100), ("u2", "i1", at(9, day=13), 1, 800))
+    looked = look_across(good, standing, F.col(c.SOURCE_FILE) == "a.csv", asked)
+    assert {row[c.SOURCE_ROW]: row[c.REASONS] for row in looked.found.collect()} == {2: ["price_outlier"]}
+    assert looked.changed == {"b-5"}
 
 
 def test_sessions_end_with_a_gap_and_at_midnight(spark: SparkSession, limits: CleanConfig) -> None:

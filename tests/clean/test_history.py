@@ -15,6 +15,7 @@ from recsys.clean.history import (
     as_known_on,
     history_of_days,
     history_of_files,
+    history_since,
     newest,
     with_known_ts,
 )
@@ -168,6 +169,36 @@ def test_rows_hold_from_their_day_and_the_most_frequent_value_of_the_day_counts(
     assert days_of(history_of_days(values_of(spark, *ROWS[::-1]).repartition(5), ITEM)) == expected
     found = history.where("category = 'soup'").collect()[0]
     assert (found[c.KNOWN_TS], found[c.SOURCE_FILE], found[c.NAME]) == (JUNE_1, "2", None)
+
+
+CHANGED: dict[str, tuple[set[int], tuple[int | None, str | None, int]]] = {
+    # Rows of ROWS that go, and day, category and number of one that comes.
+    "the next day": (set(), (12, "tea", 1)),
+    "a late row that turns a tie": (set(), (6, "tea", 1)),
+    "a late day between two versions": (set(), (5, "tea", 1)),
+    "the first day is earlier": (set(), (1, "dairy", 1)),
+    "a row of another day in its place": ({5}, (7, "milk", 1)),
+    "nothing of a day any more": (set(), (None, "later", 1)),
+    "all rows in the place of others": (set(range(len(ROWS))), (20, "oil", 1)),
+}
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_a_history_made_anew_from_the_first_changed_day_is_that_of_all_days(spark: SparkSession, case: str) -> None:
+    gone, (day, category, number) = CHANGED[case]
+    came = ("4", day, category, number, JULY_1)
+    now = values_of(spark, *(row for index, row in enumerate(ROWS) if index not in gone), came)
+    changed = values_of(spark, *(ROWS[index] for index in gone), came)
+    other = [{c.ITEM_ID: "b", c.CATEGORY: "tea", c.VALID_FROM: date(2024, 5, 1), c.SOURCE_FILE: "1", c.KNOWN_TS: MAY_1}]
+    stands = rows_of(spark, tables.ITEM_HISTORY, other)
+    past = stands.unionByName(history_of_days(values_of(spark, *ROWS), ITEM), allowMissingColumns=True)
+    names = (c.ITEM_ID, c.VALID_FROM, c.VALID_TO, *ITEM.values, c.KNOWN_TS, c.SOURCE_FILE)
+
+    def rows(history: DataFrame) -> list[Any]:
+        return sorted((tuple(row) for row in history.select(*names).collect()), key=str)
+
+    expected = rows(stands.select(*names).unionByName(history_of_days(now, ITEM).select(*names)))
+    assert rows(history_since(past, now, changed, ITEM)) == expected
 
 
 @pytest.mark.parametrize(
