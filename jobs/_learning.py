@@ -70,8 +70,9 @@ def slots(run: Run) -> int:
 def failures(run: Run) -> int:
     """Of one task after which Spark gives a job up; a local session's master says it, such as local[2,8]."""
     context = run.spark.sparkContext
-    if context.master.startswith("local"):
-        found = re.fullmatch(r"local\[[^,]+,\s*(\d+)\]", context.master)
+    master = str(context.master)
+    if master.startswith("local"):
+        found = re.fullmatch(r"local\[[^,]+,\s*(\d+)\]", master)
         return int(found[1]) if found else 1
     return int(context.getConf().get("spark.task.maxFailures", "4") or 4)
 

@@ -5,10 +5,11 @@ all files. With other rules (mapping, limits, code of recsys/clean) all files ar
 --requeue take some again that did not change.
 """
 
+import json
 import logging
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 
@@ -129,6 +130,7 @@ def _before(lake: Lake, limits: CleanConfig) -> Before:
         users=lake.read(tables.USERS),
         quarantine=lake.read(tables.QUARANTINE),
         has_held=is_any_asked(limits),
+        are_items_whole=lake.note(tables.LEDGER) == _items_state(lake),
     )
 
 
@@ -195,8 +197,7 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
 
 
 def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, is_whole: bool) -> None:
-    """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them. What is
-    made of clean.item_values after it, so that these name all items that the other two may know from such files."""
+    """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them."""
     of_files = {table: is_one_of(c.SOURCE_FILE, (file.path for file in files)) for table, files in log.files.items()}
     of_rows = " OR ".join(f"({c.SOURCE_TABLE} = '{table}' AND {condition})" for table, condition in of_files.items())
     wheres = {tables.EVENTS: of_files.get(EVENTS), tables.ITEM_VALUES: of_files.get(ITEMS)}
@@ -211,23 +212,23 @@ def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, 
         tables.QUARANTINE: log.quarantine,
         tables.QUALITY: quality_rows(lake.spark, log.counts) if log.counts else None,
     }
-    writes = {
-        table: partial(lake.overwrite, table, frame, None if is_whole else wheres.get(table))
-        for table, frame in rows.items()
-        if frame is not None
-    }
-    of_items = [
-        writes.pop(table) for table in (tables.ITEM_VALUES, tables.ITEMS, tables.ITEM_HISTORY) if table in writes
-    ]
-    at_once(lake.spark, [*writes.values(), partial(_in_order, of_items)])
+    changed = {table: frame for table, frame in rows.items() if frame is not None}
+    at_once(
+        lake.spark,
+        [
+            partial(lake.overwrite, table, frame, None if is_whole else wheres.get(table))
+            for table, frame in changed.items()
+        ],
+    )
     _write_users(lake, log, limits, is_whole=is_whole)
     _write_ids(lake)
     if log.files:
-        lake.overwrite(tables.LEDGER, ledger.coalesce(1), None if is_whole else of_rows)
+        lake.overwrite(tables.LEDGER, ledger.coalesce(1), None if is_whole else of_rows, note=_items_state(lake))
 
 
-def _in_order(actions: Sequence[Callable[[], int]]) -> int:
-    return sum(action() for action in actions)
+def _items_state(lake: Lake) -> str:
+    """What a whole run leaves in the ledger's commit: where it differs later, a run broke off between these tables."""
+    return json.dumps(lake.versions((tables.ITEM_VALUES, tables.ITEMS, tables.ITEM_HISTORY)), sort_keys=True)
 
 
 def _write_users(lake: Lake, log: CleanLog, limits: CleanConfig, *, is_whole: bool) -> None:

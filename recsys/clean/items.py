@@ -51,7 +51,7 @@ def merged_items(item_values: DataFrame) -> DataFrame:
 
 
 def merged_beside(items: DataFrame, item_values: DataFrame, changed: DataFrame) -> DataFrame:
-    """`merged_items`, made anew of those items alone of which rows came or went, `changed`; `items`: all before that."""
+    """`merged_items`, made anew of the items alone of which rows came or went, `changed`; `items`: all before that."""
     keys, columns = changed.select(ITEM.key).distinct(), (ITEM.key, *ITEM.values, c.KNOWN_TS)
     anew = merged_items(item_values.join(keys, on=ITEM.key, how="left_semi"))
     return anew.select(*columns).unionByName(items.join(keys, on=ITEM.key, how="left_anti").select(*columns))

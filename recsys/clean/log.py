@@ -70,7 +70,8 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """The clean tables that some files are taken into. `has_held`: rules across rows may have left out rows of them."""
+    """The clean tables that some files are taken into. `has_held`: rules across rows may have left out rows of them;
+    `are_items_whole`: items and their history are made of these item_values, no more and no less."""
 
     events: DataFrame
     items: DataFrame
@@ -78,6 +79,7 @@ class Before:
     users: DataFrame
     quarantine: DataFrame
     has_held: bool = False
+    are_items_whole: bool = False
 
     def good(self) -> DataFrame:
         """Place, identity and day of the rows that were right by themselves."""
@@ -234,11 +236,11 @@ def _items(
     if counted[0] is None:
         return replace(_by_files(said, past, files, ITEM, first_day), values=no_rows(said.sparkSession, ITEM_VALUES))
     item_values = with_known_ts(counted[0], files).select(*ITEM_VALUES.column_names)
-    if before is None or past is None:
-        history = history_of_values(item_values, mapping, first_day)
-        return Entities(present=merged_items(item_values).persist(), history=history, values=item_values)
-    item_values = item_values.persist()
-    of_all = before.item_values.where(~_is_of(files)).unionByName(item_values)
+    others = before.item_values.where(~_is_of(files)) if before is not None else None
+    of_all = item_values if others is None else others.unionByName(item_values)
+    if before is None or past is None or not before.are_items_whole:
+        history = history_of_values(of_all, mapping, first_day)
+        return Entities(present=merged_items(of_all).persist(), history=history, values=item_values)
     changed = before.item_values.where(_is_of(files)).unionByName(item_values)
     present = merged_beside(before.items, of_all, changed).persist()
     history = history_beside(past, of_all, changed, mapping, first_day)

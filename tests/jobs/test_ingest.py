@@ -145,6 +145,17 @@ def test_days_in_any_order_late_doubled_and_changed(
     assert ids == {"u1": 0, "u2": 1, "u9": 2, "u4": 3, "u5": 4}, "an index never changes and never goes to another"
 
 
+def test_items_are_made_of_all_values_where_a_run_was_killed_between_the_two(shop: Callable[[str], Shop]) -> None:
+    of_days = shop(REPEATED)
+    of_days.put_days(["day-1.csv", "day-2.csv"])
+    of_days.clean()
+    of_days.put("day-2.csv", HEADER, "u1,i1,2024-05-02 09:00:00,1,2,bulb", modified_s=1_714_560_000)
+    lake = of_days.run().lake
+    lake.overwrite(tables.ITEM_VALUES, lake.read(tables.ITEM_VALUES).where(f"{c.SOURCE_FILE} = 'day-1.csv'"))
+    of_days.clean()
+    of_days.require_equal_to_a_whole_run()
+
+
 def test_rows_wait_for_their_item_and_unnamed_columns_are_reported_once(
     shop: Callable[[str], Shop], caplog: pytest.LogCaptureFixture
 ) -> None:
