@@ -52,4 +52,4 @@ def test_examples_have_every_model_input() -> None:
     assert {name: types.get(name) for name in (f.name for f in catalog.MODEL_INPUTS)} == {
         f.name: f.input_type for f in catalog.MODEL_INPUTS
     }
-    assert len(catalog.MODEL_INPUTS) == 49
+    assert len(catalog.MODEL_INPUTS) == 50
