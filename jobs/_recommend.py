@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -34,7 +36,7 @@ from recsys.lake.interaction_files import write_vector_files
 from recsys.lake.read_features import FEATURE_TABLES, read_features
 from recsys.lake.runs import newest_figures
 from recsys.lake.told import told_by
-from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known
+from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known, lists_of_all
 from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
 from recsys.scoring.vectors import with_vectors
@@ -90,6 +92,11 @@ class Model:
     def ranks_all_items(self) -> bool:
         """A network of features ranks candidates."""
         return self.family != FEATURES
+
+    @property
+    def has_vectors(self) -> bool:
+        """Of items, whose product with a user's is the score."""
+        return self.family in (FACTORS, HISTORIES, TOWERS)
 
 
 def newest_model(run: Run) -> Model:
@@ -184,6 +191,18 @@ def all_items_lists(run: Run, asked: Asking, n: int, owned: DataFrame | None = N
 
     `owned`: pairs of user_id and item_id that must not stand in a list.
     """
+    best = best_of_all(*_asked_of_all(run, asked, owned), n)
+    return best.join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_IDX, how="inner").drop(c.ITEM_IDX)
+
+
+def longer_lists(run: Run, asked: Asking, n: int, owned: DataFrame | None) -> DataFrame:
+    """The same, as a row a user with lists of item_idx and score."""
+    return lists_of_all(*_asked_of_all(run, asked, owned), n)
+
+
+def _asked_of_all(
+    run: Run, asked: Asking, owned: DataFrame | None
+) -> tuple[DataFrame, Callable[[], Any], NDArray[np.bool_]]:
     read = run.lake.read
     if owned is None:
         users = asked.users.withColumn(LEFT_OUT, F.array().cast("array<int>"))
@@ -192,8 +211,7 @@ def all_items_lists(run: Run, asked: Asking, n: int, owned: DataFrame | None = N
         lists = own.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
         users = asked.users.join(lists, on=c.USER_ID, how="left")
     eligible = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    best = best_of_all(users, asked.load, item_flags(eligible), n)
-    return best.join(read(tables.ITEM_IDS), on=c.ITEM_IDX, how="inner").drop(c.ITEM_IDX)
+    return users, asked.load, item_flags(eligible)
 
 
 def with_popular(ranked: DataFrame, baselines: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -13,6 +13,7 @@ from jobs._recommend import (
     all_items_lists,
     asking,
     candidates_text,
+    longer_lists,
     model_inputs,
     newest_model,
     recall_of_candidates,
@@ -21,6 +22,7 @@ from jobs._recommend import (
     with_inputs,
     with_popular,
 )
+from jobs._rules import Shaping, audit, depth, hidden, optional_inputs, optional_reads, shaped, shaping_of
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
@@ -37,19 +39,27 @@ from recsys.stages import Figures, Run, Stage
 
 def run(run: Run) -> Figures:
     started = time.monotonic()
-    items, scene, n = run.lake.read(tables.ITEMS), run.config.score.scene, run.config.score.top_n
-    served = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
+    items, served = run.lake.read(tables.ITEMS), _served(run)
+    scene, n = run.config.score.scene, run.config.score.top_n
     counted = Observation("scored")
     model = newest_model(run)
-    best = (_best_of_all if model.ranks_all_items else _best_of_candidates)(run, model, counted)
+    shaping = shaping_of(run, model)
+    if shaping.is_plain:
+        best = (_best_of_all if model.ranks_all_items else _best_of_candidates)(run, model, counted)
+        best = best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
+    else:
+        best = (_shaped_of_all if model.ranks_all_items else _shaped_candidates)(run, model, shaping, counted).persist()
     lists = _published(run, model, best).persist()
-    require_publishable(lists, items, served, n)
+    require_publishable(lists, items, served, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
     seconds = time.monotonic() - started
     where = f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{scene}'"
     run.lake.overwrite(tables.TOP_N, lists, where=where)
     written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
     assert written is not None, "an aggregate without groups has one row"
-    lists.unpersist()
+    if shaping.rules:
+        run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=where)
+    for frame in (lists, best):
+        frame.unpersist()
     pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, model)
     delete_vector_files(run.lake)
     return {
@@ -70,7 +80,7 @@ def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFra
 def _best_of_all(run: Run, model: Model, counted: Observation) -> DataFrame:
     """Users whom the model does not know get the popular list, scored by 1 / rank."""
     n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
-    users = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
+    users = _served(run).select(c.USER_ID)
     pairs = F.coalesce(F.sum(F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))), F.lit(0))
     asked = asking(run, model, run.day)
     asked = replace(asked, users=asked.users.join(users, on=c.USER_ID, how="left_semi"))
@@ -81,6 +91,35 @@ def _best_of_all(run: Run, model: Model, counted: Observation) -> DataFrame:
     lists = baseline_lists(unknown, features.user_item, ranks, n).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED)
     popular = lists.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
     return with_popular(ranked, popular, [c.USER_ID])
+
+
+def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
+    features, items = read_features(run.lake, [run.day]), run.lake.read(tables.ITEMS)
+    users = _served(run)
+    named = candidates(features, items, users, run.config.candidates)
+    if shaping.excluded is not None:
+        named = named.join(shaping.excluded, on=[c.USER_ID, c.ITEM_ID], how="left_anti")
+    pairs = scored(run, model, with_inputs(run, named, features)).observe(counted, F.count("*").alias("pairs"))
+    best = top_n(pairs, depth(run)).join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
+    in_order = F.array_sort(F.collect_list(F.struct(c.RANK, c.ITEM_IDX, c.SCORE, c.SOURCE)))
+    lists = best.groupBy(c.USER_ID).agg(in_order.alias("best"))
+    columns = [F.col(f"best.{name}").alias(name) for name in (c.ITEM_IDX, c.SCORE, c.SOURCE)]
+    return shaped(run, shaping, lists.select(c.USER_ID, *columns), users)
+
+
+def _shaped_of_all(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
+    users = _served(run)
+    asked = asking(run, model, run.day)
+    asked = replace(asked, users=asked.users.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
+    best = longer_lists(run, asked, depth(run), shaping.excluded)
+    counted_best = best.observe(counted, F.coalesce(F.sum(c.NUM_ITEMS), F.lit(0)).alias("pairs"))
+    source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL)).alias(c.SOURCE)
+    lists = counted_best.select(c.USER_ID, c.ITEM_IDX, c.SCORE, source)
+    return shaped(run, shaping, lists, users, asked.load if shaping.is_by_vectors else None)
+
+
+def _served(run: Run) -> DataFrame:
+    return run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
 
 
 def _published(run: Run, model: Model, best: DataFrame) -> DataFrame:
@@ -107,11 +146,11 @@ def _candidate_recall(run: Run, model: Model) -> float | None:
 
 STAGE = Stage(
     name="score",
-    reads=READS,
-    writes=(tables.TOP_N,),
+    reads=lambda run: (*READS, *optional_reads(run)),
+    writes=(tables.TOP_N, tables.RULE_AUDIT),
     settings=("examples", "candidates", "train", "score", "tracking"),
     run=run,
-    inputs=model_inputs,
+    inputs=lambda run: (*model_inputs(run), *optional_inputs(run)),
 )
 
 if __name__ == "__main__":

@@ -332,10 +332,24 @@ class ScoreConfig:
     top_n: int
     scene: str
     batch_rows: int
+    rank_depth: int
+    age_attribute: str | None
+    exclude_bought_days: dict[str, int]
+    exclude_viewed_days: dict[str, int]
+    diversity: str
+    diversity_by: str
+    diversity_weight: float
 
     def __post_init__(self) -> None:
         _require_range(self, "top_n", 1, 1000)
         _require_range(self, "batch_rows", 1)
+        _require_range(self, "rank_depth", 1, 100)
+        _require_one_of(self, "diversity", ("none", "mmr", "dpp"))
+        _require_one_of(self, "diversity_by", ("category", "vector"))
+        _require_range(self, "diversity_weight", 0, 1)
+        for key in ("exclude_bought_days", "exclude_viewed_days"):
+            if wrong := {scene: days for scene, days in getattr(self, key).items() if not 0 <= days <= 3650}:
+                raise ConfigError(f"score.{key}: days lie between 0 and 3650, got {wrong}")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.scene):
             raise ConfigError(f"score.scene must be lower-case letters, digits and _, got {self.scene!r}")
 

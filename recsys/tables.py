@@ -506,11 +506,87 @@ TOP_N = Table(
         _USER,
         (c.RANK, "int", "Position in the list, from 1"),
         _ITEM,
-        (c.SCORE, "double", "The model's number; comparable within one model version only"),
-        (c.SOURCE, "string", "Where the candidate came from: own, viewed, category, popular; all: all were ranked"),
-        (c.REASON, "string", "Why: bought_before, viewed_before, favourite_category, popular_now, similar_taste"),
+        (c.SCORE, "double", "The model's number; comparable within one model version only; null for what rules added"),
+        (
+            c.SOURCE,
+            "string",
+            "Where the candidate came from: own, viewed, category, popular; all: all were ranked; rule: pinned; fill: "
+            "popular, where rules left too few",
+        ),
+        (
+            c.REASON,
+            "string",
+            "Why: bought_before, viewed_before, favourite_category, popular_now, similar_taste, chosen_by_the_shop",
+        ),
+        (
+            c.RULES,
+            "array<string>",
+            "Business rules that pinned or moved the item; relaxed:<rule> for one that would have kept it away",
+        ),
+        (
+            c.RANK_BEFORE_RULES,
+            "int",
+            "Position in the model's list that the rules were applied to; null where the item was not in it",
+        ),
         _MODEL_NAME,
         _MODEL_VERSION,
+        _RUN_ID,
+    ),
+)
+
+BUSINESS_RULES = Table(
+    name="rules.rules",
+    writer="load_rules",
+    key=(c.RULE_ID,),
+    columns=_columns(
+        (c.RULE_ID, "string", "Name of the rule; recs.top_n and ops.rules say it"),
+        (
+            c.KIND,
+            "string",
+            "block, allow_only, in_stock, price_range, age_limit: what may be shown; pin, boost, bury: where; at_most, "
+            "not_together: beside what",
+        ),
+        (c.ITEM_IDS, "array<string>", "Items that the rule is about; null or empty: none by name"),
+        (c.ATTRIBUTE, "string", "category, department or brand: it is about items by their value of this; null: not"),
+        (c.ATTRIBUTE_VALUES, "array<string>", "These values; null or empty: each value (at_most), or all items"),
+        (c.RANK, "int", "pin: position in the list, from 1"),
+        (c.PLACES, "int", "boost, bury: positions up or down"),
+        (c.K, "int", "at_most: items of one value in a list"),
+        (c.MIN_CENTS, "bigint", "price_range: lowest mean price of 91 days, in hundredths; null: any"),
+        (c.MAX_CENTS, "bigint", "price_range: highest; null: any"),
+        (c.MIN_AGE, "int", "age_limit: years that a user must be known to have"),
+        (c.SCENE, "string", "Scene that it holds for; null: all"),
+        (c.STORE_ID, "string", "Users whose main store of 91 days this is; null: all"),
+        (c.COUNTRY, "string", "Users whose main store lies in this country (features.countries); null: all"),
+        (c.USER_GROUP, "string", "Users with this attribute in clean.users, as name=value; null: all"),
+        (c.VALID_FROM, "date", "First run date on which it holds; null: from the beginning"),
+        (c.VALID_TO, "date", "First run date on which it holds no more; null: for good"),
+        (c.PRIORITY, "int", "The higher wins; of rules that leave a list short the lowest is relaxed first; null: 0"),
+    ),
+)
+
+STOCK = Table(
+    name="rules.stock",
+    writer="load_rules",
+    key=(c.ITEM_ID,),
+    columns=_columns(
+        _ITEM,
+        (c.UNITS, "double", "Units that can be sold; an item without a row, or with none, is out of stock"),
+    ),
+)
+
+RULE_AUDIT = Table(
+    name="ops.rules",
+    writer="score",
+    key=(c.RUN_DATE, c.SCENE, c.RULE_ID),
+    partition_by=(c.RUN_DATE, c.SCENE),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCENE, "string", "Scene of the lists"),
+        (c.RULE_ID, "string", "Rule of rules.rules that held"),
+        (c.NUM_USERS_CHANGED, "bigint", "Users of whose list it kept an item away, or put one there"),
+        (c.NUM_ROWS, "bigint", "Rows of recs.top_n that name it in `rules`"),
+        (c.NUM_USERS_RELAXED, "bigint", "Users whose list had been short without items that it hides"),
         _RUN_ID,
     ),
 )
@@ -559,5 +635,5 @@ ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS,
     ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
     STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS,
-    LEAKAGE, TOP_N, METRICS, RUNS,
+    LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, METRICS, RUNS,
 )  # fmt: skip

@@ -18,6 +18,7 @@ _BUCKET = "bucket"
 _SALT = "interactions-v1"
 _ITEMS = "items"
 _VECTORS = "vector_files"
+_FACTS = "fact_files"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,17 @@ def write_vector_files(lake: Lake, as_of: date, vectors: DataFrame) -> tuple[str
     return tuple(f"{folder}/{name}" for name in files.names(folder) if name.endswith(".parquet"))
 
 
+def write_fact_files(lake: Lake, as_of: date, facts: DataFrame) -> tuple[str, ...]:
+    """The files of recsys/scoring/item_facts.py, for the executors; replaces those of the day."""
+    folder, files = f"{lake.root}/{_FACTS}/{as_of.isoformat()}", Files(lake.spark)
+    facts.write.mode("overwrite").parquet(folder)
+    return tuple(f"{folder}/{name}" for name in files.names(folder) if name.endswith(".parquet"))
+
+
 def delete_vector_files(lake: Lake) -> None:
-    Files(lake.spark).delete(f"{lake.root}/{_VECTORS}")
+    """And those of facts."""
+    for folder in (_VECTORS, _FACTS):
+        Files(lake.spark).delete(f"{lake.root}/{folder}")
 
 
 def delete_interaction_files(lake: Lake, run_date: date) -> None:

@@ -20,6 +20,7 @@ ASKED = "asked"
 LEFT_OUT = "left_out"
 
 _BITS = 32768
+_LISTS_SCHEMA = f"{c.USER_ID} string, {c.ITEM_IDX} array<int>, {c.SCORE} array<double>, {c.NUM_ITEMS} bigint"
 _SCHEMA = f"{c.USER_ID} string, {c.RANK} int, {c.ITEM_IDX} int, {c.SCORE} double, {c.NUM_ITEMS} bigint"
 
 Flags = NDArray[np.bool_]
@@ -62,6 +63,17 @@ def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: 
     comes first.
     """
 
+    return _best(users, load_ranker, allowed_I, n, _as_rows, _SCHEMA)
+
+
+def lists_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int) -> DataFrame:
+    """As `best_of_all`, a row a user: `item_idx` and `score` are lists, best first."""
+    return _best(users, load_ranker, allowed_I, n, _as_lists, _LISTS_SCHEMA)
+
+
+def _best(
+    users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int, form: "_Form", schema: str
+) -> DataFrame:
     num_items = int(allowed_I.sum())
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -70,9 +82,11 @@ def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: 
         for batch in batches:
             known = batch.filter(pa.array(ranker.knows(_asked(batch.column(ASKED)))))
             for first in range(0, known.num_rows, ranker.block_users):
-                yield _ranked(known.slice(first, ranker.block_users), top, n, num_items)
+                block = known.slice(first, ranker.block_users)
+                item_BK, score_BK = top(_asked(block.column(ASKED)), _left_out(block.column(LEFT_OUT)), n)
+                yield form(block.column(c.USER_ID), item_BK, score_BK, num_items)
 
-    return users.select(c.USER_ID, ASKED, LEFT_OUT).mapInArrow(rank, _SCHEMA)
+    return users.select(c.USER_ID, ASKED, LEFT_OUT).mapInArrow(rank, schema)
 
 
 def keep_known(pairs: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame:
@@ -101,18 +115,32 @@ def item_flags(item_idx: DataFrame) -> Flags:
     return flags
 
 
-def _ranked(users: pa.RecordBatch, top: Top, n: int, num_items: int) -> pa.RecordBatch:
-    asked_B = _asked(users.column(ASKED))
-    item_BK, score_BK = top(asked_B, _left_out(users.column(LEFT_OUT)), n)
+_Form = Callable[[pa.Array, Indexes, NDArray[np.floating[Any]], int], pa.RecordBatch]
+
+
+def _as_rows(users: pa.Array, item_BK: Indexes, score_BK: NDArray[np.floating[Any]], num_items: int) -> pa.RecordBatch:
     row, place = np.nonzero(score_BK > -np.inf)
     columns = [
-        users.column(c.USER_ID).take(pa.array(row)),
+        users.take(pa.array(row)),
         pa.array((place + 1).astype(np.int32)),
         pa.array(item_BK[row, place].astype(np.int32)),
         pa.array(np.round(score_BK[row, place].astype(np.float64), SCORE_DECIMALS)),
         pa.array(np.full(len(row), num_items, dtype=np.int64)),
     ]
     return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, c.RANK, c.ITEM_IDX, c.SCORE, c.NUM_ITEMS])
+
+
+def _as_lists(users: pa.Array, item_BK: Indexes, score_BK: NDArray[np.floating[Any]], num_items: int) -> pa.RecordBatch:
+    is_there_BK = score_BK > -np.inf
+    offsets = np.concatenate([[0], np.cumsum(is_there_BK.sum(axis=1))]).astype(np.int32)
+    scores = np.round(score_BK[is_there_BK].astype(np.float64), SCORE_DECIMALS)
+    columns = [
+        users,
+        pa.ListArray.from_arrays(offsets, pa.array(item_BK[is_there_BK].astype(np.int32))),
+        pa.ListArray.from_arrays(offsets, pa.array(scores)),
+        pa.array(np.full(len(users), num_items, dtype=np.int64)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, c.ITEM_IDX, c.SCORE, c.NUM_ITEMS])
 
 
 def _left_out(lists: pa.ListArray) -> tuple[Indexes, Indexes]:

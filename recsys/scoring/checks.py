@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.errors import DataQualityError
+from recsys.scoring.reranking import FILL, RULE
 
 _NUM_ROWS = "num_rows"
 _NUM_RANKS = "num_ranks"
@@ -15,15 +16,29 @@ _LAST_RANK = "last_rank"
 _NUM_ITEMS = "num_items"
 _NUM_ODD_SCORES = "num_odd_scores"
 _NUM_INELIGIBLE = "num_ineligible"
+_NUM_HIDDEN = "num_hidden"
+_NUM_EXCLUDED = "num_excluded"
+_IS_HIDDEN = "is_hidden"
+_IS_EXCLUDED = "is_excluded"
 
 
-def require_publishable(lists: DataFrame, items: DataFrame, users: DataFrame, n: int) -> None:
+def require_publishable(
+    lists: DataFrame,
+    items: DataFrame,
+    users: DataFrame,
+    n: int,
+    *,
+    hidden: DataFrame | None = None,
+    excluded: DataFrame | None = None,
+) -> None:
     """Every user of `users` has one list: ranks 1 to its length without a gap, no item twice, finite scores,
-    eligible items only, at most `n` of them; nobody else has one.
+    eligible items only, at most `n` of them; nobody else has one. What rules added has no score.
 
+    `hidden`: item_id of items that rules block for all; `excluded`: user_id and item_id that must not stand in a list.
     Raises DataQualityError with the broken promises, how many users they touch and one of them. One pass.
     """
-    checked = _per_user(lists, items).join(users.select(c.USER_ID, F.lit(True).alias("is_served")), c.USER_ID, "full")
+    marked = _marked(_marked(lists, hidden, _IS_HIDDEN, c.ITEM_ID), excluded, _IS_EXCLUDED, c.USER_ID, c.ITEM_ID)
+    checked = _per_user(marked, items).join(users.select(c.USER_ID, F.lit(True).alias("is_served")), c.USER_ID, "full")
     broken = {name: F.coalesce(is_broken, F.lit(False)) for name, is_broken in _promises(n).items()}
     counts = checked.agg(
         *(F.count_if(is_broken).alias(name) for name, is_broken in broken.items()),
@@ -38,10 +53,17 @@ def require_publishable(lists: DataFrame, items: DataFrame, users: DataFrame, n:
         )
 
 
+def _marked(lists: DataFrame, found: DataFrame | None, name: str, *key: str) -> DataFrame:
+    if found is None:
+        return lists.withColumn(name, F.lit(None).cast("boolean"))
+    return lists.join(found.select(*key).distinct().withColumn(name, F.lit(True)), on=list(key), how="left")
+
+
 def _per_user(lists: DataFrame, items: DataFrame) -> DataFrame:
     eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID, F.lit(True).alias("is_known"))
     score = F.col(c.SCORE)
     is_finite = score.isNotNull() & ~F.isnan(score) & (F.abs(score) < F.lit(math.inf))
+    is_added = F.col(c.SOURCE).isin(FILL, RULE)
     return (
         lists.join(eligible, on=c.ITEM_ID, how="left")
         .groupBy(c.USER_ID)
@@ -52,8 +74,10 @@ def _per_user(lists: DataFrame, items: DataFrame) -> DataFrame:
             F.min(c.RANK).alias(_FIRST_RANK),
             F.max(c.RANK).alias(_LAST_RANK),
             F.size(F.collect_set(c.ITEM_ID)).alias(_NUM_ITEMS),
-            F.count_if(~is_finite).alias(_NUM_ODD_SCORES),
+            F.count_if(~(is_finite | (is_added & score.isNull()))).alias(_NUM_ODD_SCORES),
             F.count_if(F.col("is_known").isNull()).alias(_NUM_INELIGIBLE),
+            F.count(_IS_HIDDEN).alias(_NUM_HIDDEN),
+            F.count(_IS_EXCLUDED).alias(_NUM_EXCLUDED),
         )
     )
 
@@ -70,4 +94,6 @@ def _promises(n: int) -> dict[str, Column]:
         "an item twice": F.col(_NUM_ITEMS) != rows,
         "scores that are not finite": F.col(_NUM_ODD_SCORES) > 0,
         "items that are not eligible": F.col(_NUM_INELIGIBLE) > 0,
+        "items that a rule blocks": F.col(_NUM_HIDDEN) > 0,
+        "items that the user bought or saw in the days left out": F.col(_NUM_EXCLUDED) > 0,
     }

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
+from recsys.scoring.reranking import FILL, RULE
 
 ALL = "all"  # ranked among all items by a model of interactions
 REASONS = {
@@ -13,6 +14,8 @@ REASONS = {
     CATEGORY: "favourite_category",
     POPULAR: "popular_now",
     ALL: "similar_taste",
+    FILL: "popular_now",
+    RULE: "chosen_by_the_shop",
 }
 
 

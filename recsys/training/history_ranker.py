@@ -62,7 +62,7 @@ class HistoryRanker:
 
     def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
         """See ExactTop.top; asked with histories, of the allowed items that the training saw."""
-        exact = ExactTop(self._vectors(), self.known_I & cut_or_filled(allowed_I, len(self.known_I)))
+        exact = ExactTop(self.item_vectors, self.known_I & cut_or_filled(allowed_I, len(self.known_I)))
         return lambda asked_BL, left_out, k: exact.top(self._states(asked_BL), left_out, k)
 
     def score_pairs(self, asked_PL: Indexes, item_idx_P: Indexes) -> NDArray[np.float64]:
@@ -70,7 +70,7 @@ class HistoryRanker:
         score_P = np.full(len(item_idx_P), np.nan)
         known_P = self.knows(asked_PL) & self.knows_item(item_idx_P)
         if known_P.any():
-            state_PD, item_PD = self._states(asked_PL[known_P]), self._vectors()[item_idx_P[known_P]]
+            state_PD, item_PD = self._states(asked_PL[known_P]), self.item_vectors[item_idx_P[known_P]]
             score_P[known_P] = (state_PD * item_PD).sum(axis=1)
         return score_P
 
@@ -82,7 +82,9 @@ class HistoryRanker:
         state_BD: Scores = self.network.whole_states(torch.from_numpy(history_BL)).numpy()
         return state_BD
 
-    def _vectors(self) -> Scores:
+    @property
+    def item_vectors(self) -> Scores:
+        """(I, D)."""
         vectors: Scores = self.network.item_vectors.weight.detach()[1:].numpy()
         return vectors
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys import columns as c
+from recsys.errors import ConfigError
 from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags
 from recsys.models.factors import FactorScores
 from recsys.models.interactions import Indexes, Known, Recommender, Scores
@@ -97,6 +98,15 @@ class Ranker:
         scores_BI[row[is_there], item_idx[is_there]] = -np.inf
         top_BK = top_items(scores_BI, k)
         return top_BK, np.take_along_axis(scores_BI, top_BK, axis=1)
+
+    @property
+    def item_vectors(self) -> Scores:
+        """(I, D). Raises ConfigError for a model whose scores are no products of vectors."""
+        if not isinstance(self.recommender, FactorScores):
+            raise ConfigError(
+                f"{type(self.recommender).__name__} has no vectors of items; set score.diversity_by to category"
+            )
+        return self.recommender.item_ID
 
     def score_pairs(self, user_idx_P: Indexes, item_idx_P: Indexes) -> NDArray[np.float64]:
         """(P,): nan where the user or the item is not known."""

@@ -29,6 +29,10 @@ class VectorRanker:
     def knows_item(self, item_idx_P: Indexes) -> Flags:
         return flag_at(self.known_I, item_idx_P)
 
+    @property
+    def item_vectors(self) -> Scores:
+        return self.item_ID
+
     def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
         """See ExactTop.top; of the allowed items that have a vector."""
         return ExactTop(self.item_ID, self.known_I & cut_or_filled(allowed_I, len(self.known_I))).top

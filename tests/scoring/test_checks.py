@@ -1,5 +1,6 @@
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys.errors import DataQualityError
 from recsys.frames.local_rows import local_rows
@@ -14,7 +15,7 @@ def check(spark: SparkSession, rows: list[tuple[str, int, str, float]]) -> None:
     items = local_rows(spark, [("a", True), ("b", True), ("fee", False)], "item_id string, is_eligible boolean")
     users = local_rows(spark, [("u1",), ("u2",)], "user_id string")
     lists: DataFrame = local_rows(spark, rows, "user_id string, rank int, item_id string, score double")
-    require_publishable(lists, items, users, n=2)
+    require_publishable(lists.withColumn("source", F.lit("own")), items, users, n=2)
 
 
 def test_good_lists_pass_also_where_one_is_short(spark):
@@ -42,3 +43,25 @@ def test_good_lists_pass_also_where_one_is_short(spark):
 def test_a_broken_promise_is_named_with_a_user(spark, rows, message):
     with pytest.raises(DataQualityError, match=message):
         check(spark, rows)
+
+
+ADDED = [("u1", 1, "a", None, "rule"), ("u1", 2, "b", None, "fill"), ("u2", 1, "b", 0.4, "own")]
+
+
+def check_added(spark: SparkSession, **left_out: DataFrame) -> None:
+    items = local_rows(spark, [("a", True), ("b", True)], "item_id string, is_eligible boolean")
+    users = local_rows(spark, [("u1",), ("u2",)], "user_id string")
+    schema = "user_id string, rank int, item_id string, score double, source string"
+    require_publishable(local_rows(spark, ADDED, schema), items, users, n=2, **left_out)
+
+
+def test_what_rules_added_needs_no_score(spark):
+    check_added(spark)
+
+
+def test_a_blocked_or_excluded_item_is_named_whatever_put_it_there(spark):
+    with pytest.raises(DataQualityError, match=r"items that a rule blocks: 1 users, 'u1' among them"):
+        check_added(spark, hidden=local_rows(spark, [("a",)], "item_id string"))
+    excluded = local_rows(spark, [("u2", "b"), ("u2", "b"), ("u1", "z")], "user_id string, item_id string")
+    with pytest.raises(DataQualityError, match=r"bought or saw in the days left out: 1 users, 'u2' among them"):
+        check_added(spark, excluded=excluded)

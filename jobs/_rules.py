@@ -1,0 +1,194 @@
+"""Business rules, diversity and exclusions in the score job: longer lists, cut to those that are published."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs._recommend import Model
+from recsys import columns as c
+from recsys import tables
+from recsys.errors import ConfigError, InputError
+from recsys.evaluation.baselines import popular_ranks
+from recsys.frames.as_of import events_before
+from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.local_rows import local_rows
+from recsys.lake.interaction_files import write_fact_files
+from recsys.lake.read_features import read_features
+from recsys.scoring.all_items import LEFT_OUT
+from recsys.scoring.diversity import VECTOR, Diversity
+from recsys.scoring.item_facts import PLACE, item_facts, load_item_facts
+from recsys.scoring.reranking import KEPT_AWAY, RELAXED, Reranking, reranked
+from recsys.scoring.rule_checks import (
+    hidden_for_all,
+    pinned_values,
+    require_enough_items,
+    require_known_names,
+    user_contexts,
+)
+from recsys.scoring.rules import IN_STOCK, Rule, require_no_contradictions, rules_of
+from recsys.stages import Run
+from recsys.tables import Table
+
+OPTIONAL = (tables.BUSINESS_RULES, tables.STOCK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shaping:
+    """What happens to a list after the ranking. `excluded`: user_id and item_id that must not stand in a list."""
+
+    rules: tuple[Rule, ...]
+    diversity: Diversity | None
+    excluded: DataFrame | None
+
+    @property
+    def is_by_vectors(self) -> bool:
+        return self.diversity is not None and self.diversity.by == VECTOR
+
+    @property
+    def is_plain(self) -> bool:
+        return not self.rules and self.diversity is None and self.excluded is None
+
+
+def optional_reads(run: Run) -> tuple[Table, ...]:
+    return tuple(table for table in OPTIONAL if run.lake.exists(table))
+
+
+def optional_inputs(run: Run) -> tuple[str, ...]:
+    """Rules may be written by hand, which no run records: their versions count."""
+    return tuple(f"{name} {version}" for name, version in sorted(run.lake.versions(OPTIONAL).items()))
+
+
+def shaping_of(run: Run, model: Model) -> Shaping:
+    """Raises ConfigError or InputError where the rules of the day cannot hold, before anything is ranked."""
+    settings = run.config.score
+    diversity = None
+    if settings.diversity != "none":
+        diversity = Diversity(method=settings.diversity, by=settings.diversity_by, weight=settings.diversity_weight)
+        _require_vectors(model, diversity)
+    return Shaping(rules=_rules_of_day(run), diversity=diversity, excluded=_excluded(run))
+
+
+def shaped(
+    run: Run, shaping: Shaping, lists: DataFrame, users: DataFrame, load_ranker: Callable[[], Any] | None = None
+) -> DataFrame:
+    """What `reranked` returns, from longer lists (reranking.LISTS); users without one get the popular one.
+
+    `load_ranker`: of a model with vectors of items.
+    """
+    features, settings = read_features(run.lake, [run.day]), run.config.score
+    whole = users.select(c.USER_ID, c.ATTRIBUTES).join(lists, on=c.USER_ID, how="left")
+    contexts = user_contexts(
+        whole.select(c.USER_ID, c.ATTRIBUTES), features.user, shaping.rules, settings.age_attribute
+    )
+    asked = whole.drop(c.ATTRIBUTES).join(contexts, on=c.USER_ID, how="left")
+    files = write_fact_files(run.lake, run.day, _facts(run, features))
+    reranking = Reranking(
+        rules=shaping.rules,
+        countries=run.config.features.countries,
+        diversity=shaping.diversity,
+        n=settings.top_n,
+        depth=depth(run),
+    )
+    return reranked(
+        _with_left_out(run, asked, shaping.excluded),
+        functools.partial(load_item_facts, files),
+        reranking,
+        functools.partial(_vectors_of, load_ranker) if load_ranker is not None else None,
+    )
+
+
+def depth(run: Run) -> int:
+    return run.config.score.top_n * run.config.score.rank_depth
+
+
+def hidden(run: Run, shaping: Shaping) -> DataFrame | None:
+    """item_id of what no list may have."""
+    return hidden_for_all(shaping.rules, _facts(run, read_features(run.lake, [run.day]))) if shaping.rules else None
+
+
+def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
+    """ops.rules: a row for each rule that held, from rows with `rules` and `kept_away`."""
+    spark = run.spark
+    named = rows.select(c.USER_ID, F.explode(c.RULES).alias(c.RULE_ID), F.lit(False).alias(KEPT_AWAY))
+    away = rows.select(c.USER_ID, F.explode(KEPT_AWAY).alias(c.RULE_ID), F.lit(True).alias(KEPT_AWAY))
+    is_relaxed = F.startswith(F.col(c.RULE_ID), F.lit(RELAXED))
+    told = named.unionByName(away).withColumn("is_relaxed", is_relaxed)
+    plain = told.withColumn(
+        c.RULE_ID, F.when(is_relaxed, F.substring(c.RULE_ID, len(RELAXED) + 1, 1000)).otherwise(F.col(c.RULE_ID))
+    )
+    counted = plain.groupBy(c.RULE_ID).agg(
+        F.count_distinct(F.when(F.col(KEPT_AWAY), F.col(c.USER_ID))).alias(c.NUM_USERS_CHANGED),
+        F.count_if(~F.col(KEPT_AWAY)).alias(c.NUM_ROWS),
+        F.count_distinct(F.when(F.col("is_relaxed"), F.col(c.USER_ID))).alias(c.NUM_USERS_RELAXED),
+    )
+    ids = local_rows(spark, [(rule.rule_id,) for rule in rules], f"{c.RULE_ID} string")
+    constants = {c.RUN_DATE: F.lit(run.day), c.SCENE: F.lit(run.config.score.scene), c.RUN_ID: F.lit(run.run_id)}
+    whole = ids.join(counted, on=c.RULE_ID, how="left").fillna(0)
+    return whole.withColumns(constants).select(*tables.RULE_AUDIT.column_names)
+
+
+def _rules_of_day(run: Run) -> tuple[Rule, ...]:
+    if not run.lake.exists(tables.BUSINESS_RULES):
+        return ()
+    read, settings = run.lake.read, run.config.score
+    all_rules = rules_of([row.asDict() for row in read(tables.BUSINESS_RULES).collect()])
+    rules = tuple(rule for rule in all_rules if rule.holds(settings.scene, run.day))
+    if rules:
+        features, items = read_features(run.lake, [run.day]), read(tables.ITEMS)
+        if any(rule.kind == IN_STOCK for rule in rules) and not run.lake.exists(tables.STOCK):
+            names = [rule.rule_id for rule in rules if rule.kind == IN_STOCK]
+            raise InputError(
+                f"{names} ask what is in stock, and the lake has no rules.stock. Cure: run jobs/load_rules.py with "
+                "--stock FILE, or take the rules back"
+            )
+        countries = run.config.features.countries
+        require_known_names(rules, items, read(tables.USERS), features.user, countries)
+        require_no_contradictions(rules, pinned_values(rules, items), settings.top_n)
+        eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
+        facts = _facts(run, features).join(eligible, on=c.ITEM_ID, how="left_semi")
+        require_enough_items(rules, facts, countries, settings.top_n)
+    return rules
+
+
+def _facts(run: Run, features: FeatureTables) -> DataFrame:
+    read, items = run.lake.read, run.lake.read(tables.ITEMS)
+    places = popular_ranks(items, features.item, window_days=28).toDF(c.ITEM_ID, PLACE)
+    stock = read(tables.STOCK) if run.lake.exists(tables.STOCK) else None
+    return item_facts(read(tables.ITEM_IDS), items, features.item, places, stock)
+
+
+def _excluded(run: Run) -> DataFrame | None:
+    """What the user bought or viewed in the scene's days before the run date."""
+    settings, scene = run.config.score, run.config.score.scene
+    days = {c.PURCHASE: settings.exclude_bought_days.get(scene, 0), c.VIEW: settings.exclude_viewed_days.get(scene, 0)}
+    events = run.lake.read(tables.EVENTS)
+    parts = [
+        events_before(events.where(F.col(c.EVENT_TYPE) == kind), run.day, length).select(c.USER_ID, c.ITEM_ID)
+        for kind, length in days.items()
+        if length
+    ]
+    return functools.reduce(DataFrame.unionByName, parts).distinct() if parts else None
+
+
+def _with_left_out(run: Run, asked: DataFrame, excluded: DataFrame | None) -> DataFrame:
+    if excluded is None:
+        return asked.withColumn(LEFT_OUT, F.lit(None).cast("array<int>"))
+    indexed = excluded.join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
+    lists = indexed.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
+    return asked.join(lists, on=c.USER_ID, how="left")
+
+
+def _vectors_of(load_ranker: Callable[[], Any]) -> Any:
+    return load_ranker().item_vectors
+
+
+def _require_vectors(model: Model, diversity: Diversity) -> None:
+    if diversity.by == VECTOR and not model.has_vectors:
+        raise ConfigError(
+            f"score.diversity_by is vector, and the model {model.name} has no vectors of items. Cure: "
+            "score.diversity_by=category, or train a model with vectors, such as mf or two_tower"
+        )

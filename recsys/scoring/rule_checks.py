@@ -1,0 +1,184 @@
+"""Rules beside the tables: what they name must be there, and they must leave enough to show; who is under which."""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.errors import InputError
+from recsys.frames.local_rows import local_rows
+from recsys.scoring.item_facts import IS_IN_STOCK
+from recsys.scoring.rule_plans import AGE, GROUPS, Context, rules_in
+from recsys.scoring.rules import AGE_LIMIT, ALLOW_ONLY, BLOCK, FILTERS, IN_STOCK, ITEM_ATTRIBUTES, PIN, Rule
+
+CONTEXT = "context"
+_WHAT, _NAME = "what", "name"
+_LISTED = 5
+ITEM, STORE, GROUP = "item", "store", "user group"
+
+
+def require_known_names(
+    rules: Sequence[Rule], items: DataFrame, users: DataFrame, user_features: DataFrame, countries: Mapping[str, str]
+) -> None:
+    """Raises InputError with the items, values, stores, countries and user groups that no table knows."""
+    named = _named(rules)
+    mentioned = local_rows(items.sparkSession, sorted(named), f"{_WHAT} string, {_NAME} string")
+    known = _known_names(items, users, user_features).join(F.broadcast(mentioned), on=[_WHAT, _NAME], how="inner")
+    found = {(row[_WHAT], row[_NAME]) for row in known.distinct().collect()}
+    found |= {(c.COUNTRY, country) for country in countries.values()}
+    if unknown := sorted(set(named) - found):
+        texts = [f"{what} {name!r} in {named[what, name]}" for what, name in unknown[:_LISTED]]
+        more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
+        raise InputError(
+            f"business rules name what the lake does not know: {'; '.join(texts)}{more}. Expected items and values of "
+            "clean.items, main stores of features.user, countries of features.countries, attributes of clean.users. "
+            "Cure: mend the rules, or take them back"
+        )
+
+
+def pinned_values(rules: Sequence[Rule], items: DataFrame) -> dict[str, dict[str, str | None]]:
+    """The attributes of each item that a rule pins."""
+    pinned = sorted({rule.item_ids[0] for rule in rules if rule.kind == PIN})
+    if not pinned:
+        return {}
+    rows = items.where(F.col(c.ITEM_ID).isin(pinned)).select(c.ITEM_ID, *ITEM_ATTRIBUTES).collect()
+    return {row[c.ITEM_ID]: {name: row[name] for name in ITEM_ATTRIBUTES} for row in rows}
+
+
+def require_enough_items(rules: Sequence[Rule], eligible: DataFrame, countries: Mapping[str, str], n: int) -> None:
+    """Raises InputError that names the rules that leave fewer than n of the `eligible` items (rows of item_facts).
+
+    Counts for users of each scope that a rule has, for all others, and as if no age were known.
+    """
+    groups = {_filters_in(rules, context): context for context in _contexts(rules, countries)}
+    asked = {numbers: context for numbers, context in groups.items() if numbers}
+    if not asked:
+        return
+    counts = eligible.agg(*(F.count_if(_is_shown(rules, numbers)).alias(str(i)) for i, numbers in enumerate(asked)))
+    found = counts.first()
+    assert found is not None, "an aggregate without groups has one row"
+    few = [
+        f"{[rules[number].rule_id for number in numbers]} leave {found[str(i)]} items for {_text(context)}"
+        for i, (numbers, context) in enumerate(asked.items())
+        if found[str(i)] < n
+    ]
+    if few:
+        raise InputError(
+            f"business rules hide too much: {'; '.join(few[:_LISTED])}, and lists have {n}. Cure: mend the rules "
+            "(stock: rules.stock, prices: features.item), or a smaller score.top_n"
+        )
+
+
+def hidden_for_all(rules: Sequence[Rule], facts: DataFrame) -> DataFrame | None:
+    """item_id of what block and in_stock hide from every user, found without the arrays that lists are made with."""
+    scoped = (c.STORE_ID, c.COUNTRY, c.USER_GROUP)
+    for_all = [rule for rule in rules if rule.kind in (BLOCK, IN_STOCK) and not any(getattr(rule, n) for n in scoped)]
+    if not for_all:
+        return None
+    return facts.where(~reduce(and_, map(_lets_through, for_all))).select(c.ITEM_ID)
+
+
+def user_contexts(
+    users: DataFrame, user_features: DataFrame, rules: Sequence[Rule], age_attribute: str | None
+) -> DataFrame:
+    """user_id and `context`, JSON of as much of store, groups and age as rules ask for (rule_plans.context_of)."""
+    groups = sorted({rule.user_group for rule in rules if rule.user_group is not None})
+    parts: list[Column] = []
+    if any(rule.store_id is not None or rule.country is not None for rule in rules):
+        users = users.join(user_features.select(c.USER_ID, c.USER_MAIN_STORE_ID), on=c.USER_ID, how="left")
+        parts.append(F.col(c.USER_MAIN_STORE_ID).alias(c.STORE_ID))
+    if groups:
+        asked = F.array(*map(F.lit, groups))
+        parts.append(F.filter(asked, lambda group: F.array_contains(_groups(), group)).alias(GROUPS))
+    if any(rule.kind == AGE_LIMIT for rule in rules) and age_attribute is not None:
+        parts.append(_age(age_attribute).alias(AGE))
+    context = F.to_json(F.struct(*parts)) if parts else F.lit("{}")
+    return users.select(c.USER_ID, context.alias(CONTEXT))
+
+
+def _named(rules: Sequence[Rule]) -> dict[tuple[str, str], str]:
+    """What rules name, with the id of one rule that does."""
+    named: dict[tuple[str, str], str] = {}
+    for rule in reversed(rules):
+        named |= {(ITEM, item): rule.rule_id for item in rule.item_ids}
+        named |= {(rule.attribute or "", value): rule.rule_id for value in rule.attribute_values}
+        scopes = ((STORE, rule.store_id), (c.COUNTRY, rule.country), (GROUP, rule.user_group))
+        named |= {(what, name): rule.rule_id for what, name in scopes if name is not None}
+    return named
+
+
+def _known_names(items: DataFrame, users: DataFrame, user_features: DataFrame) -> DataFrame:
+    parts = [
+        items.select(F.lit(ITEM).alias(_WHAT), F.col(c.ITEM_ID).alias(_NAME)),
+        *(items.select(F.lit(name).alias(_WHAT), F.col(name).alias(_NAME)) for name in ITEM_ATTRIBUTES),
+        user_features.select(F.lit(STORE).alias(_WHAT), F.col(c.USER_MAIN_STORE_ID).alias(_NAME)),
+        users.select(F.lit(GROUP).alias(_WHAT), F.explode(_groups()).alias(_NAME)),
+    ]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _groups() -> Column:
+    pairs = F.transform(F.map_entries(c.ATTRIBUTES), lambda entry: F.concat_ws("=", entry["key"], entry["value"]))
+    return F.coalesce(pairs, F.array().cast("array<string>"))
+
+
+def _age(attribute: str) -> Column:
+    """The first number of texts such as 25-34 or 65+; null where there is none."""
+    digits = F.regexp_extract(F.try_element_at(F.col(c.ATTRIBUTES), F.lit(attribute)), r"(\d{1,3})", 1)
+    return F.when(digits != "", digits.cast("int"))
+
+
+def _contexts(rules: Sequence[Rule], countries: Mapping[str, str]) -> list[Context]:
+    """For users under no scoped rule, and under those of each scope."""
+    scopes = {(rule.store_id, rule.country, rule.user_group) for rule in rules} | {(None, None, None)}
+    return [
+        Context(
+            store=store,
+            country=country or countries.get(store or ""),
+            groups=frozenset() if group is None else frozenset([group]),
+            age=None,
+        )
+        for store, country, group in sorted(scopes, key=str)
+    ]
+
+
+def _filters_in(rules: Sequence[Rule], context: Context) -> tuple[int, ...]:
+    return tuple(number for number in rules_in(rules, context) if rules[number].kind in FILTERS)
+
+
+def _is_shown(rules: Sequence[Rule], numbers: Sequence[int]) -> Column:
+    return reduce(and_, (_lets_through(rules[number]) for number in numbers))
+
+
+def _lets_through(rule: Rule) -> Column:
+    is_about = _is_about(rule)
+    if rule.kind in (BLOCK, AGE_LIMIT):
+        return ~is_about
+    if rule.kind == IN_STOCK:
+        return ~is_about | F.coalesce(IS_IN_STOCK, F.lit(False))
+    if rule.kind == ALLOW_ONLY:
+        return is_about
+    price = F.col(c.ITEM_PRICE_CENTS_91D)
+    bounds = [price >= rule.min_cents] if rule.min_cents is not None else []
+    bounds += [price <= rule.max_cents] if rule.max_cents is not None else []
+    return ~is_about | F.coalesce(reduce(and_, bounds), F.lit(False))
+
+
+def _is_about(rule: Rule) -> Column:
+    if rule.is_about_all:
+        return F.lit(True)
+    parts = [F.col(c.ITEM_ID).isin(list(rule.item_ids))] if rule.item_ids else []
+    if rule.attribute is not None and rule.attribute_values:
+        parts.append(F.col(rule.attribute).isin(list(rule.attribute_values)))
+    elif rule.attribute is not None and not rule.item_ids:
+        parts.append(F.col(rule.attribute).isNotNull())
+    return F.coalesce(reduce(or_, parts), F.lit(False))
+
+
+def _text(context: Context) -> str:
+    parts = {STORE: context.store, c.COUNTRY: context.country, GROUP: next(iter(context.groups), None)}
+    known = [f"{name} {value}" for name, value in parts.items() if value is not None]
+    return ", ".join(known) or "all users"

@@ -1,0 +1,175 @@
+from datetime import date
+
+import pytest
+
+from recsys import columns as c
+from recsys import tables
+from recsys.errors import ConfigError, InputError
+from recsys.frames.local_rows import local_rows
+from recsys.scoring.rule_checks import (
+    hidden_for_all,
+    pinned_values,
+    require_enough_items,
+    require_known_names,
+    user_contexts,
+)  # fmt: skip
+from recsys.scoring.rules import RULES, Rule, require_no_contradictions, rules_of
+from tests.feature_rows import rows_of
+
+PIN = {c.RULE_ID: "p", c.KIND: "pin", c.ITEM_IDS: ["a"], c.RANK: 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({c.KIND: "block", c.ITEM_IDS: ["a"]}, r"'' has no rule_id"),
+        ({c.RULE_ID: "x", c.KIND: "hide"}, r"'x' is of unknown kind 'hide'; known kinds: \['age_limit', 'allow_only',"),
+        ({c.RULE_ID: "x", c.KIND: "block"}, r"'x' names no items: give item_ids, or attribute with attribute_values"),
+        ({c.RULE_ID: "x", c.KIND: "block", c.ATTRIBUTE: "colour"}, r"by attribute 'colour'; items have \['category',"),
+        ({c.RULE_ID: "x", c.KIND: "block", c.ATTRIBUTE_VALUES: ["a"]}, r"attribute_values without attribute"),
+        ({**PIN, c.RANK: None}, r"'p' \(pin\) lacks \['rank'\]"),
+        ({**PIN, c.K: 2}, r"'p' \(pin\) has \['k'\], which it does not take"),
+        ({**PIN, c.ITEM_IDS: ["a", "b"]}, r"pins one item at a rank from 1, found items \['a', 'b'\] and rank 1"),
+        ({c.RULE_ID: "x", c.KIND: "at_most", c.ATTRIBUTE: "brand", c.K: 0}, r"needs k of at least 1, found 0"),
+        ({c.RULE_ID: "x", c.KIND: "boost", c.ITEM_IDS: ["a"], c.PLACES: 0}, r"needs places of at least 1, found 0"),
+        ({c.RULE_ID: "x", c.KIND: "price_range"}, r"needs min_cents or max_cents"),
+        ({c.RULE_ID: "x", c.KIND: "price_range", c.MIN_CENTS: 2, c.MAX_CENTS: 1}, r"min_cents 2 above max_cents 1"),
+        ({c.RULE_ID: "x", c.KIND: "not_together", c.ITEM_IDS: ["a"]}, r"two or more items .* found 1"),
+        ({**PIN, c.USER_GROUP: "kids"}, r"user_group 'kids'; expected name=value"),
+        ({**PIN, c.VALID_FROM: date(2020, 1, 2), c.VALID_TO: date(2020, 1, 2)}, r"which is no day"),
+    ],
+)
+def test_a_row_that_is_no_rule_is_refused_with_what_is_wrong(row, message):
+    with pytest.raises(ConfigError, match=message):
+        rules_of([row])
+
+
+def test_a_rule_that_is_there_twice_is_refused_and_many_faults_are_counted():
+    with pytest.raises(ConfigError, match=r"'p' is there twice. Cure: write the rows as jobs/README.md"):
+        rules_of([PIN, PIN])
+    with pytest.raises(ConfigError, match=r"and 2 more. Cure"):
+        rules_of([{c.RULE_ID: f"x{i}", c.KIND: "hide"} for i in range(7)])
+
+
+def test_every_kind_says_what_it_does():
+    assert len(RULES) == 10
+    assert all(kind.sentence for kind in RULES.values())
+
+
+def pin(rule_id="p", item="a", rank=1, **more):
+    return Rule(rule_id=rule_id, kind="pin", item_ids=(item,), rank=rank, **more)
+
+
+def block(**more):
+    return Rule(rule_id="no", kind="block", item_ids=("a",), **more)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ([pin(), block()], r"'p' pins 'a', which 'no' \(block\) hides. Cure: take one of them back, or part them"),
+        ([pin(store_id="1"), block(country="DE")], r"hides"),
+        ([pin(user_group="age=1"), block(user_group="kids=yes")], r"hides"),
+        ([pin(rank=11)], r"'p' pins at rank 11, lists have 10"),
+        ([pin(), pin("q", "b")], r"'p' and 'q' pin two items at rank 1 with one priority"),
+        ([pin(), pin("q", "a", 2)], r"'p' and 'q' pin 'a' at ranks 1 and 2"),
+        (
+            [pin(), Rule(rule_id="tea", kind="allow_only", attribute="category", attribute_values=("tea",))],
+            r"'p' pins 'a', which 'tea' \(allow_only\) hides",
+        ),
+    ],
+)
+def test_contradictions_are_named(rules, message):
+    with pytest.raises(ConfigError, match=message):
+        require_no_contradictions(rules, {"a": {c.CATEGORY: "cup"}}, 10)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [pin(store_id="1"), block(store_id="2")],
+        [pin(user_group="age=1"), block(user_group="age=2")],
+        [pin(valid_to=date(2020, 1, 2)), block(valid_from=date(2020, 1, 2))],
+        [pin(), pin("q", "b", priority=1)],
+        [pin(), Rule(rule_id="cups", kind="allow_only", attribute="category", attribute_values=("cup",))],
+    ],
+)
+def test_rules_that_never_meet_or_agree_are_none(rules):
+    require_no_contradictions(rules, {"a": {c.CATEGORY: "cup"}}, 10)
+
+
+def test_a_rule_holds_in_its_scene_and_on_its_days():
+    rule = pin(scene="home", valid_from=date(2020, 1, 2), valid_to=date(2020, 1, 4))
+    assert [rule.holds("home", date(2020, 1, day)) for day in (1, 2, 3, 4)] == [False, True, True, False]
+    assert not rule.holds("cart", date(2020, 1, 2))
+    assert pin().holds("cart", date(2020, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def facts(spark):
+    rows = [("a", "cup", 100.0, True), ("b", "tea", None, True), ("d", "tea", 300.0, False), ("e", None, 50.0, None)]
+    frame = local_rows(spark, rows, "item_id string, category string, item_price_cents_91d double, is_in_stock boolean")
+    return frame.selectExpr("*", "cast(null as string) as brand", "cast(null as string) as department")
+
+
+@pytest.fixture(scope="module")
+def users(spark):
+    rows = [("u1", {"age": "25-34", "kids": "yes"}), ("u2", {"age": "65+"}), ("u3", {})]
+    return rows_of(spark, tables.USERS, [{c.USER_ID: user, c.ATTRIBUTES: known} for user, known in rows])
+
+
+@pytest.fixture(scope="module")
+def user_features(spark):
+    return rows_of(spark, tables.USER_FEATURES, [{c.USER_ID: "u1", c.USER_MAIN_STORE_ID: "s1"}])
+
+
+def test_names_that_no_table_knows_are_listed(facts, users, user_features):
+    known = [
+        pin("1", "a", store_id="s1", country="DE", user_group="kids=yes"),
+        Rule(rule_id="2", kind="block", attribute="category", attribute_values=("tea",)),
+    ]
+    require_known_names(known, facts, users, user_features, {"s1": "DE"})
+    unknown = [
+        pin("3", "z", store_id="s9", user_group="kids=no"),
+        Rule(rule_id="4", kind="block", attribute="category", attribute_values=("tee",), country="AT"),
+    ]
+    with pytest.raises(
+        InputError, match=r"category 'tee' in 4; country 'AT' in 4; item 'z' in 3; store 's9' in 3; user"
+    ):
+        require_known_names(unknown, facts, users, user_features, {"s1": "DE"})
+
+
+def test_rules_that_leave_too_few_items_are_named_with_whom_it_touches(facts):
+    tea = Rule(rule_id="tea", kind="allow_only", attribute="category", attribute_values=("tea",))
+    stock = Rule(rule_id="stock", kind="in_stock", store_id="s1")
+    cheap = Rule(rule_id="cheap", kind="price_range", max_cents=100)
+    require_enough_items([tea, stock, pin()], facts, {}, 1)
+    with pytest.raises(
+        InputError, match=r"hide too much: \['tea', 'stock'\] leave 1 items for store s1, and lists have 2"
+    ):
+        require_enough_items([tea, stock], facts, {}, 2)
+    with pytest.raises(InputError, match=r"\['cheap'\] leave 2 items for all users, and lists have 3"):
+        require_enough_items([cheap], facts, {}, 3)
+
+
+def test_what_is_hidden_from_all_is_found_in_the_table(facts):
+    hidden = hidden_for_all([block(), Rule(rule_id="stock", kind="in_stock"), pin()], facts)
+    assert hidden is not None
+    assert sorted(row[c.ITEM_ID] for row in hidden.collect()) == ["a", "d", "e"]
+    assert hidden_for_all([block(store_id="s1")], facts) is None
+    assert pinned_values([pin()], facts) == {"a": {"category": "cup", "department": None, "brand": None}}
+
+
+def test_contexts_say_what_rules_ask_for(users, user_features):
+    rules = [
+        block(user_group="kids=yes"),
+        pin(store_id="s1"),
+        Rule(rule_id="age", kind="age_limit", item_ids=("a",), min_age=18),
+    ]
+    found = user_contexts(users, user_features, rules, "age").collect()
+    assert {row[c.USER_ID]: row["context"] for row in found} == {
+        "u1": '{"store_id":"s1","groups":["kids=yes"],"age":25}',
+        "u2": '{"groups":[],"age":65}',
+        "u3": '{"groups":[]}',
+    }
+    assert {row["context"] for row in user_contexts(users, user_features, [block()], "age").collect()} == {"{}"}
