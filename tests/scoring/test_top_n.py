@@ -4,6 +4,7 @@ from chispa import assert_df_equality
 
 from recsys.frames.local_rows import local_rows
 from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
+from recsys.scoring.reranking import FILL, RULE
 from recsys.scoring.top_n import ALL, REASONS, reason, top_n
 
 DAY = date(2017, 12, 18)
@@ -45,6 +46,8 @@ def test_every_source_has_its_reason(spark):
         CATEGORY: "favourite_category",
         POPULAR: "popular_now",
         ALL: "similar_taste",
+        FILL: "popular_now",
+        RULE: "chosen_by_the_shop",
     }
     assert set(REASONS) == set(words)
     rows = local_rows(spark, [(source,) for source in words], "source string")
