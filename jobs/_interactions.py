@@ -3,21 +3,17 @@
 from dataclasses import replace
 
 from jobs._learning import Finished, Learning, slots, versions_text
-from jobs._taken import READS, indexed, taken_before, vocabulary_size
+from jobs._taken import PAIR, READS, bought_before, indexed, require_taken, vocabulary_size
 from recsys import columns as c
 from recsys import tables
-from recsys.errors import InputError
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
 from recsys.families import CLOSED_FORM
-from recsys.features.graph import HISTORY_DAYS
 from recsys.lake.interaction_files import InteractionFiles, write_interaction_files
 from recsys.models.registry import Spec
 from recsys.stages import Figures, Run
 from recsys.training.interactions import PairTask, PairTrained, train_pairs_on_spark
-from recsys.training.recommenders import save_recommender
-
-_KEY = [c.USER_IDX, c.ITEM_IDX]
+from recsys.training.recommenders import RANKER_RECORD, save_recommender
 
 
 def _finish(run: Run, spec: Spec) -> Finished:
@@ -29,17 +25,13 @@ def _finish(run: Run, spec: Spec) -> Finished:
         figures=_figures(run, task, trained),
         curve=_curve(trained),
         save=lambda folder: save_recommender(folder, spec.name, scores, trained.known),
-        logged={"loader": "recsys.training.recommenders", "inputs": {c.USER_IDX: "long", c.ITEM_IDX: "long"}},
+        logged=RANKER_RECORD,
     )
 
 
 def _task(run: Run, spec: Spec) -> PairTask:
     files = _files(run)
-    if not files.train:
-        raise InputError(
-            f"no user bought anything in the {HISTORY_DAYS} days before the validation window of {run.day}. Cure: a "
-            "run date with more events before it, or a shorter examples.label_days"
-        )
+    require_taken(run, is_any=bool(files.train))
     config = run.config.train
     return PairTask(
         spec=spec,
@@ -89,9 +81,9 @@ def _curve(trained: PairTrained) -> list[dict[str, float]]:
 def _files(run: Run) -> InteractionFiles:
     """Trained on what was bought before the validation window, validated on what was first bought in it."""
     settings, day = run.config.examples, cutoffs_of(run.day, run.config.examples).validation
-    taken = indexed(run, taken_before(run, day, [c.PURCHASE])).select(*_KEY).distinct().persist()
+    taken = bought_before(run, day).persist()
     bought = purchases_in_windows(run.lake.read(tables.EVENTS), [day], settings.label_days)
-    new = indexed(run, bought).select(*_KEY).join(taken, on=_KEY, how="left_anti")
+    new = indexed(run, bought).select(*PAIR).join(taken, on=list(PAIR), how="left_anti")
     files = write_interaction_files(run.lake, run.day, taken, new, row_groups=settings.row_groups)
     taken.unpersist()
     return files

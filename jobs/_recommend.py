@@ -29,7 +29,16 @@ from recsys.evaluation.ranking import candidate_recall
 from recsys.examples.assemble import assemble, assemble_items, assemble_users
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
-from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
+from recsys.families import (
+    CLOSED_FORM,
+    FACTORS,
+    FEATURES,
+    HISTORIES,
+    RANKING_CANDIDATES,
+    SPARK_FACTORS,
+    SPARK_FEATURES,
+    TOWERS,
+)
 from recsys.features.item_words import item_words
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.interaction_files import write_vector_files
@@ -60,6 +69,8 @@ _LOADERS = {
     FACTORS: ("recsys.training.recommenders", "load_ranker"),
     HISTORIES: ("recsys.training.history_ranker", "load_ranker"),
     TOWERS: ("recsys.training.towers", "load_user_tower"),
+    SPARK_FEATURES: ("recsys.training.export", "load_scorer"),
+    SPARK_FACTORS: ("recsys.training.recommenders", "load_ranker"),
 }
 
 
@@ -91,7 +102,7 @@ class Model:
     @property
     def ranks_all_items(self) -> bool:
         """A network of features ranks candidates."""
-        return self.family != FEATURES
+        return self.family not in RANKING_CANDIDATES
 
     @property
     def has_vectors(self) -> bool:

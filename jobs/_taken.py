@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
+from recsys.errors import InputError
 from recsys.examples.assemble import Ids
 from recsys.examples.histories import newest
 from recsys.features.graph import HISTORY_DAYS
@@ -16,6 +17,7 @@ from recsys.lake.store import Lake
 from recsys.stages import Run
 
 READS = (tables.EVENTS, tables.USERS, tables.USER_IDS, tables.ITEM_IDS)
+PAIR = (c.USER_IDX, c.ITEM_IDX)
 
 
 def ids_of(lake: Lake) -> Ids:
@@ -39,6 +41,19 @@ def taken_before(run: Run, as_of: date, event_types: Sequence[str]) -> DataFrame
     """Events of these types in the 365 days before the day."""
     events = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE).isin(list(event_types)))
     return events_before(events, as_of, HISTORY_DAYS)
+
+
+def bought_before(run: Run, as_of: date) -> DataFrame:
+    """user_idx and item_idx, once each, of what was bought in the 365 days before the day."""
+    return indexed(run, taken_before(run, as_of, [c.PURCHASE])).select(*PAIR).distinct()
+
+
+def require_taken(run: Run, *, is_any: bool) -> None:
+    if not is_any:
+        raise InputError(
+            f"no user bought anything in the {HISTORY_DAYS} days before the validation window of {run.day}. Cure: a "
+            "run date with more events before it, or a shorter examples.label_days"
+        )
 
 
 def newest_histories(run: Run, as_of: date, event_types: Sequence[str], length: int) -> DataFrame:

@@ -1,4 +1,4 @@
-"""Trains the configured model in Horovod processes, then registers it in MLflow.
+"""Trains the configured model in Horovod processes, baselines by Spark itself, then registers it in MLflow.
 
 A network of features learns from the newest example files; other families from who took what, and in what order.
 """
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs import _feature_rows, _histories, _interactions, _towers
+from jobs import _feature_rows, _histories, _interactions, _spark_factors, _spark_features, _towers
 from jobs._learning import Finished, Learning, checkpoints, failures, slots
 from recsys import columns as c
 from recsys import tracking
 from recsys.app import main
 from recsys.config import model_file
-from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
+from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, SPARK_FACTORS, SPARK_FEATURES, TOWERS
 from recsys.lake.files import Files
 from recsys.lake.interaction_files import delete_interaction_files
 from recsys.models.registry import MODELS, Spec, model_settings, model_spec, require_known
@@ -35,6 +35,8 @@ _LEARNING: dict[str, Learning] = {
     FACTORS: _interactions.LEARNING,
     HISTORIES: _histories.LEARNING,
     TOWERS: _towers.LEARNING,
+    SPARK_FEATURES: _spark_features.LEARNING,
+    SPARK_FACTORS: _spark_factors.LEARNING,
 }
 
 

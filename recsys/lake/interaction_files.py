@@ -37,7 +37,7 @@ def write_interaction_files(
 
     The rows of a file and their order follow from the rows alone.
     """
-    folder = f"{lake.root}/interaction_files/{run_date.isoformat()}"
+    folder = _folder_of(lake, run_date)
     Files(lake.spark).delete(folder)
     written = (
         _write(lake, f"{folder}/{c.TRAIN}", train, row_groups),
@@ -50,16 +50,24 @@ def write_item_files(
     lake: Lake, run_date: date, items: DataFrame, *, row_groups: int
 ) -> tuple[str, tuple[RowGroup, ...]]:
     """A folder and its row groups of `items`, which has item_idx; beside the other files of that date."""
-    folder = f"{lake.root}/interaction_files/{run_date.isoformat()}"
+    folder = _folder_of(lake, run_date)
     Files(lake.spark).delete(f"{folder}/{_ITEMS}")
     return folder, _write(lake, f"{folder}/{_ITEMS}", items, row_groups, key=c.ITEM_IDX)
 
 
 def write_vector_files(lake: Lake, as_of: date, vectors: DataFrame) -> tuple[str, ...]:
     """The files of item_idx and `vector`, for the executors that rank; replaces those of the day."""
-    folder, files = f"{lake.root}/{_VECTORS}/{as_of.isoformat()}", Files(lake.spark)
-    vectors.write.mode("overwrite").parquet(folder)
-    return tuple(f"{folder}/{name}" for name in files.names(folder) if name.endswith(".parquet"))
+    return _parquet(lake, vectors, f"{lake.root}/{_VECTORS}/{as_of.isoformat()}")
+
+
+def write_factor_files(lake: Lake, run_date: date, key: str, vectors: DataFrame) -> tuple[str, ...]:
+    """The files of `key` and `vector` that a training of that date gave; beside its other files."""
+    return _parquet(lake, vectors.select(key, c.VECTOR), f"{_folder_of(lake, run_date)}/{key}")
+
+
+def keep_checkpoints(lake: Lake, run_date: date) -> None:
+    """Spark's own, of fits that go on for many iterations: beside the other files of that date."""
+    lake.spark.sparkContext.setCheckpointDir(f"{_folder_of(lake, run_date)}/checkpoints")
 
 
 def write_fact_files(lake: Lake, as_of: date, facts: DataFrame) -> tuple[str, ...]:
@@ -76,7 +84,17 @@ def delete_vector_files(lake: Lake) -> None:
 
 
 def delete_interaction_files(lake: Lake, run_date: date) -> None:
-    Files(lake.spark).delete(f"{lake.root}/interaction_files/{run_date.isoformat()}")
+    Files(lake.spark).delete(_folder_of(lake, run_date))
+
+
+def _folder_of(lake: Lake, run_date: date) -> str:
+    return f"{lake.root}/interaction_files/{run_date.isoformat()}"
+
+
+def _parquet(lake: Lake, rows: DataFrame, folder: str) -> tuple[str, ...]:
+    files = Files(lake.spark)
+    rows.write.mode("overwrite").parquet(folder)
+    return tuple(f"{folder}/{name}" for name in files.names(folder) if name.endswith(".parquet"))
 
 
 def _write(lake: Lake, folder: str, rows: DataFrame, row_groups: int, *, key: str = c.USER_IDX) -> tuple[RowGroup, ...]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from recsys.config import build_section, load_yaml
 from recsys.errors import ConfigError
-from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, TOWERS
+from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, SPARK_FACTORS, SPARK_FEATURES, TOWERS
+from recsys.models.als import AlsConfig, scores_of
+from recsys.models.boosted_trees import BoostedTrees, BoostedTreesConfig
 from recsys.models.bsarec import BsaRec, BsaRecConfig
 from recsys.models.caser import Caser, CaserConfig
 from recsys.models.dcn import Dcn, DcnConfig
@@ -17,6 +19,7 @@ from recsys.models.factors import FactorScores, RankedConfig
 from recsys.models.graph_filter import GraphFilter, GraphFilterConfig, fit_graph_filter
 from recsys.models.gru import Gru
 from recsys.models.lightgcn import LightGcn, LightGcnConfig
+from recsys.models.linear import Linear, LinearSvmConfig, RegressionConfig
 from recsys.models.lstm import Lstm
 from recsys.models.mf import Mf
 from recsys.models.mlp import Mlp, MlpConfig
@@ -41,6 +44,8 @@ class Kind:
     closed_form: who took what, a Matrix; a fitted Recommender, which is a `fitted`.
     factors: the same; a FactorNetwork, which ends as a `fitted`.
     histories: the number of items; a SequenceNetwork.
+    spark_features: Inputs; as features, with what Spark fitted to be loaded (recsys/spark_training/features.py).
+    spark_factors: vectors that Spark fitted, of users and of items; a Recommender, which is a `fitted`.
     """
 
     family: str
@@ -74,6 +79,11 @@ MODELS: dict[str, Kind] = {
     "gru": Kind(HISTORIES, RecurrentConfig, Gru),
     "lstm": Kind(HISTORIES, RecurrentConfig, Lstm),
     "sasrec": Kind(HISTORIES, TransformerConfig, SasRec),
+    "gradient_boosted_trees": Kind(SPARK_FEATURES, BoostedTreesConfig, BoostedTrees),
+    "linear_regression": Kind(SPARK_FEATURES, RegressionConfig, Linear),
+    "linear_svm": Kind(SPARK_FEATURES, LinearSvmConfig, Linear),
+    "logistic_regression": Kind(SPARK_FEATURES, RegressionConfig, Linear),
+    "als": Kind(SPARK_FACTORS, AlsConfig, scores_of),
 }
 
 

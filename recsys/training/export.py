@@ -35,6 +35,14 @@ def state_bytes(network: torch.nn.Module) -> bytes:
     return buffer.getvalue()
 
 
+def network_with(spec: Spec, inputs: Inputs, arrays: Mapping[str, "NDArray[Any]"]) -> torch.nn.Module:
+    """Of a model that was fitted elsewhere: `arrays` by the names of the network's buffers."""
+    network: torch.nn.Module = spec.build(inputs)
+    given = {name: torch.tensor(array) for name, array in arrays.items()}
+    network.load_state_dict({**network.state_dict(), **given})
+    return network.eval()
+
+
 def save_model(folder: Path, spec: Spec, inputs: Inputs, state: bytes) -> None:
     """`state` comes from state_bytes."""
     folder.mkdir(parents=True, exist_ok=True)

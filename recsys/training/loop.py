@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
 from recsys.manifest import Manifest
-from recsys.training.batches import Batch, ordered_batches, shuffled_batches
+from recsys.training.batches import Batch, shuffled_batches
 from recsys.training.checkpoint import Checkpoints, random_state, seed_random_state, set_random_state
-from recsys.training.losses import ValidationSums, log_loss_sum, validation_figures
+from recsys.training.losses import log_loss_sum
 from recsys.training.objective import (
     VALIDATION_AUC,
     VALIDATION_LOSS,
@@ -45,12 +45,12 @@ from recsys.training.plan import EpochPlan, plan_epoch
 from recsys.training.position import EpochFigures, Position
 from recsys.training.progress import Progress
 from recsys.training.reading import batches_left, files_of_step
+from recsys.training.row_validation import validate
 from recsys.training.watch import ALLREDUCE, Clock, Watchdog, clock_for, percentages
 from recsys.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-_VALIDATION_BATCH_ROWS = 8192
 _FIGURE_NAMES = {"auc": "AUC", "ndcg": "NDCG"}
 
 
@@ -89,9 +89,7 @@ def rows_objective(folder: str, manifest: Manifest) -> Objective:
         row_groups=manifest.train.row_groups,
         read=partial(shuffled_batches, folder, numeric=manifest.inputs.numeric_names),
         loss_sum=log_loss_of_rows,
-        validate=lambda shared: dict(
-            zip((VALIDATION_LOSS, VALIDATION_AUC), validate(shared, folder, manifest), strict=True)
-        ),
+        validate=partial(validate, folder=folder, manifest=manifest),
         figures=(VALIDATION_LOSS, VALIDATION_AUC),
     )
 
@@ -296,28 +294,6 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
-
-
-@torch.no_grad()
-def validate(shared: Fit, folder: str, manifest: Manifest) -> tuple[float, float]:
-    """Mean log-loss and area under the ROC curve over all workers' rows."""
-    shared.model.eval()
-    plan = plan_epoch(
-        manifest.validation.row_groups,
-        epoch=0, seed=0, workers=shared.workers.count, batch_size=_VALIDATION_BATCH_ROWS,
-    )  # fmt: skip
-    sums = ValidationSums(shared.device)
-    own = plan.row_groups[shared.workers.index]
-    names = manifest.inputs.numeric_names
-    with closing(ordered_batches(folder, own, batch_size=_VALIDATION_BATCH_ROWS, numeric=names)) as batches:
-        for batch in batches:
-            shared.clock.enter("validation")
-            on_device = batch.to(shared.device)
-            sums.add(shared.model(on_device.ids_BI, on_device.numeric_BF), on_device.label_B)
-    total = sums.vector()
-    _add_up(shared, [total])
-    shared.clock.enter("validation")
-    return validation_figures(total)
 
 
 def _log_epoch(shared: Fit, figures: EpochFigures) -> None:

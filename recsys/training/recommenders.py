@@ -27,6 +27,8 @@ from recsys.training.description import FORMAT, read_description
 
 ARRAYS = "arrays.npz"
 DESCRIPTION = "recommender.json"
+# How its training is recorded for MLflow.
+RANKER_RECORD = {"loader": __name__, "inputs": {c.USER_IDX: "long", c.ITEM_IDX: "long"}}
 _PARTS = ("data", "indices", "indptr", "shape")
 _KNOWN_USERS = "known_user_U"
 _KNOWN_ITEMS = "known_item_I"

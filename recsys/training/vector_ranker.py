@@ -1,4 +1,6 @@
-"""Ranks items by the product of their vectors with the users', both made before. Shapes: B users, I items, D width."""
+"""Ranks items by the product of their vectors with the users', both made before. Shapes: B users, I items, X either,
+D width.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,15 +43,21 @@ class VectorRanker:
 def load_ranker(urls: Sequence[str]) -> VectorRanker:
     """From Parquet files of item_idx and `vector`, lists of one length. Uses one thread of the CPU."""
     torch.set_num_threads(1)
-    tables = [_read(url) for url in urls]
-    item_idx = np.concatenate([table.column(c.ITEM_IDX).to_numpy() for table in tables])
-    vectors = np.concatenate([column.values.to_numpy() for table in tables for column in table.column(c.VECTOR).chunks])
-    size = int(item_idx.max()) + 1
-    item_ID = np.zeros((size, len(vectors) // len(item_idx)), dtype=np.float32)
-    item_ID[item_idx] = vectors.reshape(len(item_idx), -1)
-    known_I = np.zeros(size, dtype=np.bool_)
-    known_I[item_idx] = True
+    item_ID, known_I = read_vectors(urls, c.ITEM_IDX)
     return VectorRanker(item_ID=item_ID, known_I=known_I)
+
+
+def read_vectors(urls: Sequence[str], key: str) -> tuple[Scores, Flags]:
+    """By the index `key` of Parquet files with it and `vector`: the vectors, zeros where there is none; who has one."""
+    tables = [_read(url) for url in urls]
+    idx = np.concatenate([table.column(key).to_numpy() for table in tables])
+    vectors = np.concatenate([column.values.to_numpy() for table in tables for column in table.column(c.VECTOR).chunks])
+    size = int(idx.max()) + 1
+    vector_XD = np.zeros((size, len(vectors) // len(idx)), dtype=np.float32)
+    vector_XD[idx] = vectors.reshape(len(idx), -1)
+    known_X = np.zeros(size, dtype=np.bool_)
+    known_X[idx] = True
+    return vector_XD, known_X
 
 
 def _read(url: str) -> "pq.Table":

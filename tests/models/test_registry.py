@@ -9,8 +9,8 @@ MLP = {"id_dim": 2, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_id
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'als'; known models: \['bsarec', .*'mf', 'mlp'"):
-        model_spec("als", {})
+    with pytest.raises(ConfigError, match=r"unknown model 'fm'; known models: \['als', 'bsarec', .*'mf', 'mlp'"):
+        model_spec("fm", {})
 
 
 def test_an_unknown_key_names_the_file_and_the_known_keys() -> None:
