@@ -20,6 +20,7 @@ from recsys.features.event_days import EventDays
 from recsys.features.holidays import calendar_of
 from recsys.features.optional_grains import Log, optional_features
 from recsys.frames.as_of import events_before
+from recsys.frames.caches import releasing
 from recsys.frames.keys import require_unique
 from recsys.lake.at_once import at_once
 from recsys.lake.read_features import FEATURE_TABLES
@@ -37,7 +38,7 @@ def run(run: Run) -> Figures:
     span_days = (run.day - min(label_cutoffs)).days
     in_span = partial(events_before, as_of=run.day, days=HISTORY_DAYS + span_days)
     by_day = _persisted(events_by_day(run), run.day, span_days)
-    try:
+    with releasing(partial(_unpersist, by_day)):
         days = [row[c.EVENT_DATE] for row in by_day.visits.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
@@ -47,10 +48,12 @@ def run(run: Run) -> Figures:
             events=in_span(known_events(run)), item_days=by_day.item_days, item_history=history, text_vectors=vectors
         )
         return _write(run, by_day, log, (*label_cutoffs, run.day))
-    finally:
-        for days_of in vars(by_day).values():
-            if days_of is not None:
-                days_of.unpersist()
+
+
+def _unpersist(by_day: EventDays) -> None:
+    for days_of in vars(by_day).values():
+        if days_of is not None:
+            days_of.unpersist()
 
 
 def _persisted(by_day: EventDays, run_date: date, span_days: int) -> EventDays:

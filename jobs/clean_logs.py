@@ -40,6 +40,7 @@ from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS
 from recsys.clean.users import clean_users
 from recsys.config import CleanConfig
 from recsys.errors import ConfigError
+from recsys.frames.caches import releasing
 from recsys.frames.keys import new_ids
 from recsys.frames.local_rows import local_rows
 from recsys.lake.at_once import at_once
@@ -55,7 +56,7 @@ def source(run: Run) -> Source:
 
 
 def run(run: Run) -> Figures:
-    try:
+    with releasing(run.spark.catalog.clearCache):
         log_source = source(run)
         known = _known(run, log_source)
         intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
@@ -67,8 +68,6 @@ def run(run: Run) -> Figures:
         ledger = _ledger_rows(run, log_source, log, known.rules)
         write(run.lake, log, ledger, run.config.clean, is_whole=intake.is_whole)
         return {**figures(log.counts, log.reasons), **_sizes(run.lake)}
-    finally:
-        run.spark.catalog.clearCache()
 
 
 def check(run: Run) -> None:

@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.frames.caches import releasing
 from recsys.manifest import Inputs, NumericInput
 
 _NUMBERS, _TAKEN, _WEIGHT = "numbers", "taken", "weight"
@@ -43,10 +44,8 @@ def fitted(name: str, rows: DataFrame, inputs: Inputs, *, partitions: int, seed:
         is_taken.cast("double").alias(_TAKEN),
         F.when(is_taken, F.col(c.LABEL)).otherwise(1.0).cast("double").alias(_WEIGHT),
     ).persist()
-    try:
+    with releasing(prepared.unpersist):
         return fit.of_rows(prepared, seed, settings)
-    finally:
-        prepared.unpersist()
 
 
 def _raw(numeric: NumericInput) -> Column:

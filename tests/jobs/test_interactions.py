@@ -89,8 +89,8 @@ def test_the_models_own_train_settings_lie_under_those_that_are_given() -> None:
 
 
 def test_an_unknown_model_lists_all_kinds(lake: Lake) -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'als'; known models: \['bsarec', .*'mf', 'mlp'"):
-        train.check(run_of(lake, "als"))
+    with pytest.raises(ConfigError, match=r"unknown model 'fm'; known models: \['als', 'bsarec', .*'mf', 'mlp'"):
+        train.check(run_of(lake, "fm"))
 
 
 def test_a_lake_without_purchases_before_the_validation_is_refused(lake: Lake) -> None:

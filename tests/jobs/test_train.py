@@ -175,7 +175,7 @@ def versions_of_seed(lake: Lake, seed: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("train.model=als",), r"unknown model 'als'; known models: \['bsarec', .*'mlp'"),
+        (("train.model=fm",), r"unknown model 'fm'; known models: \['als', 'bsarec', .*'mlp'"),
         (("train.workers=3",), r"train.workers is 3, but the Spark session has 2 task slots"),
     ],
 )

@@ -71,10 +71,14 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     assert first.state != other.state
 
 
+def figures_of(loss: float, auc: float) -> dict[str, float]:
+    return {"validation_loss": loss, "validation_auc": auc}
+
+
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = write_random_set(tmp_path, [32], [20])
     losses = iter([0.5, 0.3, 0.4])
-    monkeypatch.setattr(loop, "validate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: figures_of(next(losses), 0.5))
     three = trained(tmp_path, manifest, epochs=3)
     two = trained_for_two_epochs(tmp_path, manifest, monkeypatch)
     assert three.best_epoch == 2
@@ -83,7 +87,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path, monke
 
 
 def trained_for_two_epochs(folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    monkeypatch.setattr(loop, "validate", lambda *_: (float("nan"), float("nan")))
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: figures_of(float("nan"), float("nan")))
     return trained(folder, manifest, epochs=2)
 
 
@@ -105,7 +109,7 @@ def test_training_ends_after_epochs_of_patience_without_a_better_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], epochs: int, best_epoch: int
 ) -> None:
     figures = iter(VALIDATION)
-    monkeypatch.setattr(loop, "validate", lambda *_: next(figures))
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: figures_of(*next(figures)))
     result = trained(tmp_path, write_random_set(tmp_path, [16]), epochs=5, **changes)
     assert (len(result.curve), result.best_epoch) == (epochs, best_epoch)
 
