@@ -5,7 +5,7 @@ Started again after it broke, it goes on with the stage that did not end.
 
 import sys
 
-from jobs import build_examples, build_features, clean_logs, evaluate, score, show, train
+from jobs import build_examples, build_features, clean_logs, evaluate, score, score_scenes, show, train
 from recsys import app
 from recsys.stages import Outcome, Run, Stage, run_stage
 
@@ -21,7 +21,8 @@ STAGES: tuple[Stage, ...] = (
 
 def run_all(run: Run) -> list[Outcome]:
     clean_logs.STAGE.check(run)
-    return [run_stage(stage, run, is_skippable=True) for stage in STAGES]
+    stages = (*STAGES, score_scenes.STAGE) if run.config.score.scenes else STAGES
+    return [run_stage(stage, run, is_skippable=True) for stage in stages]
 
 
 if __name__ == "__main__":

@@ -32,11 +32,20 @@ CANDIDATES, UNIFORM, POPULARITY = NEGATIVES = ("candidates", "uniform", "popular
 GLOBAL_TIME, ROLLING_TIME, LEAVE_ONE_OUT, USER_RATIO, HELD_APART = SCHEMES = (
     "global_time", "rolling_time", "leave_one_out", "user_ratio", "held_apart",
 )  # fmt: skip
+CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS = SCENES = (
+    "cart", "substitutes", "buy_again", "new_items", "anonymous",
+)  # fmt: skip
 
 # Of `clean`; at 0 the rule or column behind them is off.
 _SWITCHES = (
     "near_duplicate_seconds", "bot_events_a_day", "bot_items_a_day", "bot_regular_gaps", "price_outlier_deviations",
     "reseller_quantity", "session_gap_minutes",
+)  # fmt: skip
+
+SIMILARITIES = ("text", "price", "turns", "views")
+_COUNTS_OF_SCENES = (
+    "history_days", "pair_min_baskets", "complements", "cart_days", "similar_items", "similar_candidates", "due_days",
+    "context_days", "new_item_days", "new_items_of_category", "exploration_pool",
 )  # fmt: skip
 
 Section = TypeVar("Section")
@@ -331,6 +340,7 @@ class EvaluationConfig:
 class ScoreConfig:
     top_n: int
     scene: str
+    scenes: tuple[str, ...]
     batch_rows: int
     rank_depth: int
     age_attribute: str | None
@@ -352,6 +362,40 @@ class ScoreConfig:
                 raise ConfigError(f"score.{key}: days lie between 0 and 3650, got {wrong}")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.scene):
             raise ConfigError(f"score.scene must be lower-case letters, digits and _, got {self.scene!r}")
+        _require_known(self, "scenes", self.scenes, SCENES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenesConfig:
+    history_days: int
+    pair_min_baskets: int
+    pair_prior_baskets: float
+    complements: int
+    cart_days: int
+    similar_items: int
+    similar_candidates: int
+    similar_weights: dict[str, float]
+    due_days: int
+    interval_prior_gaps: float
+    context_days: int
+    context_hours: int
+    context_prior_baskets: float
+    new_item_days: int
+    new_items_of_category: int
+    exploration_share: float
+    exploration_pool: int
+
+    def __post_init__(self) -> None:
+        for key in _COUNTS_OF_SCENES:
+            _require_range(self, key, 1, 10_000)
+        for key in ("pair_prior_baskets", "context_prior_baskets"):
+            _require_range(self, key, 0)
+        _require_range(self, "interval_prior_gaps", 0.001)
+        _require_range(self, "context_hours", 1, 24)
+        _require_range(self, "exploration_share", 0, 0.5)
+        _require_known(self, "similar_weights", list(self.similar_weights), SIMILARITIES)
+        if missing := sorted(set(SIMILARITIES) - set(self.similar_weights)):
+            raise ConfigError(f"scenes.similar_weights lacks {missing}; give each a weight, 0 for none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,6 +416,7 @@ class Config:
     train: TrainConfig
     evaluation: EvaluationConfig
     score: ScoreConfig
+    scenes: ScenesConfig
     tracking: TrackingConfig
 
     def settings_of(self, sections: Sequence[str]) -> dict[str, Any]:

@@ -534,6 +534,134 @@ TOP_N = Table(
     ),
 )
 
+_RANK = (c.RANK, "int", "Position in the list, from 1")
+_NEIGHBOUR = (c.NEIGHBOUR_ID, "string", "The other item, one that may be recommended")
+
+COMPLEMENTS = Table(
+    name="recs.complements",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.ITEM_ID, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        _ITEM,
+        _RANK,
+        _NEIGHBOUR,
+        (c.LIFT, "double", "Baskets with both, by those that chance would give: 1 is chance"),
+        (c.SUPPORT, "bigint", "Baskets of scenes.history_days that hold both"),
+        (c.SCORE, "double", "The lift as it is believed after so few baskets, nearer to 1; what ranks them"),
+        _RUN_ID,
+    ),
+)
+
+CART = Table(
+    name="recs.cart",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.USER_ID, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        (c.USER_ID, "string", "User with something in the cart on the run date; none for a log without carts"),
+        _RANK,
+        _ITEM,
+        (c.SCORE, "double", "Sum over the items in the cart of the logarithm of their recs.complements.score with it"),
+        _RUN_ID,
+    ),
+)
+
+SIMILAR_ITEMS = Table(
+    name="recs.similar_items",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.ITEM_ID, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        _ITEM,
+        _RANK,
+        _NEIGHBOUR,
+        (c.SCORE, "double", "Sum of the four next columns, weighted by scenes.similar_weights"),
+        (c.TEXT_COSINE, "double", "Of the words of name, brand, category and department, rare ones weighing more"),
+        (c.PRICE_CLOSENESS, "double", "Lower by higher mean price of a unit; 0 where one is not known"),
+        (c.TURN_COSINE, "double", "Users who bought both, by those of either; 0 for items of two categories"),
+        (c.VIEW_COSINE, "double", "Days of users with views of both, by those with either; 0 for a log without views"),
+        _RUN_ID,
+    ),
+)
+
+BUY_AGAIN = Table(
+    name="recs.buy_again",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.USER_ID, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        _USER,
+        _RANK,
+        _ITEM,
+        (c.SCORE, "double", "Probability that the user buys it in the scenes.due_days from the run date on"),
+        (c.INTERVAL_DAYS, "double", "Expected days between two purchases: the user's own, drawn towards the item's"),
+        (c.LAST_DATE, "date", "Day of the last purchase (UTC)"),
+        (c.PURCHASE_DAYS, "bigint", "Days of scenes.history_days with a purchase"),
+        _RUN_ID,
+    ),
+)
+
+NEW_ITEMS = Table(
+    name="recs.new_items",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.USER_ID, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        _USER,
+        _RANK,
+        (c.ITEM_ID, "string", "Item of the last scenes.new_item_days that the user has not bought"),
+        (c.SCORE, "double", "By the user's categories and words, and buyers a day; null for an explored item"),
+        (c.SOURCE, "string", "affinity, or exploration: drawn to find out who wants it"),
+        (c.PROBABILITY, "double", "That the draw puts the item into this user's list; 1 where nothing is drawn"),
+        _RUN_ID,
+    ),
+)
+
+ANONYMOUS = Table(
+    name="recs.anonymous",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.LEVEL, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        (c.LEVEL, "string", "store_time; store, where that has no rows; all, where neither has"),
+        (c.STORE_ID, "string", "Store (or country); null for the level all, and where the log has none"),
+        (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday; null but for store_time"),
+        (c.HOURS_FROM, "int", "First hour of scenes.context_hours on the shop's clock; null but for store_time"),
+        _RANK,
+        _ITEM,
+        (c.SCORE, "double", "Share of baskets with the item, drawn towards that of the level above"),
+        (c.NUM_BASKETS, "bigint", "Baskets of the place in scenes.context_days"),
+        _RUN_ID,
+    ),
+)
+
+SCENE_METRICS = Table(
+    name="ops.scene_metrics",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.SCENE, c.RECOMMENDER, c.METRIC, c.K),
+    partition_by=(c.RUN_DATE, c.SCENE),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCENE, "string", "cart, substitutes, buy_again, new_items or anonymous"),
+        (c.RECOMMENDER, "string", "What made the lists, the scene's own or a baseline; a-b for a difference"),
+        (c.METRIC, "string", "recall, precision, ndcg, map, mrr, hit_rate"),
+        (c.K, "int", "List length the metric looks at"),
+        (c.VALUE, "double", "Mean over the cases"),
+        (c.LOW, "double", "Lower end of the 95 % paired bootstrap interval over users; null but for differences"),
+        (c.HIGH, "double", "Upper end of it"),
+        (c.CASES, "string", "What one case of the label window is"),
+        (c.NUM_CASES, "bigint", "Cases behind the figure"),
+        _RUN_ID,
+    ),
+)
+
 BUSINESS_RULES = Table(
     name="rules.rules",
     writer="load_rules",
@@ -635,5 +763,6 @@ ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS,
     ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
     STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS,
-    LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, METRICS, RUNS,
+    LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, METRICS, COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS,
+    ANONYMOUS, SCENE_METRICS, RUNS,
 )  # fmt: skip

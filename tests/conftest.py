@@ -15,7 +15,18 @@ os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m")
 
 TIERS = {
-    "spark": ("lake", "frames", "clean", "features", "examples", "evaluation", "scoring", "jobs", "contracts"),
+    "spark": (
+        "lake",
+        "frames",
+        "clean",
+        "features",
+        "examples",
+        "evaluation",
+        "scoring",
+        "jobs",
+        "contracts",
+        "spark_training",
+    ),
     "torch": ("models", "training", "benchmarks"),
     "horovod": ("horovod",),
     "slow": ("e2e",),

@@ -54,10 +54,21 @@ def popular_ranks(items: DataFrame, item_features: DataFrame, *, window_days: in
     buyers = {28: c.ITEM_BUYERS_28D, 91: c.ITEM_BUYERS_91D}[window_days]
     eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
     sold = item_features.select(c.ITEM_ID, F.col(buyers).alias("buyers"))
-    order = Window.partitionBy(F.lit(0)).orderBy(F.desc_nulls_last("buyers"), F.asc(c.ITEM_ID))
-    known = eligible.join(sold, on=c.ITEM_ID, how="left").fillna(0, "buyers")
+    return ranks_by(eligible.join(sold, on=c.ITEM_ID, how="left").fillna(0, "buyers"), "buyers")
+
+
+def ranks_by(counts: DataFrame, count: str) -> DataFrame:
+    """Items with their `popular_rank` from 1: the largest `count` first, then the smaller item id."""
+    order = Window.partitionBy(F.lit(0)).orderBy(F.desc_nulls_last(count), F.asc(c.ITEM_ID))
     # One task sorts the catalogue: an id and a number an item.
-    return known.select(c.ITEM_ID, F.row_number().over(order).alias(_POPULAR_RANK))
+    return counts.select(c.ITEM_ID, F.row_number().over(order).alias(_POPULAR_RANK))
+
+
+def free_lists(taken: DataFrame, popular_ranks: DataFrame, k: int, *case: str) -> DataFrame:
+    """For each row of `taken` (columns `case`, and `taken`: popular ranks) the `k` most popular items beside these."""
+    ranked = taken.select(*case, F.posexplode(_free_ranks(F.col("taken"), k)))
+    found = ranked.join(popular_ranks, on=F.col("col") == F.col(_POPULAR_RANK), how="inner")
+    return found.select(*case, (F.col("pos") + 1).alias(c.RANK), c.ITEM_ID)
 
 
 def _own_ranks(user_items: DataFrame, popular_ranks: DataFrame) -> DataFrame:

@@ -32,19 +32,23 @@ def value_names(recommenders: Sequence[str]) -> list[str]:
     return [value_name(recommender, metric) for recommender in recommenders for metric in METRICS]
 
 
-def user_hits(lists: DataFrame, truth: DataFrame, recommenders: Sequence[str], seed: int) -> DataFrame:
+def user_hits(
+    lists: DataFrame, truth: DataFrame, recommenders: Sequence[str], seed: int, *, case: str = c.USER_ID
+) -> DataFrame:
     """One row for each list_kind and user_id of `truth`: its relevant items, and the ranks of each recommender's hits.
 
-    `lists` has list_kind, recommender, user_id, rank, item_id.
+    `lists` has list_kind, recommender, user_id, rank, item_id. With another column as `case`, in both, one row for each
+    of its values; bootstrap counts stay those of the user, whom `truth` names.
     """
-    found = lists.groupBy(c.LIST_KIND, c.USER_ID, c.ITEM_ID).agg(
+    found = lists.groupBy(c.LIST_KIND, case, c.ITEM_ID).agg(
         *(F.max(F.when(F.col(c.RECOMMENDER) == name, F.col(c.RANK))).alias(name) for name in recommenders)
     )
-    hits = truth.join(found, on=[c.LIST_KIND, c.USER_ID, c.ITEM_ID], how="left")
-    counted = hits.groupBy(c.LIST_KIND, c.USER_ID).agg(
-        F.count("*").alias(_NUM_RELEVANT), *(F.collect_list(name).alias(name) for name in recommenders)
+    hits = truth.join(found, on=[c.LIST_KIND, case, c.ITEM_ID], how="left")
+    return hits.groupBy(c.LIST_KIND, case).agg(
+        F.count("*").alias(_NUM_RELEVANT),
+        *(F.collect_list(name).alias(name) for name in recommenders),
+        F.xxhash64(F.min(c.USER_ID), F.lit(seed)).alias(_USER_HASH),
     )
-    return counted.withColumn(_USER_HASH, F.xxhash64(c.USER_ID, F.lit(seed)))
 
 
 def sums_by_replicate(hits: DataFrame, recommenders: Sequence[str], *, k: int, replicates: int) -> DataFrame:

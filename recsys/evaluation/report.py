@@ -37,7 +37,7 @@ def metric_rows(
         if replicates:
             num_users = int(replicates[0][c.NUM_USERS])
             of_kind = [
-                *_metrics(replicates, baselines, k),
+                *recommender_rows(replicates, (MODEL, *baselines), k),
                 *(_row(row[c.RECOMMENDER], COVERAGE, k, row[c.VALUE], num_users) for row in _of_kind(coverages, kind)),
                 *(
                     _row(MODEL, CANDIDATE_RECALL, None, row[c.VALUE], num_users)
@@ -71,7 +71,14 @@ def table_text(rows: Sequence[Any]) -> str:
     return "\n\n".join("\n".join(_table_lines(of_kind)) for of_kind in of_kinds if of_kind)
 
 
-def _metrics(replicates: Sequence[Mapping[str, Any]], baselines: Sequence[str], k: int) -> Iterator[MetricRow]:
+def recommender_rows(
+    replicates: Sequence[Mapping[str, Any]], recommenders: Sequence[str], k: int
+) -> Iterator[MetricRow]:
+    """Each metric of each recommender, and the first one's differences from the others with their intervals.
+
+    `replicates`: of one list kind, in their order.
+    """
+    tested, baselines = recommenders[0], recommenders[1:]
     users_B = np.array([row[c.NUM_USERS] for row in replicates])
     num_users = int(users_B[0])
 
@@ -81,14 +88,14 @@ def _metrics(replicates: Sequence[Mapping[str, Any]], baselines: Sequence[str], 
             return np.divide(np.array([row[name] for row in replicates], dtype=np.float64), users_B)
 
     for metric in METRICS:
-        of_model = means(value_name(MODEL, metric))
-        yield _row(MODEL, metric, k, of_model[0], num_users)
+        of_tested = means(value_name(tested, metric))
+        yield _row(tested, metric, k, of_tested[0], num_users)
         for baseline in baselines:
             of_baseline = means(value_name(baseline, metric))
             yield _row(baseline, metric, k, of_baseline[0], num_users)
-            difference = of_model - of_baseline
+            difference = of_tested - of_baseline
             bounds = interval(difference[1:])
-            yield _row(f"{MODEL}-{baseline}", metric, k, difference[0], num_users, bounds)
+            yield _row(f"{tested}-{baseline}", metric, k, difference[0], num_users, bounds)
 
 
 def _row(

@@ -36,6 +36,15 @@ def basket_items(events: DataFrame) -> DataFrame:
     return _purchases(events).select(c.USER_ID, _basket().alias(c.BASKET), c.EVENT_DATE, c.ITEM_ID).distinct()
 
 
+def placed_baskets(events: DataFrame) -> DataFrame:
+    """One row per user, basket and day: its `items`, and the store, weekday and local hour of its first line."""
+    place = (c.STORE_ID, c.LOCAL_WEEKDAY, c.LOCAL_HOUR)
+    first = F.min(F.struct(c.EVENT_TS, *place)).alias("first")
+    baskets = _purchases(events).groupBy(c.USER_ID, _basket().alias(c.BASKET), c.EVENT_DATE)
+    found = baskets.agg(first, F.array_sort(F.collect_set(c.ITEM_ID)).alias("items"))
+    return found.select(c.USER_ID, c.BASKET, c.EVENT_DATE, "items", *(f"first.{name}" for name in place))
+
+
 def opened_baskets(visits: DataFrame, *place_or_time: str) -> DataFrame:
     """One row per user and basket (in each store, hour … named), on the first day of the basket there."""
     return visits.groupBy(c.USER_ID, c.BASKET, *place_or_time).agg(F.min(c.EVENT_DATE).alias(c.EVENT_DATE))

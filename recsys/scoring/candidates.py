@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.config import CandidatesConfig
+from recsys.frames.best import first_of_each
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.own_items import bought, not_bought, own_item
 
@@ -69,7 +70,7 @@ def _category_lists(user_categories: DataFrame, eligible_items: DataFrame, quota
     user = (c.AS_OF_DATE, c.USER_ID)
     bought = user_categories.where(F.col(c.USER_CATEGORY_PURCHASES_91D) > 0)
     liked = [F.desc(c.USER_CATEGORY_PURCHASES_91D), F.asc(c.CATEGORY)]
-    favourites = _first(bought, FAVOURITE_CATEGORIES, user, liked)
+    favourites = first_of_each(bought, FAVOURITE_CATEGORIES, user, liked)
     categories_of_user = F.count("*").over(Window.partitionBy(*user))
     share = F.ceil(F.lit(_FETCHED_PER_KEPT * quota) / categories_of_user).cast("int")
     fetched = favourites.select(*user, c.CATEGORY, share.alias("share")).join(
@@ -82,7 +83,7 @@ def _category_lists(user_categories: DataFrame, eligible_items: DataFrame, quota
 
 def _best_sellers(eligible_items: DataFrame, count: int) -> DataFrame:
     """One row a category. The structs sort by rank within the category, then by buyers."""
-    best = _first(eligible_items, count, (c.AS_OF_DATE, c.CATEGORY), by_popularity())
+    best = first_of_each(eligible_items, count, (c.AS_OF_DATE, c.CATEGORY), by_popularity())
     seller = F.struct(c.RANK, (-F.col(c.ITEM_BUYERS_28D)).alias("fewer"), c.ITEM_ID)
     return best.groupBy(c.AS_OF_DATE, c.CATEGORY).agg(F.sort_array(F.collect_list(seller)).alias("best_sellers"))
 
@@ -90,12 +91,9 @@ def _best_sellers(eligible_items: DataFrame, count: int) -> DataFrame:
 def _popular_lists(eligible_items: DataFrame, quotas: CandidatesConfig) -> DataFrame:
     """Long enough that the quota is full even where own and category items are all popular ones."""
     length = quotas.popular_items + quotas.own_items + quotas.category_items
-    return _listed(_first(eligible_items, length, (c.AS_OF_DATE,), by_popularity()), (c.AS_OF_DATE,), _POPULAR_LIST)
-
-
-def _first(rows: DataFrame, count: int, group: tuple[str, ...], order: list[Column] | tuple[Column, ...]) -> DataFrame:
-    position = F.row_number().over(Window.partitionBy(*group).orderBy(*order))
-    return rows.withColumn(c.RANK, position).where(F.col(c.RANK) <= count)
+    return _listed(
+        first_of_each(eligible_items, length, (c.AS_OF_DATE,), by_popularity()), (c.AS_OF_DATE,), _POPULAR_LIST
+    )
 
 
 def _listed(ranked: DataFrame, group: tuple[str, ...], name: str) -> DataFrame:

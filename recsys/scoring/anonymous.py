@@ -1,0 +1,115 @@
+"""Lists for users without history: what is bought in this store on this weekday at this time of the day.
+
+Few baskets say little: the share of an item in a store and time is drawn towards its share in the store, and this
+towards its share in all stores.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys import columns as c
+from recsys.config import ScenesConfig
+from recsys.frames.as_of import known_before
+from recsys.frames.best import first_of_each
+
+ALL, STORE, STORE_TIME = LEVELS = ("all", "store", "store_time")
+
+PLACE = (c.LEVEL, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM)
+_TYPES = {c.STORE_ID: "string", c.LOCAL_WEEKDAY: "int", c.HOURS_FROM: "int"}
+_NAMED: dict[str, tuple[str, ...]] = {
+    ALL: (),
+    STORE: (c.STORE_ID,),
+    STORE_TIME: (c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM),
+}
+# Places as text, for a store may be null: null is not equal to null.
+_PLACE, _WIDER = "place", "wider"
+_WIDER_SHARE = "wider_share"
+_COUNT = "baskets_with_item"
+
+
+def context_lists(baskets: DataFrame, items: DataFrame, as_of: date, n: int, settings: ScenesConfig) -> DataFrame:
+    """The `n` best eligible items of each level and place: `score` is the share of its baskets that hold the item, as
+    it is believed after so many, `num_baskets`.
+
+    `baskets`: one row each, event_date, store_id, local_weekday, local_hour and `items`. What a level does not look at
+    is null; a log without stores has one, null.
+    """
+    known = known_before(baskets, [as_of], settings.context_days)
+    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
+    shares, best = None, None
+    lists: list[DataFrame] = []
+    for level in LEVELS:
+        counted = _counted(_at(known, level, settings), eligible)
+        shares = _shares(counted, shares, settings.context_prior_baskets)
+        best = _best(shares, counted, best, n, settings.context_prior_baskets)
+        lists.append(best)
+    return (
+        lists[0].unionByName(lists[1]).unionByName(lists[2]).select(*PLACE, c.RANK, c.ITEM_ID, c.SCORE, c.NUM_BASKETS)
+    )
+
+
+def _at(baskets: DataFrame, level: str, settings: ScenesConfig) -> DataFrame:
+    """With the columns of PLACE, and their text for this level and the wider one."""
+    hour = F.col(c.LOCAL_HOUR)
+    timed = baskets.withColumn(c.HOURS_FROM, (hour - hour % settings.context_hours).cast("int"))
+    wider = LEVELS[max(LEVELS.index(level) - 1, 0)]
+    named = timed.withColumns({_PLACE: _text(_place(level)), _WIDER: _text(_place(wider))})
+    return named.withColumns(_place(level))
+
+
+def _place(level: str) -> dict[str, Column]:
+    unnamed = {name: F.lit(None).cast(kind) for name, kind in _TYPES.items() if name not in _NAMED[level]}
+    return {c.LEVEL: F.lit(level), **{name: F.col(name) for name in _NAMED[level]}, **unnamed}
+
+
+def _text(place: Mapping[str, Column]) -> Column:
+    return F.to_json(F.struct(*(place[name].alias(name) for name in PLACE)), {"ignoreNullFields": "false"})
+
+
+def _counted(baskets: DataFrame, eligible: DataFrame) -> DataFrame:
+    """One row per place and item, with the baskets of both and of the place."""
+    place = (_PLACE, _WIDER, *PLACE)
+    of_place = baskets.groupBy(_PLACE).agg(F.count("*").alias(c.NUM_BASKETS))
+    each = baskets.select(*place, F.explode("items").alias(c.ITEM_ID)).join(eligible, on=c.ITEM_ID, how="left_semi")
+    counts = each.groupBy(*place, c.ITEM_ID).agg(F.count("*").alias(_COUNT))
+    return counts.join(of_place, on=_PLACE, how="inner")
+
+
+def _shares(counted: DataFrame, wider: DataFrame | None, prior: float) -> DataFrame:
+    """With `score`; what is counted in a place is counted in the wider one too."""
+    if wider is None:
+        return counted.withColumn(c.SCORE, F.col(_COUNT) / F.col(c.NUM_BASKETS))
+    known = wider.select(F.col(_PLACE).alias(_WIDER), c.ITEM_ID, F.col(c.SCORE).alias(_WIDER_SHARE))
+    share = (F.col(_COUNT) + prior * F.col(_WIDER_SHARE)) / (F.col(c.NUM_BASKETS) + prior)
+    return counted.join(known, on=[_WIDER, c.ITEM_ID], how="inner").withColumn(c.SCORE, share)
+
+
+def _best(shares: DataFrame, counted: DataFrame, wider: DataFrame | None, n: int, prior: float) -> DataFrame:
+    """Of items that nobody bought in the place, only the best of the wider one can be among its own."""
+    columns = (_PLACE, *PLACE, c.NUM_BASKETS, c.ITEM_ID, c.SCORE)
+    rivals = shares.select(*columns)
+    if wider is not None:
+        places = counted.select(_PLACE, _WIDER, *PLACE, c.NUM_BASKETS).distinct()
+        others = wider.select(F.col(_PLACE).alias(_WIDER), c.ITEM_ID, F.col(c.SCORE).alias(_WIDER_SHARE))
+        score = prior * F.col(_WIDER_SHARE) / (F.col(c.NUM_BASKETS) + prior)
+        unsold = places.join(others, on=_WIDER, how="inner").join(rivals, on=[_PLACE, c.ITEM_ID], how="left_anti")
+        rivals = rivals.unionByName(unsold.withColumn(c.SCORE, score).select(*columns))
+    return first_of_each(rivals, n, (_PLACE,), (F.desc(c.SCORE), F.asc(c.ITEM_ID)))
+
+
+def lists_at(cases: DataFrame, lists: DataFrame, settings: ScenesConfig) -> DataFrame:
+    """case_id, rank and item_id of each case's list: that of its store and time where there is one, else of its store,
+    else of all. `cases`: case_id, store_id, local_weekday, local_hour."""
+    asked = [
+        _at(cases, level, settings).select(c.CASE_ID, F.struct(F.lit(depth).alias("depth"), _PLACE).alias(_PLACE))
+        for depth, level in enumerate(LEVELS)
+    ]
+    of_all = asked[0].unionByName(asked[1]).unionByName(asked[2]).select(c.CASE_ID, f"{_PLACE}.*")
+    known = lists.select(_text({name: F.col(name) for name in PLACE}).alias(_PLACE), c.RANK, c.ITEM_ID)
+    found = of_all.join(known.select(_PLACE).distinct(), on=_PLACE, how="left_semi")
+    narrowest = found.groupBy(c.CASE_ID).agg(F.max(F.struct("depth", _PLACE)).alias("narrowest"))
+    places = narrowest.select(c.CASE_ID, F.col(f"narrowest.{_PLACE}").alias(_PLACE))
+    return places.join(known, on=_PLACE, how="inner").select(c.CASE_ID, c.RANK, c.ITEM_ID)
