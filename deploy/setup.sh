@@ -87,19 +87,19 @@ if ! (cd "$jars" && sha256sum --check --status "$here/jars.sha256" 2>/dev/null);
   rm -rf "$fetched"
 fi
 
-# spark-submit and spark-sql of this environment use its own Spark and Python, whether or not it is activated.
-rm -f "$venv/bin/find-spark-home"
-printf '#!/usr/bin/env bash\n# Written by deploy/setup.sh: the Spark of this environment.\nexport SPARK_HOME="${SPARK_HOME:-%s}"\n' \
-  "$(dirname "$jars")" >"$venv/bin/find-spark-home"
+# spark-submit and spark-sql of this environment use its own Spark and Python, whether or not it is activated. No file goes
+# into Spark's conf folder: with one there, Java would not use the archive of classes below.
+rm -rf "$venv/bin/find-spark-home" "$jars/../conf"
+printf '%s\n' '#!/usr/bin/env bash' '# Written by deploy/setup.sh: the Spark and the Python of this environment.' \
+  "export SPARK_HOME=\"\${SPARK_HOME:-$(dirname "$jars")}\"" \
+  "export PYSPARK_PYTHON=\"\${PYSPARK_PYTHON:-$venv/bin/python}\"" \
+  "export PYSPARK_DRIVER_PYTHON=\"\${PYSPARK_DRIVER_PYTHON:-$venv/bin/python}\"" >"$venv/bin/find-spark-home"
 chmod +x "$venv/bin/find-spark-home"
-mkdir -p "$jars/../conf"
-printf 'export PYSPARK_PYTHON="${PYSPARK_PYTHON:-%s}"\nexport PYSPARK_DRIVER_PYTHON="${PYSPARK_DRIVER_PYTHON:-%s}"\n' \
-  "$venv/bin/python" "$venv/bin/python" >"$jars/../conf/spark-env.sh"
 
 # --- the project itself, in place ---
 printf '%s\n' "$root" >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/recsys.pth"
-say "compiling Python files"
-"$venv/bin/python" -m compileall -q -j 2 "$venv/lib" >/dev/null 2>&1 || true
+say "preparing quick starts: Python's compiled files, Java's archive of Spark's classes"
+"$venv/bin/python" "$here/warm_up.py" >"$cache/warm_up.log" 2>&1 || { tail -n 20 "$cache/warm_up.log" >&2; stop "the warm-up failed; see $cache/warm_up.log"; }
 if [ ${#locks[@]} -gt 1 ]; then touch "$has_text"; fi
 echo "$wanted" >"$state"
 say "ready after $((SECONDS - started)) s; 'make doctor' shows what is there"

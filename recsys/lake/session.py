@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from recsys.config import SparkConfig
@@ -71,6 +72,7 @@ def build_session(app_name: str, config: SparkConfig) -> SparkSession:
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     # Arrow and petastorm load their own pools; one thread a task keeps tasks from fighting over cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["SPARK_SUBMIT_OPTS"] = with_class_archive(os.environ.get("SPARK_SUBMIT_OPTS", ""))
     builder = SparkSession.builder.appName(app_name)
     if not _is_submitted():
         builder = builder.master(config.master).config("spark.driver.memory", config.driver_memory)
@@ -84,6 +86,21 @@ def build_session(app_name: str, config: SparkConfig) -> SparkSession:
     for name, value in settings.items():
         builder = builder.config(name, value)
     return _started(builder)
+
+
+def class_archive() -> Path:
+    """Spark's classes as Java maps them, made by `make setup`; not there, Java reads them from the jars."""
+    return Path(pyspark.__path__[0]) / "recsys.jsa"
+
+
+def with_class_archive(options: str) -> str:
+    """Java's options with the archive, unless they tune Java already.
+
+    Java says nothing where the archive does not fit it, as with files in Spark's conf folder, and goes on without.
+    """
+    if "-XX:" in options or not class_archive().exists():
+        return options
+    return f"-XX:SharedArchiveFile={class_archive()} -Xlog:disable -Xlog:all=error:stderr {options}".strip()
 
 
 def _started(builder: SparkSession.Builder) -> SparkSession:

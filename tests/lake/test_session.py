@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from recsys.lake import session
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "recsys.jsa"
+    monkeypatch.setattr(session, "class_archive", lambda: path)
+    return path
+
+
+def test_without_an_archive_the_options_stay(archive: Path) -> None:
+    assert not archive.exists()
+    assert session.with_class_archive("-Dmine=1") == "-Dmine=1"
+
+
+def test_an_archive_is_named_once_beside_the_options_given(archive: Path) -> None:
+    archive.touch()
+    options = session.with_class_archive("-Dmine=1")
+    assert f"-XX:SharedArchiveFile={archive} " in options
+    assert options.endswith(" -Dmine=1")
+    assert session.with_class_archive(options) == options
+
+
+def test_options_of_java_that_the_user_gave_are_not_added_to(archive: Path) -> None:
+    archive.touch()
+    assert session.with_class_archive("-XX:SharedArchiveFile=other") == "-XX:SharedArchiveFile=other"
+
+
+def test_java_runs_on_the_archive_that_the_set_up_made(spark: SparkSession) -> None:
+    beans = spark._jvm.java.lang.management.ManagementFactory  # type: ignore[union-attr]
+    arguments = list(beans.getRuntimeMXBean().getInputArguments())
+    assert f"-XX:SharedArchiveFile={session.class_archive()}" in arguments
