@@ -1,8 +1,11 @@
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from recsys import columns as c
 from recsys import tables
 
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "build" / "tests"
 ON_DEMAND = (
     *tables.OPTIONAL_FEATURES, tables.TEXT_VECTORS, tables.VIEW_DAYS, tables.NEGATIVES, tables.PARTED_EVENTS,
     tables.BUSINESS_RULES, tables.STOCK, tables.RULE_AUDIT, *score_scenes.STAGE.writes,
@@ -44,14 +48,27 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def slice_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small slice of the demo's real log."""
-    folder = tmp_path_factory.mktemp("slice")
+def slice_folder() -> Path:
+    """A small slice of the demo's real log; equal files stay as they are, for the pipeline to skip."""
     data = Path(package_path[0]) / "data"
     whole = {name: pq.read_table(data / f"{name}.parquet") for name in FILES}
-    for name, table in cut(whole, every=30, weeks=12, stores=1).items():
-        pq.write_table(table, folder / f"{name}.parquet")
+    folder = KEPT / "slice"
+    with _alone():
+        folder.mkdir(exist_ok=True)
+        for name, table in cut(whole, every=30, weeks=12, stores=1).items():
+            path = folder / f"{name}.parquet"
+            if not (path.exists() and pq.read_table(path).equals(table)):
+                pq.write_table(table, path)
     return folder
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One test process at a time."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def command(job: str, lake: Path, *settings: str) -> list[str]:
@@ -68,7 +85,7 @@ def run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str] | No
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         check=False,
     )
     return Finished(code=done.returncode, out=done.stdout, err=done.stderr)
@@ -83,12 +100,17 @@ def job(tmp_path: Path, slice_folder: Path) -> Callable[..., Finished]:
 
 
 @pytest.fixture(scope="session")
-def finished_lake(slice_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
-    """One unbroken run of the whole pipeline, in a time zone far from UTC."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    lake = folder / "lake"
+def finished_lake(slice_folder: Path, request: pytest.FixtureRequest) -> tuple[Path, Finished]:
+    """One unbroken run of the whole pipeline, in a time zone far from UTC.
+
+    `make test` runs it anew; `make test-long` goes on with what is there, as the pipeline skips what did not change.
+    """
+    lake = KEPT / "lake"
     arguments = command("run_pipeline", lake, f"source.input={slice_folder}")
-    done = run(arguments, folder, {"TZ": "Asia/Kathmandu"})
+    with _alone():
+        if request.config.option.markexpr == "not long":
+            shutil.rmtree(lake, ignore_errors=True)
+        done = run(arguments, KEPT, {"TZ": "Asia/Kathmandu"})
     assert done.code == 0, done.err
     return lake, done
 
