@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from pyspark.ml.recommendation import ALSModel
 from pyspark.sql import DataFrame, SparkSession
 
-from benchmarks.processes import PeakMemory
+from benchmarks.processes import Watch
 from benchmarks.report import emit
 from recsys import columns as c
 from recsys.config import load_config
@@ -210,13 +210,19 @@ def growing(spark: SparkSession, sizes: Sequence[Size], folder: Path) -> None:
     before: tuple[int, float] | None = None
     for number, size in enumerate(sizes):
         case = case_of(size, folder / str(number))
-        memory = PeakMemory(os.getpid())
-        memory.start()
+        watch = Watch(os.getpid())
+        watch.start()
         seconds = seconds_of(lambda case=case: write_ours(spark, case))  # type: ignore[misc]  # bound for the loop
-        peak_gib = memory.stop()
+        watch.stop()
         report(case, seconds, "the bare product of the matrices", product_seconds(case))
         emit(
-            "top_n", f"{size}, peak memory", peak_gib, "GiB", peer="limit", peer_value=LIMIT_GIB, is_higher_better=False
+            "top_n",
+            f"{size}, peak memory",
+            watch.peak_gib,
+            "GiB",
+            peer="limit",
+            peer_value=LIMIT_GIB,
+            is_higher_better=False,
         )
         if before is not None:
             linear = before[1] * size.users / before[0]

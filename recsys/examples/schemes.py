@@ -3,6 +3,7 @@
 Each takes events with user_id, item_id, event_ts, event_date, source_file and source_row, and adds `split`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -93,17 +94,17 @@ def part_held_apart(events: DataFrame, percent: int) -> DataFrame:
 def keep_core(events: DataFrame, least: int) -> DataFrame:
     """Events of users and items that have `least` events each among the events kept: what is left at the fixed point.
 
-    Reads the two columns of `events` twice a round, which costs less than to keep what is left. The users and items of
-    a round are kept on the executors: a lost executor ends the job.
+    Reads the two columns of `events` once a round, which costs less than to keep what is left. The users and items
+    that were counted are kept on the executors: a lost executor ends the job.
     """
     pairs = events.select(c.USER_ID, c.ITEM_ID)
-    users = _frequent(pairs, c.USER_ID, least)
+    counted = {c.USER_ID: _counted(pairs, c.USER_ID, least)}
     while True:
-        items = _frequent(_of(pairs, users), c.ITEM_ID, least)
-        fewer = _frequent(_of(pairs, items), c.USER_ID, least)
-        if fewer.number == users.number:
-            return _of(_of(events, users), items).select(*events.columns)
-        users = fewer
+        for key in (c.ITEM_ID, c.USER_ID):
+            before = counted.get(key)
+            counted[key] = found = _counted(_within(pairs, counted.values()), key, least, before)
+            if found.left_out == (before.left_out if before else 0):
+                return _within(events, counted.values()).select(*events.columns)
 
 
 def split_counts(parted: DataFrame) -> DataFrame:
@@ -133,24 +134,40 @@ def _is_drawn(key: str, percent: int) -> Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Frequent:
-    """Users, or items, of a round of `keep_core`: one row each."""
+class _Counted:
+    """Users, or items, of `keep_core`: those that have enough events in the last round, and those that any round has
+    left out; one row each."""
 
     key: str
-    rows: DataFrame
-    number: int
+    frequent: DataFrame
+    rare: DataFrame
+    kept: int
+    left_out: int
 
 
-def _frequent(pairs: DataFrame, key: str, least: int) -> _Frequent:
-    counts = pairs.groupBy(key).agg(F.count("*").alias("events"))
-    rows = counts.where(F.col("events") >= least).select(key).localCheckpoint()
-    return _Frequent(key=key, rows=rows, number=rows.count())
+def _counted(pairs: DataFrame, key: str, least: int, before: _Counted | None = None) -> _Counted:
+    events, is_frequent = "events", F.col("events") >= least
+    counts = pairs.groupBy(key).agg(F.count("*").alias(events)).localCheckpoint()
+    kept, left_out = counts.agg(F.count_if(is_frequent), F.count_if(~is_frequent)).collect()[0]
+    rare = counts.where(~is_frequent).select(key)
+    return _Counted(
+        key=key,
+        frequent=counts.where(is_frequent).select(key),
+        rare=rare if before is None else before.rare.unionByName(rare),
+        kept=kept,
+        left_out=left_out if before is None else before.left_out + left_out,
+    )
 
 
-def _of(events: DataFrame, frequent: _Frequent) -> DataFrame:
-    is_small = frequent.number <= MAX_BROADCAST
-    rows = F.broadcast(frequent.rows) if is_small else frequent.rows
-    return events.join(rows, on=frequent.key, how="left_semi")
+def _within(events: DataFrame, counted: Iterable[_Counted]) -> DataFrame:
+    """Joined with the fewer: those that are kept, or those that are not."""
+    for side in counted:
+        if side.left_out:
+            is_mostly_kept = side.left_out < side.kept
+            rows, how = (side.rare, "left_anti") if is_mostly_kept else (side.frequent, "left_semi")
+            is_small = min(side.left_out, side.kept) <= MAX_BROADCAST
+            events = events.join(F.broadcast(rows) if is_small else rows, on=side.key, how=how)
+    return events
 
 
 def _entities(parted: DataFrame, key: str, number: str, number_cold: str) -> DataFrame:

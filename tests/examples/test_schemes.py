@@ -119,6 +119,20 @@ def test_the_core_is_the_fixed_point_and_may_be_empty(
     assert keep_core(log, 5).count() == 0
 
 
+@pytest.mark.parametrize("max_broadcast", [0, 100])
+def test_a_core_that_lacks_few_users_and_items_of_several_rounds(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, max_broadcast: int
+) -> None:
+    """Fewer are left out than kept, so that these are looked up: x, then s and r, then y."""
+    core = [(user, item) for user in "abcd" for item in "klmn"]
+    log = events_of(
+        spark, *((user, item, FIRST) for user, item in [*core, ("x", "s"), ("y", "s"), ("y", "k"), ("a", "r")])
+    )
+    monkeypatch.setattr(schemes, "MAX_BROADCAST", max_broadcast)
+    assert sorted((row[c.USER_ID], row[c.ITEM_ID]) for row in keep_core(log, 2).collect()) == core
+    assert keep_core(log, 1).count() == len(core) + 4
+
+
 def test_counts_name_the_days_and_who_is_not_in_train(spark: SparkSession) -> None:
     day = date(2017, 11, 1)
     parted = local_rows(spark, [
