@@ -34,6 +34,8 @@ _DEFAULTS = {
     "spark.ui.retainedJobs": "50",
     "spark.ui.retainedStages": "50",
     "spark.sql.ui.retainedExecutions": "5",
+    # A job has hundreds of stages: of Spark's 100 none would be left when the next run of a session asks for it.
+    "spark.sql.codegen.cache.maxEntries": "1000",
     "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
     "spark.sql.shuffle.partitions": "8",
     "spark.databricks.delta.snapshotPartitions": "2",
