@@ -2,18 +2,26 @@
 
 from dataclasses import replace
 
+from pyspark.sql import functions as F
+
 from jobs._learning import Finished, Learning, slots, versions_text
-from jobs._taken import PAIR, READS, bought_before, indexed, require_taken, vocabulary_size
+from jobs._start import start_of
+from jobs._taken import PAIR, READS, bought_before, ids_of, indexed, require_taken, taken_before, vocabulary_size
 from recsys import columns as c
 from recsys import tables
 from recsys.examples.labels import purchases_in_windows
 from recsys.examples.split import cutoffs_of
 from recsys.families import CLOSED_FORM
-from recsys.lake.interaction_files import InteractionFiles, write_interaction_files
+from recsys.features.nodes import item_nodes, user_nodes
+from recsys.features.purchases import item_days
+from recsys.lake.interaction_files import InteractionFiles, write_interaction_files, write_node_files
+from recsys.manifest import RowGroup
 from recsys.models.registry import Spec
 from recsys.stages import Figures, Run
 from recsys.training.interactions import PairTask, PairTrained, train_pairs_on_spark
 from recsys.training.recommenders import RANKER_RECORD, save_recommender
+
+_NODE_READS = (tables.ITEMS, tables.CATEGORY_IDS)
 
 
 def _finish(run: Run, spec: Spec) -> Finished:
@@ -24,25 +32,40 @@ def _finish(run: Run, spec: Spec) -> Finished:
     return Finished(
         figures=_figures(run, task, trained),
         curve=_curve(trained),
-        save=lambda folder: save_recommender(folder, spec.name, scores, trained.known),
+        save=lambda folder: save_recommender(folder, spec.name, scores, trained.known, trained.state),
         logged=RANKER_RECORD,
     )
 
 
 def _task(run: Run, spec: Spec) -> PairTask:
+    known = _known_ids(run, spec)
+    start = start_of(run, spec, known)
     files = _files(run)
     require_taken(run, is_any=bool(files.train))
     config = run.config.train
+    user_nodes, item_nodes = _node_files(run) if spec.reads_nodes else ((), ())
     return PairTask(
         spec=spec,
         # A closed form is solved once, by one process.
         config=replace(config, workers=1) if spec.family == CLOSED_FORM else config,
         folder=files.folder,
         row_groups=files.train,
-        users=vocabulary_size(run.lake.read(tables.USER_IDS), c.USER_IDX),
-        items=vocabulary_size(run.lake.read(tables.ITEM_IDS), c.ITEM_IDX),
+        users=known[c.USER_IDX],
+        items=known[c.ITEM_IDX],
         held_out=files.validation,
+        categories=known.get(c.CATEGORY_IDX, 0),
+        user_nodes=user_nodes,
+        item_nodes=item_nodes,
+        start=start,
     )
+
+
+def _known_ids(run: Run, spec: Spec) -> dict[str, int]:
+    """Sizes of the vocabularies that the model has vectors for."""
+    ids = {c.USER_IDX: tables.USER_IDS, c.ITEM_IDX: tables.ITEM_IDS}
+    if spec.reads_nodes:
+        ids |= {c.CATEGORY_IDX: tables.CATEGORY_IDS}
+    return {name: vocabulary_size(run.lake.read(table), name) for name, table in ids.items()}
 
 
 def _figures(run: Run, task: PairTask, trained: PairTrained) -> Figures:
@@ -62,7 +85,7 @@ def _figures(run: Run, task: PairTask, trained: PairTrained) -> Figures:
         "epochs": len(trained.curve),
         **of_training,
         "workers": task.config.workers,
-        "delta_versions": versions_text(run.lake.versions(READS)),
+        "delta_versions": versions_text(run.lake.versions((*READS, *(_NODE_READS if task.spec.reads_nodes else ())))),
     }
 
 
@@ -89,4 +112,24 @@ def _files(run: Run) -> InteractionFiles:
     return files
 
 
-LEARNING = Learning(reads=READS, finish=_finish)
+def _node_files(run: Run) -> tuple[tuple[RowGroup, ...], tuple[RowGroup, ...]]:
+    """Of users and of items, with what was known before the validation window; of each with an index."""
+    settings, ids = run.config.examples, ids_of(run.lake)
+    days = item_days(taken_before(run, cutoffs_of(run.day, settings).validation, [c.PURCHASE]))
+    nodes = {
+        c.USER_IDX: user_nodes(days).join(ids.users, on=c.USER_ID, how="inner").withColumn(c.CATEGORY_IDX, F.lit(-1)),
+        c.ITEM_IDX: item_nodes(days, run.lake.read(tables.ITEMS), ids.categories).join(
+            ids.items, on=c.ITEM_ID, how="inner"
+        ),
+    }
+    users, items = (
+        write_node_files(
+            run.lake, run.day, f"{idx}_nodes", rows.select(F.col(idx).alias(c.IDX), c.NODE_NUMBERS, c.CATEGORY_IDX),
+            row_groups=settings.row_groups,
+        )
+        for idx, rows in nodes.items()
+    )  # fmt: skip
+    return users, items
+
+
+LEARNING = Learning(reads=READS, reads_of_nodes=_NODE_READS, finish=_finish)

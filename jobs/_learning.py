@@ -4,13 +4,16 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from recsys import columns as c
 from recsys.config import TrainConfig
+from recsys.errors import InputError
+from recsys.lake.example_files import ExampleFiles, newest_example_files
 from recsys.lake.runs import origins
+from recsys.manifest import Manifest
 from recsys.models.registry import Spec
 from recsys.stages import Figures, Run, code_hash
 from recsys.tables import Table
@@ -39,11 +42,29 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Learning:
-    """`inputs`: the state of what lies outside the tables."""
+    """`inputs`: the state of what lies outside the tables; `reads_of_nodes`: read for models of node features alone."""
 
     reads: tuple[Table, ...]
     finish: Callable[[Run, Spec], Finished]
+    reads_of_nodes: tuple[Table, ...] = ()
     inputs: Callable[[Run], Sequence[str]] = lambda _: ()
+
+
+def examples_for(run: Run, spec: Spec) -> tuple[ExampleFiles, Manifest]:
+    """The newest example files, and their manifest with what the model reads of them.
+
+    Raises InputError where that is not there.
+    """
+    examples = newest_example_files(run.lake, run.day)
+    inputs = examples.manifest.inputs
+    if spec.reads_neighbours and not inputs.neighbours:
+        raise InputError(
+            f"{spec.name} reads neighbourhoods, and the example files in {examples.folder} hold none. Cure: run "
+            f"build_features and build_examples with train.model={spec.name}, or with "
+            "features.grains=[user_neighbours,item_neighbours], among the settings"
+        )
+    neighbours = inputs.neighbours if spec.reads_neighbours else 0
+    return examples, replace(examples.manifest, inputs=replace(inputs, neighbours=neighbours))
 
 
 def checkpoints(run: Run) -> str:

@@ -17,6 +17,7 @@ from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs._neighbours import beside_neighbours
 from jobs._taken import ids_of, newest_histories
 from recsys import columns as c
 from recsys import tables, tracking
@@ -42,7 +43,7 @@ from recsys.families import (
 from recsys.features.item_words import item_words
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.interaction_files import write_vector_files
-from recsys.lake.read_features import FEATURE_TABLES, read_features
+from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, read_features
 from recsys.lake.runs import newest_figures
 from recsys.lake.told import told_by
 from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known, lists_of_all
@@ -50,6 +51,7 @@ from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
 from recsys.scoring.vectors import with_vectors
 from recsys.stages import Run
+from recsys.tables import Table
 from recsys.tracking import Registry
 
 READS = (
@@ -61,6 +63,12 @@ READS = (
     tables.CATEGORY_IDS,
     *FEATURE_TABLES,
 )
+
+
+def reads_of(run: Run) -> tuple[Table, ...]:
+    """With the neighbourhoods, where the lake has some."""
+    return (*READS, *(table for table in NEIGHBOUR_TABLES if run.lake.exists(table)))
+
 
 # What loads a model on the executors; the driver of scoring needs no torch.
 _LOADERS = {
@@ -89,7 +97,7 @@ class Model:
     """A version in the model registry.
 
     `history`: how many events of `history_events` a model of histories reads; `item_words`: buckets and words that two
-    towers read of an item's text.
+    towers read of an item's text; `neighbours`: how many of a user and of an item a model of neighbourhoods reads.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Model:
     history: int = 0
     history_events: tuple[str, ...] = ()
     item_words: tuple[int, ...] = ()
+    neighbours: int = 0
 
     @property
     def ranks_all_items(self) -> bool:
@@ -125,6 +134,7 @@ def newest_model(run: Run) -> Model:
         history=figures.get(c.HISTORY, 0),
         history_events=tuple(figures.get(c.HISTORY_EVENTS, ())),
         item_words=tuple(figures.get(c.ITEM_WORDS, ())),
+        neighbours=figures.get(c.NEIGHBOURS, 0),
     )
 
 
@@ -150,10 +160,11 @@ def test_window(run: Run) -> LabelWindow:
     )
 
 
-def with_inputs(run: Run, pairs: DataFrame, features: FeatureTables) -> DataFrame:
-    """Pairs with every column that the model takes."""
+def with_inputs(run: Run, model: Model, pairs: DataFrame, features: FeatureTables, as_of: date) -> DataFrame:
+    """Pairs of the day with every column that the model takes."""
     read = run.lake.read
-    return assemble(pairs, features, read(tables.ITEMS), ids_of(run.lake), numeric_inputs(told_by(run.lake)))
+    rows = assemble(pairs, features, read(tables.ITEMS), ids_of(run.lake), numeric_inputs(told_by(run.lake)))
+    return beside_neighbours(run, rows, as_of_dates=[as_of], size=model.neighbours) if model.neighbours else rows
 
 
 def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:

@@ -3,10 +3,9 @@
 from dataclasses import asdict
 
 from jobs._feature_rows import inputs_of
-from jobs._learning import Finished, Learning, versions_text
+from jobs._learning import Finished, Learning, examples_for, versions_text
 from recsys import columns as c
 from recsys import tables
-from recsys.lake.example_files import newest_example_files
 from recsys.models.registry import Spec
 from recsys.spark_training.features import fitted
 from recsys.stages import Run
@@ -16,8 +15,8 @@ from recsys.training.run import require_trainable
 
 
 def _finish(run: Run, spec: Spec) -> Finished:
-    examples = newest_example_files(run.lake, run.day)
-    manifest, groups = examples.manifest, examples.manifest.train.row_groups
+    examples, manifest = examples_for(run, spec)
+    groups = manifest.train.row_groups
     require_trainable(manifest, examples.folder)
     rows = run.spark.read.parquet(*(f"{examples.folder}/{group.file}" for group in groups))
     arrays = fitted(
@@ -31,7 +30,7 @@ def _finish(run: Run, spec: Spec) -> Finished:
             **measured(network, examples.folder, manifest),
             "delta_versions": versions_text(manifest.versions),
         },
-        manifest=manifest.hash,
+        manifest=examples.manifest.hash,
         curve=[],
         save=lambda folder: save_model(folder, spec, manifest.inputs, state_bytes(network)),
     )

@@ -4,11 +4,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._feature_rows import inputs_of
-from jobs._learning import Finished, Learning, checkpoints_of, curve_of, figures_of, slots, versions_text
+from jobs._learning import Finished, Learning, checkpoints_of, curve_of, examples_for, figures_of, slots, versions_text
+from jobs._start import sizes_of, start_of
 from recsys import columns as c
 from recsys import tables
 from recsys.features.item_words import item_words
-from recsys.lake.example_files import ExampleFiles, newest_example_files
+from recsys.lake.example_files import ExampleFiles
 from recsys.lake.interaction_files import write_item_files
 from recsys.models.registry import Spec
 from recsys.stages import Run
@@ -21,8 +22,7 @@ READS = (tables.EXAMPLES, tables.ITEMS, tables.ITEM_IDS)
 
 
 def _finish(run: Run, spec: Spec) -> Finished:
-    examples, config, settings = newest_example_files(run.lake, run.day), run.config.train, spec.config
-    manifest = examples.manifest
+    (examples, manifest), config, settings = examples_for(run, spec), run.config.train, spec.config
     words = item_words(run.lake.read(tables.ITEMS), buckets=settings.word_buckets, count=settings.words)
     folder, items = write_item_files(
         run.lake, run.day, _items(run, examples, words), row_groups=run.config.examples.row_groups
@@ -32,7 +32,8 @@ def _finish(run: Run, spec: Spec) -> Finished:
         config=config,
         folder=examples.folder,
         manifest=manifest,
-        checkpoints=checkpoints_of(run, spec, manifest.hash),
+        checkpoints=checkpoints_of(run, spec, examples.manifest.hash),
+        start=start_of(run, spec, sizes_of(manifest.inputs), manifest.inputs),
     )
     trained = train_towers_on_spark(TowerTask(rows=rows, items_folder=folder, items=items), slots=slots(run))
     return Finished(
@@ -41,7 +42,7 @@ def _finish(run: Run, spec: Spec) -> Finished:
             c.ITEM_WORDS: [settings.word_buckets, settings.words],
             "delta_versions": versions_text({**manifest.versions, **run.lake.versions((tables.ITEMS,))}),
         },
-        manifest=manifest.hash,
+        manifest=examples.manifest.hash,
         curve=curve_of(trained),
         save=lambda to: save_model(to, spec, manifest.inputs, trained.state),
         logged={"loader": "recsys.training.towers", "inputs": {**NETWORK_INPUTS, c.ITEM_WORDS: "array<long>"}},

@@ -2,24 +2,26 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 
 from pyspark.sql import DataFrame
 
 from jobs._example_reports import write_leakage, write_splits
 from jobs._negatives import sampled
+from jobs._neighbours import beside_neighbours
 from jobs._overwrite import overwrite_day
 from jobs._taken import ids_of
+from recsys import catalog, tables
 from recsys import columns as c
-from recsys import tables
 from recsys.app import main
 from recsys.catalog import Feature, numeric_inputs
 from recsys.examples.assemble import assemble
 from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
-from recsys.lake.example_files import write_example_files
-from recsys.lake.read_features import FEATURE_TABLES, read_features
+from recsys.lake.example_files import Neighbours, write_example_files
+from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, read_features
 from recsys.lake.told import told_by
 from recsys.scoring.candidates import candidates
 from recsys.stages import Figures, Run, Stage
@@ -35,6 +37,7 @@ def run(run: Run) -> Figures:
     written = write_example_files(
         run.lake, run.day, version,
         row_groups=settings.row_groups, taken=taken, versions=run.lake.versions(STAGE.reads_of(run)),
+        neighbours=_neighbours(run, (*days.train, days.validation)),
     )  # fmt: skip
     train, validation = written.manifest.train, written.manifest.validation
     rows_of = {c.TRAIN: train.rows, c.VALIDATION: validation.rows}
@@ -66,6 +69,18 @@ def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     return with_example_key(with_split(assemble(chosen, features, items, ids_of(lake), taken), days))
 
 
+def _neighbours(run: Run, as_of_dates: Sequence[date]) -> Neighbours | None:
+    if not _are_neighbours_asked(run):
+        return None
+    size = run.config.features.sampled_neighbours
+    return Neighbours(size=size, beside=partial(beside_neighbours, run, as_of_dates=as_of_dates, size=size))
+
+
+def _are_neighbours_asked(run: Run) -> bool:
+    grains = {catalog.USER_NEIGHBOURS.name, catalog.ITEM_NEIGHBOURS.name}
+    return grains <= set(run.config.features.grains)
+
+
 def _labels(run: Run, days: Cutoffs) -> DataFrame:
     settings = run.config.examples
     as_of_dates = (*days.train, days.validation)
@@ -74,10 +89,11 @@ def _labels(run: Run, days: Cutoffs) -> DataFrame:
 
 STAGE = Stage(
     name="build_examples",
-    reads=(*_READS, *FEATURE_TABLES),
+    reads=lambda run: (*_READS, *FEATURE_TABLES, *(NEIGHBOUR_TABLES if _are_neighbours_asked(run) else ())),
     writes=(tables.EXAMPLES, tables.NEGATIVES, tables.PARTED_EVENTS, tables.SPLITS, tables.LEAKAGE),
     settings=("examples", "candidates"),
     run=run,
+    inputs=lambda run: [f"neighbours {run.config.features.sampled_neighbours}"] if _are_neighbours_asked(run) else [],
 )
 
 if __name__ == "__main__":

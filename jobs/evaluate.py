@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._recommend import (
-    READS,
     Asking,
     LabelWindow,
     Model,
@@ -17,6 +16,7 @@ from jobs._recommend import (
     candidates_text,
     model_inputs,
     newest_model,
+    reads_of,
     recall_of_candidates,
     scored,
     test_window,
@@ -66,7 +66,7 @@ def run(run: Run) -> Figures:
 
 
 def _best_of_candidates(run: Run, window: LabelWindow, model: Model) -> DataFrame:
-    pairs = with_inputs(run, window.candidates, window.features).withColumn(IS_NEW, is_new_item())
+    pairs = with_inputs(run, model, window.candidates, window.features, window.as_of).withColumn(IS_NEW, is_new_item())
     scored_pairs, k = scored(run, model, pairs).persist(), run.config.evaluation.k
     return _of_model(top_n(scored_pairs, k), top_n(scored_pairs.where(IS_NEW), k))
 
@@ -121,7 +121,7 @@ def report(run: Run, outcomes: Sequence[Outcome]) -> str:
 
 STAGE = Stage(
     name="evaluate",
-    reads=READS,
+    reads=reads_of,
     writes=(tables.METRICS,),
     settings=("examples", "candidates", "train", "evaluation", "tracking"),
     run=run,

@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from jobs._recommend import (
-    READS,
     Model,
     all_items_lists,
     asking,
@@ -16,6 +15,7 @@ from jobs._recommend import (
     longer_lists,
     model_inputs,
     newest_model,
+    reads_of,
     recall_of_candidates,
     scored,
     test_window,
@@ -73,7 +73,8 @@ def run(run: Run) -> Figures:
 def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
     features = read_features(run.lake, [run.day])
     items, users = run.lake.read(tables.ITEMS), run.lake.read(tables.USERS)
-    pairs = with_inputs(run, candidates(features, items, users, run.config.candidates), features)
+    named = candidates(features, items, users, run.config.candidates)
+    pairs = with_inputs(run, model, named, features, run.day)
     return top_n(scored(run, model, pairs).observe(counted, F.count("*").alias("pairs")), run.config.score.top_n)
 
 
@@ -99,7 +100,8 @@ def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observ
     named = candidates(features, items, users, run.config.candidates)
     if shaping.excluded is not None:
         named = named.join(shaping.excluded, on=[c.USER_ID, c.ITEM_ID], how="left_anti")
-    pairs = scored(run, model, with_inputs(run, named, features)).observe(counted, F.count("*").alias("pairs"))
+    scores = scored(run, model, with_inputs(run, model, named, features, run.day))
+    pairs = scores.observe(counted, F.count("*").alias("pairs"))
     best = top_n(pairs, depth(run)).join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
     in_order = F.array_sort(F.collect_list(F.struct(c.RANK, c.ITEM_IDX, c.SCORE, c.SOURCE)))
     lists = best.groupBy(c.USER_ID).agg(in_order.alias("best"))
@@ -146,7 +148,7 @@ def _candidate_recall(run: Run, model: Model) -> float | None:
 
 STAGE = Stage(
     name="score",
-    reads=lambda run: (*READS, *optional_reads(run)),
+    reads=lambda run: (*reads_of(run), *optional_reads(run)),
     writes=(tables.TOP_N, tables.RULE_AUDIT),
     settings=("examples", "candidates", "train", "score", "tracking"),
     run=run,

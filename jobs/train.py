@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs import _feature_rows, _histories, _interactions, _spark_factors, _spark_features, _towers
+from jobs import _feature_rows, _histories, _interactions, _spark_factors, _spark_features, _start, _towers
 from jobs._learning import Finished, Learning, checkpoints, failures, slots
+from jobs._start import require_may_start
 from recsys import columns as c
 from recsys import tracking
 from recsys.app import main
@@ -83,14 +84,20 @@ def inputs(run: Run) -> Sequence[str]:
 
 def reads_of(run: Run) -> tuple[Table, ...]:
     require_known(run.config.train.model)
-    return _LEARNING[MODELS[run.config.train.model].family].reads
+    kind = MODELS[run.config.train.model]
+    learning = _LEARNING[kind.family]
+    of_nodes = learning.reads_of_nodes if kind.reads_nodes else ()
+    of_start = _start.READS if run.config.train.start_from is not None else ()
+    return tuple(dict.fromkeys((*learning.reads, *of_nodes, *of_start)))
 
 
 def _spec(run: Run) -> Spec:
     name = run.config.train.model
     require_known(name)
     settings, _ = model_settings(model_file(run.conf_folder, name))
-    return model_spec(name, settings)
+    spec = model_spec(name, settings)
+    require_may_start(spec, run.config.train)
+    return spec
 
 
 def _figures_of(version: RegisteredVersion) -> Figures:

@@ -222,8 +222,10 @@ FEATURES: tuple[Feature, ...] = (
     _listed(ITEM_ITEM, c.ITEM_ITEM_RANK_91D, "int", "Rank of the neighbour by cosine, from 1, the smaller id first at a tie"),
     _listed(USER_NEIGHBOURS, c.USER_NEIGHBOURS_ITEMS_365D, "array<string>", "Items that the user bought"),
     _listed(USER_NEIGHBOURS, c.USER_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is an item"),
+    _listed(USER_NEIGHBOURS, c.USER_NEIGHBOURS_WEIGHTS_365D, "array<double>", "Days on which the user bought the item, each halved every 91 days of age; 0 where there is none"),
     _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_USERS_365D, "array<string>", "Users who bought the item"),
     _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_MASK_365D, "array<boolean>", "True where there is a user"),
+    _listed(ITEM_NEIGHBOURS, c.ITEM_NEIGHBOURS_WEIGHTS_365D, "array<double>", "Days on which the user bought the item, each halved every 91 days of age; 0 where there is none"),
     _listed(ITEM_TEXT, c.ITEM_TEXT_TOKENS, "array<string>", "Words in small letters, in their order; Chinese in pairs of neighbouring characters"),
     _listed(ITEM_TEXT, c.ITEM_TEXT_BAG, "array<float>", "TF-IDF of the tokens among those items, each at one of `features.text_dimensions` places by its hash, with a sign by hash, scaled to length 1"),
     _listed(ITEM_VECTORS, c.ITEM_VECTOR, "array<float>", "384 numbers of length 1: the product of two vectors is near 1 where the texts mean the same"),
@@ -236,6 +238,12 @@ ID_INPUTS: tuple[IdInput, ...] = (
     IdInput(name=c.CATEGORY_IDX, comment="Dense index of the item's category in ids.categories; -1 without one"),
 )
 MODEL_INPUTS: tuple[Feature | IdInput, ...] = (*ID_INPUTS, *NUMERIC_INPUTS)
+
+# What a model that reads neighbourhoods takes besides: lists of one length, of the user's drawn items and the item's
+# drawn buyers; -1 and weight 0 where there is none.
+NEIGHBOUR_IDS = (c.USER_NEIGHBOURS_ITEM_IDX, c.USER_NEIGHBOURS_CATEGORY_IDX, c.ITEM_NEIGHBOURS_USER_IDX)
+NEIGHBOUR_WEIGHTS = (c.USER_NEIGHBOURS_WEIGHT, c.ITEM_NEIGHBOURS_WEIGHT)
+NEIGHBOUR_INPUTS = (*NEIGHBOUR_IDS, *NEIGHBOUR_WEIGHTS)
 
 
 def numeric_inputs(told: Collection[str]) -> tuple[Feature, ...]:

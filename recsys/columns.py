@@ -158,8 +158,19 @@ ITEM_ITEM_LIFT_91D = "item_item_lift_91d"
 ITEM_ITEM_RANK_91D = "item_item_rank_91d"
 USER_NEIGHBOURS_ITEMS_365D = "user_neighbours_items_365d"
 USER_NEIGHBOURS_MASK_365D = "user_neighbours_mask_365d"
+USER_NEIGHBOURS_WEIGHTS_365D = "user_neighbours_weights_365d"
 ITEM_NEIGHBOURS_USERS_365D = "item_neighbours_users_365d"
 ITEM_NEIGHBOURS_MASK_365D = "item_neighbours_mask_365d"
+ITEM_NEIGHBOURS_WEIGHTS_365D = "item_neighbours_weights_365d"
+
+# Neighbourhoods in example files
+NEIGHBOURS = "neighbours"
+NODE_NUMBERS = "node_numbers"
+USER_NEIGHBOURS_ITEM_IDX = "user_neighbours_item_idx"
+USER_NEIGHBOURS_CATEGORY_IDX = "user_neighbours_category_idx"
+USER_NEIGHBOURS_WEIGHT = "user_neighbours_weight"
+ITEM_NEIGHBOURS_USER_IDX = "item_neighbours_user_idx"
+ITEM_NEIGHBOURS_WEIGHT = "item_neighbours_weight"
 
 # Item text features
 ITEM_TEXT_TOKENS = "item_text_tokens"

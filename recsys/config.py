@@ -24,6 +24,7 @@ CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
 SOURCES = "sources"
 SOURCE_SETTINGS = ("clean", "candidates", "examples", "train")  # the sections that a source's mapping may hold too
+MODEL_SECTIONS = ("features", "train")  # and those that a model's file may lay over conf/base.yaml
 
 Layer = tuple[str, Mapping[str, Any]]  # where it was written, sections
 
@@ -299,8 +300,13 @@ class TrainConfig:
     min_workers: int
     max_resets: int
     profile: bool
+    start_from: str | None
 
     def __post_init__(self) -> None:
+        if self.start_from is not None and not re.fullmatch(r"[^/]+/[0-9]+", self.start_from):
+            raise ConfigError(
+                f"train.start_from must be a registered name and version such as recsys-mlp/3, got {self.start_from!r}"
+            )
         _require_range(self, "workers", 1, 4096)
         _require_range(self, "learning_rate", 1e-9, 100)
         _require_range(self, "max_loss", 1e-9)
@@ -476,8 +482,8 @@ def model_file(folder: Path, model: str) -> Path:
 
 def _model_layer(folder: Path, model: str) -> Layer:
     file = model_file(folder, model)
-    values = load_yaml(file).get("train") if file.is_file() else None
-    return str(file), {"train": values} if values is not None else {}
+    values = load_yaml(file) if file.is_file() else {}
+    return str(file), {name: values[name] for name in MODEL_SECTIONS if name in values}
 
 
 def _merged(layers: Sequence[Layer]) -> dict[str, dict[str, Any]]:

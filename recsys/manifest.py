@@ -58,15 +58,23 @@ class Inputs:
     """All a network must know of its inputs, in the order of the tensors' columns.
 
     `left_out`: inputs of the catalogue that need what the log does not tell (recsys.catalog.numeric_inputs).
+    `neighbours`: length of the lists catalog.NEIGHBOUR_INPUTS that stand beside them; 0: there are none.
     """
 
     ids: tuple[Vocabulary, ...]
     numeric: tuple[NumericInput, ...]
     left_out: tuple[str, ...] = ()
+    neighbours: int = 0
 
     @property
     def numeric_names(self) -> tuple[str, ...]:
         return tuple(numeric.name for numeric in self.numeric)
+
+    @property
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Of a batch's ids and of its numbers, in their order; a list has as many columns as it is long."""
+        ids, weights = (catalog.NEIGHBOUR_IDS, catalog.NEIGHBOUR_WEIGHTS) if self.neighbours else ((), ())
+        return (*(i.name for i in self.ids), *ids), (*self.numeric_names, *weights)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recsys.catalog import ID_INPUTS, MODEL_INPUTS
+from recsys.catalog import ID_INPUTS, MODEL_INPUTS, NEIGHBOUR_IDS, NEIGHBOUR_INPUTS
 from recsys.config import TrackingConfig
 from recsys.errors import ConfigError, InputError
 
@@ -25,6 +25,7 @@ _REQUIREMENTS = ("torch==2.12.1", "numpy>=1.26,<2", "pyyaml>=6")
 _MAX_TAG_CHARACTERS = 4000
 _ID_NAMES = {id_input.name for id_input in ID_INPUTS}
 NETWORK_INPUTS = {i.name: "long" if i.name in _ID_NAMES else "double" for i in MODEL_INPUTS}
+NEIGHBOUR_LISTS = {name: f"array<{'long' if name in NEIGHBOUR_IDS else 'double'}>" for name in NEIGHBOUR_INPUTS}
 
 
 @dataclass(frozen=True, kw_only=True)

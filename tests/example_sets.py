@@ -8,16 +8,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys import columns as c
-from recsys.catalog import ID_INPUTS, MODEL_INPUTS, NUMERIC_INPUTS
+from recsys.catalog import ID_INPUTS, MODEL_INPUTS, NEIGHBOUR_INPUTS, NUMERIC_INPUTS
 from recsys.manifest import Inputs, Manifest, NumericInput, RowGroup, SplitFiles, Vocabulary
 
 
-def inputs_of(users: int, items: int, categories: int) -> Inputs:
+def inputs_of(users: int, items: int, categories: int, neighbours: int = 0) -> Inputs:
     sizes = {c.USER_IDX: users, c.ITEM_IDX: items, c.CATEGORY_IDX: categories}
     return Inputs(
         ids=tuple(Vocabulary(name=i.name, size=sizes[i.name]) for i in ID_INPUTS),
         numeric=tuple(NumericInput(name=f.name, transform=f.transform, mean=0.0, std=1.0) for f in NUMERIC_INPUTS),
+        neighbours=neighbours,
     )
+
+
+def neighbour_lists(items_BK: Sequence[Sequence[int]], users_BK: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+    """Of rows whose users have these items and whose items these users, each of weight 1; -1: none."""
+    item_idx, user_idx = np.array(items_BK, dtype=np.int32), np.array(users_BK, dtype=np.int32)
+    lists = (item_idx, np.minimum(item_idx, 0), user_idx, 1.0 * (item_idx >= 0), 1.0 * (user_idx >= 0))
+    return dict(zip(NEIGHBOUR_INPUTS, lists, strict=True))
 
 
 def columns_of(rows: int, given: Mapping[str, Sequence[float]] | None = None) -> dict[str, np.ndarray]:
@@ -45,7 +53,8 @@ def write_split(
 ) -> SplitFiles:
     """Row groups of the given sizes, one a file, in the rows' order."""
     (folder / split).mkdir(parents=True)
-    table = pa.table({**columns, c.LABEL: label.astype(np.float32)})
+    lists = {name: pa.array(list(column)) for name, column in columns.items() if column.ndim == 2}
+    table = pa.table({**columns, **lists, c.LABEL: label.astype(np.float32)})
     groups, start = [], 0
     for number, rows in enumerate(sizes):
         file = f"{split}/{number:05d}.parquet"

@@ -31,7 +31,7 @@ def test_every_file_in_conf_loads() -> None:
         load_mapping(file)
         load_config([], [f"source.name={file.stem}"])
     assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
-    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (29, 3)
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (31, 3)
     loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
     assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
 
@@ -82,6 +82,23 @@ def test_what_a_source_says_of_cleaning_lies_between_base_yaml_and_what_is_given
     file.write_text("clean: 5")
     with pytest.raises(ConfigError, match=r"shop.yaml: section 'clean' must hold keys, found 5"):
         load_config(given)
+
+
+def test_a_model_may_lay_settings_of_features_over_those_of_base_yaml() -> None:
+    own, given = (
+        load_config([], ["train.model=graphsage"]),
+        load_config([], ["train.model=graphsage", "features.grains=[edge]"]),
+    )
+    assert (own.features.grains, given.features.grains) == (("user_neighbours", "item_neighbours"), ("edge",))
+    assert load_config([]).features.grains == ()
+
+
+@pytest.mark.parametrize("named", ["recsys-mlp", "recsys-mlp/newest", "/3"])
+def test_a_start_names_a_model_and_its_version(named: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"train.start_from must be a registered name and version such as recsys-mlp/3"
+    ):
+        load_config([], [f"train.start_from={named}"])
 
 
 def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -> None:

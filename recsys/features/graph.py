@@ -21,9 +21,7 @@ _SALT = "neighbours-v1"
 
 def edge_features(item_days: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
     """One row per cut-off, user and item with a purchase in the 365 days before it."""
-    halved = F.pow(F.lit(2.0), -age_days(F.col(c.EVENT_DATE)) / HALF_LIFE_DAYS)
-    known = known_before(item_days, as_of_dates, HISTORY_DAYS).groupBy(*USER, c.ITEM_ID)
-    edges = known.agg(exact_sum(halved).alias(c.EDGE_WEIGHT_365D))
+    edges = _edges(item_days, as_of_dates)
     users = edges.groupBy(*USER).agg(F.count("*").alias(c.EDGE_USER_DEGREE_365D))
     items = edges.groupBy(*ITEM).agg(F.count("*").alias(c.EDGE_ITEM_DEGREE_365D))
     with_degrees = edges.join(users, on=[*USER], how="inner").join(items, on=[*ITEM], how="inner")
@@ -39,6 +37,7 @@ def user_neighbour_features(item_days: DataFrame, as_of_dates: Sequence[date], s
         c.AS_OF_DATE,
         _filled_up(size).alias(c.USER_NEIGHBOURS_ITEMS_365D),
         _mask(size).alias(c.USER_NEIGHBOURS_MASK_365D),
+        _weights(size).alias(c.USER_NEIGHBOURS_WEIGHTS_365D),
     )
 
 
@@ -50,6 +49,7 @@ def item_neighbour_features(item_days: DataFrame, as_of_dates: Sequence[date], s
         c.AS_OF_DATE,
         _filled_up(size).alias(c.ITEM_NEIGHBOURS_USERS_365D),
         _mask(size).alias(c.ITEM_NEIGHBOURS_MASK_365D),
+        _weights(size).alias(c.ITEM_NEIGHBOURS_WEIGHTS_365D),
     )
 
 
@@ -60,12 +60,18 @@ def _drawn(
 
     The hash knows no cut-off: a neighbourhood changes where the graph does, not from day to day.
     """
-    edges = known_before(item_days, as_of_dates, HISTORY_DAYS).select(*node, other).distinct()
+    edges = _edges(item_days, as_of_dates).select(*node, other, c.EDGE_WEIGHT_365D)
     hashed = edges.withColumn("hash", F.xxhash64(c.USER_ID, c.ITEM_ID, F.lit(_SALT)))
     position = F.row_number().over(Window.partitionBy(*node).orderBy("hash", other))
     kept = hashed.withColumn("position", position).where(F.col("position") <= size).groupBy(*node)
-    ordered = kept.agg(F.array_sort(F.collect_list(F.struct("hash", other))).alias("drawn"))
-    return ordered.select(*node, F.col(f"drawn.{other}").alias("drawn"))
+    ordered = kept.agg(F.array_sort(F.collect_list(F.struct("hash", other, c.EDGE_WEIGHT_365D))).alias("drawn"))
+    return ordered.select(*node, F.col(f"drawn.{other}").alias("drawn"), F.col(f"drawn.{c.EDGE_WEIGHT_365D}"))
+
+
+def _edges(item_days: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
+    halved = F.pow(F.lit(2.0), -age_days(F.col(c.EVENT_DATE)) / HALF_LIFE_DAYS)
+    known = known_before(item_days, as_of_dates, HISTORY_DAYS).groupBy(*USER, c.ITEM_ID)
+    return known.agg(exact_sum(halved).alias(c.EDGE_WEIGHT_365D))
 
 
 def _filled_up(size: int) -> Column:
@@ -75,3 +81,7 @@ def _filled_up(size: int) -> Column:
 
 def _mask(size: int) -> Column:
     return F.transform(_filled_up(size), lambda neighbour: neighbour.isNotNull())
+
+
+def _weights(size: int) -> Column:
+    return F.concat(c.EDGE_WEIGHT_365D, F.array_repeat(F.lit(0.0), F.lit(size) - F.size("drawn")))

@@ -10,8 +10,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -43,7 +43,15 @@ class ExampleFiles:
     manifest: Manifest
 
 
-def write_example_files(
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """`beside` adds lists of `size` neighbours to examples, see recsys/examples/neighbourhoods.py."""
+
+    size: int
+    beside: Callable[[DataFrame], DataFrame]
+
+
+def write_example_files(  # noqa: PLR0913  # what a set is made of
     lake: Lake,
     run_date: date,
     version: int,
@@ -51,6 +59,7 @@ def write_example_files(
     row_groups: int,
     versions: Mapping[str, int],
     taken: Sequence[catalog.Feature] = catalog.NUMERIC_INPUTS,
+    neighbours: Neighbours | None = None,
 ) -> ExampleFiles:
     """Writes the examples of `run_date` in one version of examples.pairs; older sets of that date are deleted.
 
@@ -58,14 +67,14 @@ def write_example_files(
     and their order follow from example_key alone. Raises InputError without train rows.
     """
     files = Files(lake.spark)
-    folder = f"{_folder_of(lake, run_date)}/v{version}-{_settings_hash(row_groups)}"
+    folder = f"{_folder_of(lake, run_date)}/v{version}-{_settings_hash(row_groups, neighbours)}"
     files.delete(folder)
     examples = lake.read(tables.EXAMPLES, version).where(F.col(c.RUN_DATE) == F.lit(run_date))
-    _write_buckets(examples, folder, row_groups)
+    _write_buckets(neighbours.beside(examples) if neighbours else examples, folder, row_groups)
     written = lake.spark.read.parquet(folder)
     contents = Manifest(
         run_date=run_date.isoformat(),
-        inputs=_inputs(lake, written, run_date, taken),
+        inputs=replace(_inputs(lake, written, run_date, taken), neighbours=neighbours.size if neighbours else 0),
         versions={**versions, tables.EXAMPLES.name: version},
         **_splits(files, folder, written),
     )
@@ -93,8 +102,10 @@ def _folder_of(lake: Lake, run_date: date) -> str:
     return f"{lake.root}/example_files/{run_date.isoformat()}"
 
 
-def _settings_hash(row_groups: int) -> str:
+def _settings_hash(row_groups: int, neighbours: Neighbours | None) -> str:
     settings = {"row_groups": row_groups, "inputs": _INPUT_NAMES, "format": manifest.FORMAT}
+    if neighbours:
+        settings["neighbours"] = neighbours.size
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
 
 
@@ -106,7 +117,8 @@ def _version_of(name: str) -> int:
 def _write_buckets(examples: DataFrame, folder: str, row_groups: int) -> None:
     """One file, and so one row group, a split and bucket: all its rows pass through one task, sorted."""
     bucket = F.pmod(c.EXAMPLE_KEY, F.lit(row_groups)).cast("int").alias(_BUCKET)
-    rows = examples.select(c.SPLIT, bucket, c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *_INPUT_NAMES)
+    lists = [name for name in catalog.NEIGHBOUR_INPUTS if name in examples.columns]
+    rows = examples.select(c.SPLIT, bucket, c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *_INPUT_NAMES, *lists)
     in_order = rows.repartition(c.SPLIT, _BUCKET).sortWithinPartitions(
         c.SPLIT, _BUCKET, c.EXAMPLE_KEY, c.USER_IDX, c.ITEM_IDX
     )

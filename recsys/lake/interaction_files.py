@@ -55,6 +55,18 @@ def write_item_files(
     return folder, _write(lake, f"{folder}/{_ITEMS}", items, row_groups, key=c.ITEM_IDX)
 
 
+def write_node_files(
+    lake: Lake, run_date: date, kind: str, nodes: DataFrame, *, row_groups: int
+) -> tuple[RowGroup, ...]:
+    """Row groups of `nodes`, which has `idx`, in the folder of write_interaction_files, beside its files."""
+    return _write(lake, f"{_folder_of(lake, run_date)}/{kind}", nodes, row_groups, key=c.IDX)
+
+
+def write_category_files(lake: Lake, folder: str, categories: DataFrame) -> tuple[str, ...]:
+    """The files of item_idx and category_idx in the folder."""
+    return _parquet(lake, categories.select(c.ITEM_IDX, c.CATEGORY_IDX), folder)
+
+
 def write_vector_files(lake: Lake, as_of: date, vectors: DataFrame) -> tuple[str, ...]:
     """The files of item_idx and `vector`, for the executors that rank; replaces those of the day."""
     return _parquet(lake, vectors, f"{lake.root}/{_VECTORS}/{as_of.isoformat()}")

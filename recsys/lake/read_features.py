@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -23,15 +24,14 @@ FEATURE_TABLES: tuple[Table, ...] = (
 )
 
 
+NEIGHBOUR_TABLES: tuple[Table, ...] = (tables.USER_NEIGHBOURS_FEATURES, tables.ITEM_NEIGHBOURS_FEATURES)
+
+
 def read_features(lake: Lake, as_of_dates: Sequence[date]) -> FeatureTables:
     """Raises InputError where a cut-off has no user features: build_features did not run for it."""
 
-    def of(table: Table) -> DataFrame:
-        return lake.read(table).where(F.col(c.AS_OF_DATE).isin(list(as_of_dates)))
-
-    found = {row[c.AS_OF_DATE] for row in of(tables.USER_FEATURES).select(c.AS_OF_DATE).distinct().collect()}
-    missing = [day.isoformat() for day in as_of_dates if day not in found]
-    if missing:
+    of = partial(_of_cutoffs, lake, as_of_dates=as_of_dates)
+    if missing := _missing(of(tables.USER_FEATURES), as_of_dates):
         raise InputError(
             f"features.user has no rows as of {missing}. Cure: run build_features with the same --run-date, "
             "examples.label_days and examples.train_windows; or choose a run date with events in the days before it"
@@ -44,3 +44,29 @@ def read_features(lake: Lake, as_of_dates: Sequence[date]) -> FeatureTables:
         context=of(tables.CONTEXT_FEATURES),
         store_item=of(tables.STORE_ITEM_FEATURES),
     )
+
+
+def read_neighbours(lake: Lake, as_of_dates: Sequence[date]) -> tuple[DataFrame, DataFrame]:
+    """Drawn items of users, and users of items. Raises InputError where a table, or a cut-off in it, is not there."""
+    for table in NEIGHBOUR_TABLES:
+        missing = (
+            _missing(_of_cutoffs(lake, table, as_of_dates), as_of_dates)
+            if lake.exists(table)
+            else [day.isoformat() for day in as_of_dates]
+        )
+        if missing:
+            raise InputError(
+                f"{table.name} has no rows as of {missing}, which the model reads. Cure: run build_features with "
+                "features.grains=[user_neighbours,item_neighbours] among the settings, and the same --run-date"
+            )
+    users, items = (_of_cutoffs(lake, table, as_of_dates) for table in NEIGHBOUR_TABLES)
+    return users, items
+
+
+def _of_cutoffs(lake: Lake, table: Table, as_of_dates: Sequence[date]) -> DataFrame:
+    return lake.read(table).where(F.col(c.AS_OF_DATE).isin(list(as_of_dates)))
+
+
+def _missing(rows: DataFrame, as_of_dates: Sequence[date]) -> list[str]:
+    found = {row[c.AS_OF_DATE] for row in rows.select(c.AS_OF_DATE).distinct().collect()}
+    return [day.isoformat() for day in as_of_dates if day not in found]

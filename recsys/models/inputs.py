@@ -18,30 +18,41 @@ class IdEmbeddings(nn.Module):
     def __init__(self, inputs: Inputs, dims: tuple[int, ...], *, hidden: float, initial_std: float = 0.01) -> None:
         super().__init__()
         self.hidden = hidden
-        # Row 0 is the unknown id.
-        tables = [
-            nn.Embedding(vocabulary.size + 1, dim, padding_idx=0)
+        # Small, so that an id that training never saw says next to nothing.
+        self.tables = nn.ModuleList(
+            padded_embedding(vocabulary.size, dim, std=initial_std)
             for vocabulary, dim in zip(inputs.ids, dims, strict=True)
-        ]
-        self.tables = nn.ModuleList(tables)
+        )
         self.register_buffer("sizes_I", torch.tensor([vocabulary.size for vocabulary in inputs.ids]))
-        for table in tables:
-            # Small, so that an id that training never saw says next to nothing.
-            nn.init.normal_(table.weight, std=initial_std)
-            table.weight.data[0] = 0
 
     def forward(self, ids_BI: Tensor) -> list[Tensor]:
         return self.embed(self.rows(ids_BI))
 
     def rows(self, ids_BI: Tensor) -> Tensor:
         """The tables' rows of the ids; 0 for unknown and hidden ones."""
-        is_known_BI = (ids_BI >= 0) & (ids_BI < self.sizes_I)
+        return self._rows(ids_BI, self.sizes_I)
+
+    def of(self, place: int, idx_BK: Tensor) -> Tensor:
+        """(B, K, D) of more ids of the input at the place."""
+        embedded_BKD: Tensor = self.tables[place](self._rows(idx_BK, self.sizes_I[place]))
+        return embedded_BKD
+
+    def _rows(self, ids: Tensor, sizes: Tensor) -> Tensor:
+        is_known = (ids >= 0) & (ids < sizes)
         if self.training and self.hidden > 0:
-            is_known_BI &= torch.rand(ids_BI.shape, device=ids_BI.device) >= self.hidden
-        return torch.where(is_known_BI, ids_BI + 1, torch.zeros_like(ids_BI))
+            is_known &= torch.rand(ids.shape, device=ids.device) >= self.hidden
+        return torch.where(is_known, ids + 1, torch.zeros_like(ids))
 
     def embed(self, row_BI: Tensor) -> list[Tensor]:
         return [table(row_BI[:, i]) for i, table in enumerate(self.tables)]
+
+
+def padded_embedding(size: int, dim: int, *, std: float) -> nn.Embedding:
+    """Row 0, zeros, is the unknown id; row 1 the index 0."""
+    table = nn.Embedding(size + 1, dim, padding_idx=0)
+    nn.init.normal_(table.weight, std=std)
+    table.weight.data[0] = 0
+    return table
 
 
 class NormalizedNumbers(nn.Module):

@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from recsys.errors import ConfigError
@@ -25,27 +25,39 @@ class LightGcnConfig(RankedConfig):
             raise ConfigError(f"lightgcn.layers must be at least 1 (mf has none), got {self.layers}")
 
 
-class LightGcn(RankedNetwork):
+class Edges(nn.Module):
+    """The normalised adjacency of users and items, constant."""
+
     edges_UI: Tensor
     edges_IU: Tensor
 
-    def __init__(self, config: LightGcnConfig, matrix_UI: Matrix) -> None:
-        super().__init__(config, matrix_UI)
-        self.layers = config.layers
+    def __init__(self, matrix_UI: Matrix) -> None:
+        super().__init__()
         normalized_UI = normalized(matrix_UI)
         # Both directions stand ready: a transposed product of a sparse matrix is slow.
         self.register_buffer("edges_UI", _sparse(normalized_UI), persistent=False)
         self.register_buffer("edges_IU", _sparse(normalized_UI.T.tocsr()), persistent=False)
+
+    def to_users(self, item_ID: Tensor) -> Tensor:
+        """(U, D): of each user, the weighted sum of its items' vectors."""
+        return _product(self.edges_UI, self.edges_IU, item_ID)
+
+    def to_items(self, user_UD: Tensor) -> Tensor:
+        return _product(self.edges_IU, self.edges_UI, user_UD)
+
+
+class LightGcn(RankedNetwork):
+    def __init__(self, config: LightGcnConfig, matrix_UI: Matrix) -> None:
+        super().__init__(config, matrix_UI)
+        self.layers = config.layers
+        self.edges = Edges(matrix_UI)
 
     def unscaled(self) -> tuple[Tensor, Tensor]:
         user_UD: Tensor = self.user_UD
         item_ID: Tensor = self.item_ID
         user_sum_UD, item_sum_ID = user_UD, item_ID
         for _ in range(self.layers):
-            user_UD, item_ID = (
-                _product(self.edges_UI, self.edges_IU, item_ID),
-                _product(self.edges_IU, self.edges_UI, user_UD),
-            )
+            user_UD, item_ID = self.edges.to_users(item_ID), self.edges.to_items(user_UD)
             user_sum_UD, item_sum_ID = user_sum_UD + user_UD, item_sum_ID + item_ID
         return user_sum_UD / (self.layers + 1), item_sum_ID / (self.layers + 1)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.config import build_section, load_yaml
+from recsys.config import MODEL_SECTIONS, build_section, load_yaml
 from recsys.errors import ConfigError
 from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, SPARK_FACTORS, SPARK_FEATURES, TOWERS
 from recsys.models.als import AlsConfig, scores_of
@@ -16,7 +16,9 @@ from recsys.models.dcn import Dcn, DcnConfig
 from recsys.models.deepfm import DeepFm, DeepFmConfig
 from recsys.models.ease import Ease, EaseConfig, fit_ease
 from recsys.models.factors import FactorScores, RankedConfig
+from recsys.models.gcn import Gcn, GcnConfig
 from recsys.models.graph_filter import GraphFilter, GraphFilterConfig, fit_graph_filter
+from recsys.models.graphsage import GraphSage, GraphSageConfig
 from recsys.models.gru import Gru
 from recsys.models.lightgcn import LightGcn, LightGcnConfig
 from recsys.models.linear import Linear, LinearSvmConfig, RegressionConfig
@@ -46,17 +48,23 @@ class Kind:
     histories: the number of items; a SequenceNetwork.
     spark_features: Inputs; as features, with what Spark fitted to be loaded (recsys/spark_training/features.py).
     spark_factors: vectors that Spark fitted, of users and of items; a Recommender, which is a `fitted`.
+
+    `reads_neighbours`: of rows of model inputs, also the lists catalog.NEIGHBOUR_INPUTS. `reads_nodes`: of who took
+    what, a Graph, which has the nodes' features too.
     """
 
     family: str
     config: type[Any]
     build: Callable[[Any, Any], Any]
     fitted: type[Any] = FactorScores
+    reads_neighbours: bool = False
+    reads_nodes: bool = False
 
 
 MODELS: dict[str, Kind] = {
     "dcn": Kind(FEATURES, DcnConfig, Dcn),
     "deepfm": Kind(FEATURES, DeepFmConfig, DeepFm),
+    "graphsage": Kind(FEATURES, GraphSageConfig, GraphSage, reads_neighbours=True),
     "mlp": Kind(FEATURES, MlpConfig, Mlp),
     "wide_and_deep": Kind(FEATURES, WideAndDeepConfig, WideAndDeep),
     "two_tower": Kind(TOWERS, TwoTowerConfig, TwoTower),
@@ -67,6 +75,7 @@ MODELS: dict[str, Kind] = {
     "item_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_item_knn, ItemKnn),
     "popular": Kind(CLOSED_FORM, PopularConfig, fit_popular, Popular),
     "user_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_user_knn, UserKnn),
+    "gcn": Kind(FACTORS, GcnConfig, Gcn, reads_nodes=True),
     "lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
     "mf": Kind(FACTORS, RankedConfig, Mf),
     "neumf": Kind(FACTORS, NeuMfConfig, NeuMf, NeuMfScores),
@@ -98,6 +107,14 @@ class Spec:
     def family(self) -> str:
         return MODELS[self.name].family
 
+    @property
+    def reads_neighbours(self) -> bool:
+        return MODELS[self.name].reads_neighbours
+
+    @property
+    def reads_nodes(self) -> bool:
+        return MODELS[self.name].reads_nodes
+
     def build(self, learned_from: Any) -> Any:
         return MODELS[self.name].build(self.config, learned_from)
 
@@ -105,8 +122,8 @@ class Spec:
 def model_settings(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model's own settings, and those that it lays over the train section of conf/base.yaml."""
     settings = load_yaml(file)
-    train = settings.pop("train", {})
-    return settings, train
+    laid_over = {section: settings.pop(section, {}) for section in MODEL_SECTIONS}
+    return settings, laid_over["train"]
 
 
 def model_spec(name: str, settings: Mapping[str, Any]) -> Spec:

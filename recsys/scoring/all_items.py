@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.scoring.arrow_lists import rectangular
 from recsys.scoring.pairs import SCORE_DECIMALS
 
 ASKED = "asked"
@@ -146,13 +147,6 @@ def _as_lists(users: pa.Array, item_BK: Indexes, score_BK: NDArray[np.floating[A
 def _left_out(lists: pa.ListArray) -> tuple[Indexes, Indexes]:
     lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     return np.repeat(np.arange(len(lists)), lengths), _indexes(lists.flatten())
-
-
-def rectangular(column: pa.Array) -> Asked:
-    """A row a list, of lists of one length."""
-    is_list = pa.types.is_list(column.type)
-    flat: Asked = (column.flatten() if is_list else column).to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), -1 if len(column) else 1) if is_list else flat
 
 
 def _asked(column: pa.Array) -> Asked:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as t
 
 from recsys import columns as c
-from recsys.scoring.all_items import rectangular
+from recsys.scoring.arrow_lists import rectangular
 
 Embed = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
 

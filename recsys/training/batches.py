@@ -23,7 +23,7 @@ from recsys.catalog import ID_INPUTS, NUMERIC_INPUTS
 from recsys.errors import InputError
 from recsys.manifest import RowGroup
 
-_ID_NAMES = [i.name for i in ID_INPUTS]
+_ID_NAMES = tuple(i.name for i in ID_INPUTS)
 _NUMERIC_NAMES = tuple(f.name for f in NUMERIC_INPUTS)
 _PAIR_COLUMNS = (c.USER_IDX, c.ITEM_IDX)
 # Row groups that wait decoded while the network works; Petastorm's own default of 50 costs memory.
@@ -31,11 +31,12 @@ _QUEUE_ROW_GROUPS = 2
 END_IS_BELIEVED_AFTER_S = 10.0
 
 Columns = dict[str, NDArray[Any]]
+ColumnNames = tuple[Sequence[str], Sequence[str]]  # ids and numbers, see Inputs.columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Columns in the order of the manifest's inputs."""
+    """Columns in the order of Inputs.columns."""
 
     ids_BI: Tensor
     numeric_BF: Tensor
@@ -92,7 +93,19 @@ class ItemBatch:
         return len(self.item_idx_B)
 
 
-Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch, ItemBatch)
+@dataclass(frozen=True, kw_only=True)
+class NodeBatch:
+    """Users or items with their numbers and category, -1 for none. F: numbers."""
+
+    idx_B: Tensor
+    number_BF: Tensor
+    category_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.idx_B)
+
+
+Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch, ItemBatch, NodeBatch)
 
 
 def shuffled_batches(
@@ -102,13 +115,13 @@ def shuffled_batches(
     batch_size: int,
     buffer_rows: int,
     seed: Sequence[int],
-    numeric: Sequence[str] = _NUMERIC_NAMES,
+    columns: ColumnNames = (_ID_NAMES, _NUMERIC_NAMES),
 ) -> Generator[Batch, None, None]:
     """Every row once, all batches full but the last, in an order that follows from the arguments alone.
 
-    `numeric`: the inputs to read. Memory: `buffer_rows`, one batch and a few row groups.
+    `columns`: the ids and the numbers to read. Memory: `buffer_rows`, one batch and a few row groups.
     """
-    with closing(_examples(folder, row_groups, numeric)) as reads:
+    with closing(_examples(folder, row_groups, columns)) as reads:
         yield from _mixed(reads, batch_size, buffer_rows, seed)
 
 
@@ -133,6 +146,12 @@ def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
 def all_items(folder: str, row_groups: Sequence[RowGroup]) -> ItemBatch:
     """Every row, in the files' order; at least one."""
     with closing(_row_groups(folder, row_groups, (c.ITEM_IDX, c.ITEM_WORDS, c.ROWS), _items)) as reads:
+        return _joined(list(reads))
+
+
+def all_nodes(folder: str, row_groups: Sequence[RowGroup]) -> NodeBatch:
+    """Every row, in the files' order; at least one."""
+    with closing(_row_groups(folder, row_groups, (c.IDX, c.NODE_NUMBERS, c.CATEGORY_IDX), _nodes)) as reads:
         return _joined(list(reads))
 
 
@@ -201,16 +220,21 @@ def _mixed(
 
 
 def ordered_batches(
-    folder: str, row_groups: Sequence[RowGroup], *, batch_size: int, numeric: Sequence[str] = _NUMERIC_NAMES
+    folder: str,
+    row_groups: Sequence[RowGroup],
+    *,
+    batch_size: int,
+    columns: ColumnNames = (_ID_NAMES, _NUMERIC_NAMES),
 ) -> Generator[Batch, None, None]:
     """Every row once, in the files' order; a row group's last batch may be short."""
-    with closing(_examples(folder, row_groups, numeric)) as reads:
+    with closing(_examples(folder, row_groups, columns)) as reads:
         for read in reads:
             yield from _cut(read, 0, len(read), batch_size)
 
 
-def _examples(folder: str, row_groups: Sequence[RowGroup], numeric: Sequence[str]) -> Generator[Batch, None, None]:
-    return _row_groups(folder, row_groups, (*_ID_NAMES, *numeric, c.LABEL), partial(_stacked, numeric))
+def _examples(folder: str, row_groups: Sequence[RowGroup], columns: ColumnNames) -> Generator[Batch, None, None]:
+    ids, numeric = columns
+    return _row_groups(folder, row_groups, (*ids, *numeric, c.LABEL), partial(_stacked, columns))
 
 
 def file_urls(folder: str, row_groups: Sequence[RowGroup]) -> list[str]:
@@ -291,15 +315,26 @@ def _items(columns: Columns) -> ItemBatch:
     return ItemBatch(item_idx_B=item_idx, words_BW=words, rows_B=rows)
 
 
+def _nodes(columns: Columns) -> NodeBatch:
+    idx, numbers, category = (
+        torch.from_numpy(columns[name].astype(kind))
+        for name, kind in ((c.IDX, np.int64), (c.NODE_NUMBERS, np.float32), (c.CATEGORY_IDX, np.int64))
+    )
+    return NodeBatch(idx_B=idx, number_BF=numbers, category_B=category)
+
+
 def _sequences(columns: Columns) -> SequenceBatch:
     return SequenceBatch(item_idx_BS=torch.from_numpy(columns[c.SEQUENCE].astype(np.int64)))
 
 
-def _stacked(numeric_names: Sequence[str], columns: Columns) -> Batch:
-    ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.int64)
-    numeric = np.stack([columns[name] for name in numeric_names], axis=1).astype(np.float32)
+def _stacked(names: ColumnNames, columns: Columns) -> Batch:
+    ids, numeric = (np.column_stack([columns[name] for name in of_kind]) for of_kind in names)
     label = columns[c.LABEL].astype(np.float32)
-    return Batch(ids_BI=torch.from_numpy(ids), numeric_BF=torch.from_numpy(numeric), label_B=torch.from_numpy(label))
+    return Batch(
+        ids_BI=torch.from_numpy(ids.astype(np.int64)),
+        numeric_BF=torch.from_numpy(numeric.astype(np.float32)),
+        label_B=torch.from_numpy(label),
+    )
 
 
 def _shuffled(

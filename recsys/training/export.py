@@ -6,7 +6,7 @@ Shapes: B batch, I id inputs, F numeric inputs.
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recsys.catalog import MODEL_INPUTS
+from recsys.catalog import MODEL_INPUTS, NEIGHBOUR_INPUTS
 from recsys.errors import SchemaError
 from recsys.manifest import Inputs, inputs_from, require_catalog
 from recsys.models.registry import Spec, model_spec
@@ -59,17 +59,19 @@ def save_model(folder: Path, spec: Spec, inputs: Inputs, state: bytes) -> None:
 def load_scorer(folder: str | Path) -> Scorer:
     """A function from columns of catalog.MODEL_INPUTS to the probability of a purchase, row for row.
 
+    Where the network reads neighbourhoods, the lists of catalog.NEIGHBOUR_INPUTS are among the columns.
+
     Uses one thread of the CPU. Raises SchemaError where the model was trained on other inputs than the catalogue's.
     """
     torch.set_num_threads(1)
     network, inputs = load_network(Path(folder))
-    names_I = [vocabulary.name for vocabulary in inputs.ids]
-    names_F = [numeric.name for numeric in inputs.numeric]
+    id_names, number_names = inputs.columns
+    needed = dict.fromkeys((*(i.name for i in MODEL_INPUTS), *id_names, *number_names))
 
     def score(columns: Mapping[str, "NDArray[Any]"]) -> "NDArray[np.float64]":
-        _require_columns(columns)
-        ids = _stacked(columns, names_I, np.int64)
-        numeric = _stacked(columns, names_F, np.float32)
+        _require_columns(columns, list(needed))
+        ids = _stacked(columns, id_names, np.int64)
+        numeric = _stacked(columns, number_names, np.float32)
         scores = [
             _score_batch(network, ids[first : first + SCORE_BATCH_ROWS], numeric[first : first + SCORE_BATCH_ROWS])
             for first in range(0, len(ids), SCORE_BATCH_ROWS)
@@ -93,14 +95,14 @@ def load_network(folder: Path) -> tuple[torch.nn.Module, Inputs]:
     return network.eval(), inputs
 
 
-def _require_columns(columns: Mapping[str, Any]) -> None:
-    missing = [model_input.name for model_input in MODEL_INPUTS if model_input.name not in columns]
+def _require_columns(columns: Mapping[str, Any], needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in columns]
     if missing:
         raise SchemaError(f"rows to score lack {missing}; they have {sorted(columns)}. Cure: pass every model input")
 
 
-def _stacked(columns: Mapping[str, "NDArray[Any]"], names: list[str], dtype: type) -> "NDArray[Any]":
-    return np.stack([np.asarray(columns[name], dtype=dtype) for name in names], axis=1)
+def _stacked(columns: Mapping[str, "NDArray[Any]"], names: Sequence[str], dtype: type) -> "NDArray[Any]":
+    return np.column_stack([np.asarray(columns[name], dtype=dtype) for name in names])
 
 
 @torch.no_grad()
@@ -125,7 +127,12 @@ class PyfuncModel:
         self._score = score
 
     def predict(self, model_input: Any, params: Any = None) -> "NDArray[np.float64]":  # noqa: ARG002  # MLflow's signature
-        return self._score({name: model_input[name].to_numpy() for name in model_input.columns})
+        return self._score({name: _whole(name, model_input[name].to_numpy()) for name in model_input.columns})
+
+
+def _whole(name: str, values: "NDArray[Any]") -> "NDArray[Any]":
+    """pandas gives lists as objects."""
+    return np.stack([np.asarray(row) for row in values]) if name in NEIGHBOUR_INPUTS and len(values) else values
 
 
 def _load_pyfunc(data_path: str) -> PyfuncModel:

@@ -23,14 +23,17 @@ from recsys.families import CLOSED_FORM
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.models.factors import FactorNetwork
-from recsys.models.interactions import Known, Matrix, Recommender, interaction_matrix, known_of
+from recsys.models.interactions import Indexes, Known, Matrix, Recommender, Scores, interaction_matrix, known_of
+from recsys.models.nodes import NO_CATEGORY, Graph, edges_alone, nodes_of
 from recsys.models.rank_all import metric_sums
 from recsys.models.registry import Spec
-from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
+from recsys.training.batches import PairBatch, all_nodes, all_pairs, shuffled_pairs
+from recsys.training.export import state_bytes
 from recsys.training.loop import device_for
 from recsys.training.optimization import build_optimizer, learning_rate_at, refine_gradient, set_learning_rate
 from recsys.training.plan import EpochPlan, plan_epoch
 from recsys.training.run import leaders_result, require_row_groups, require_slots
+from recsys.training.transfer import Start, started
 from recsys.training.workers import HorovodWorkers, Workers
 
 logger = logging.getLogger(__name__)
@@ -41,7 +44,11 @@ _VALIDATION_K = 20
 
 @dataclass(frozen=True, kw_only=True)
 class PairTask:
-    """All a worker needs; `held_out`: row groups of validation pairs, none for no validation."""
+    """All a worker needs; `held_out`: row groups of validation pairs, none for no validation.
+
+    `user_nodes`, `item_nodes`, with the number of `categories`: what a model of node features reads of them; without,
+    it has the graph's edges alone.
+    """
 
     spec: Spec
     config: TrainConfig
@@ -50,6 +57,10 @@ class PairTask:
     users: int
     items: int
     held_out: tuple[RowGroup, ...] = ()
+    categories: int = 0
+    user_nodes: tuple[RowGroup, ...] = ()
+    item_nodes: tuple[RowGroup, ...] = ()
+    start: Start | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +92,15 @@ class _Best:
 class PairTrained:
     """`scores`: of the epoch with the best validation NDCG (the last without one), from the leader only.
 
-    A closed form has no epochs: `best_epoch` is 0 and the curve empty.
+    `state`: the network's own, see state_bytes, to start from. A closed form has no epochs: `best_epoch` is 0 and the
+    curve empty.
     """
 
     scores: Recommender | None
     known: Known
     best_epoch: int
     curve: tuple[PairEpoch, ...]
+    state: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +145,13 @@ def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
         if 0 < task.config.patience <= epoch - best.epoch:
             break
     shared.network.load_state_dict(best.state)
-    scores = shared.network.fitted() if workers.is_leader else None
-    return PairTrained(scores=scores, known=known_of(seen_UI), best_epoch=best.epoch, curve=tuple(curve))
+    return PairTrained(
+        scores=shared.network.fitted() if workers.is_leader else None,
+        known=known_of(seen_UI),
+        best_epoch=best.epoch,
+        curve=tuple(curve),
+        state=state_bytes(shared.network) if workers.is_leader else b"",
+    )
 
 
 def _matrix(task: PairTask, row_groups: Sequence[RowGroup]) -> Matrix:
@@ -141,10 +159,32 @@ def _matrix(task: PairTask, row_groups: Sequence[RowGroup]) -> Matrix:
     return interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=task.users, items=task.items)
 
 
+def learned_from(task: PairTask, seen_UI: Matrix) -> Matrix | Graph:
+    if not task.spec.reads_nodes:
+        return seen_UI
+    if not (task.user_nodes and task.item_nodes):
+        return edges_alone(seen_UI)
+    user_UF, _ = _node_table(task, task.user_nodes, task.users)
+    item_IF, category_I = _node_table(task, task.item_nodes, task.items)
+    return Graph(matrix_UI=seen_UI, nodes=nodes_of(seen_UI, user_UF, item_IF, category_I, task.categories))
+
+
+def _node_table(task: PairTask, row_groups: Sequence[RowGroup], size: int) -> tuple[Scores, Indexes]:
+    """By index the numbers, 0 where no row says them, and the category, -1 where none does."""
+    nodes = all_nodes(task.folder, row_groups)
+    idx = nodes.idx_B.numpy()
+    number_XF = np.zeros((size, nodes.number_BF.shape[1]), dtype=np.float32)
+    category_X = np.full(size, NO_CATEGORY)
+    number_XF[idx], category_X[idx] = nodes.number_BF.numpy(), nodes.category_B.numpy()
+    return number_XF, category_X
+
+
 def _started(task: PairTask, seen_UI: Matrix, workers: Workers) -> PairFit:
     torch.manual_seed(task.config.seed)
     device = device_for(task.config.device, workers.local_index)
-    network: FactorNetwork = task.spec.build(seen_UI).to(device)
+    network: FactorNetwork = task.spec.build(learned_from(task, seen_UI))
+    started(task.start, network)
+    network.to(device)
     workers.start_alike(network)
     return PairFit(
         network=network,

@@ -87,7 +87,7 @@ def rows_objective(folder: str, manifest: Manifest) -> Objective:
     """Labels of feature rows, told from their inputs."""
     return Objective(
         row_groups=manifest.train.row_groups,
-        read=partial(shuffled_batches, folder, numeric=manifest.inputs.numeric_names),
+        read=partial(shuffled_batches, folder, columns=manifest.inputs.columns),
         loss_sum=log_loss_of_rows,
         validate=partial(validate, folder=folder, manifest=manifest),
         figures=(VALIDATION_LOSS, VALIDATION_AUC),

@@ -24,6 +24,7 @@ from recsys.models.interactions import Indexes, Known, Recommender, Scores
 from recsys.models.rank_all import top_items
 from recsys.models.registry import MODELS
 from recsys.training.description import FORMAT, read_description
+from recsys.training.export import WEIGHTS
 
 ARRAYS = "arrays.npz"
 DESCRIPTION = "recommender.json"
@@ -36,13 +37,16 @@ _KNOWN_ITEMS = "known_item_I"
 _BLOCK_SCORES = 1 << 25
 
 
-def save_recommender(folder: Path, name: str, recommender: Recommender, known: Known) -> None:
+def save_recommender(folder: Path, name: str, recommender: Recommender, known: Known, state: bytes = b"") -> None:
+    """`state`: that of the network which made it, from state_bytes, for a training that starts from it."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {_KNOWN_USERS: known.user_U, _KNOWN_ITEMS: known.item_I}
     for field in dataclasses.fields(recommender):  # type: ignore[arg-type]  # every Recommender is a dataclass
         value = getattr(recommender, field.name)
         arrays |= _parts(field.name, value) if sparse.issparse(value) else {field.name: value}
     np.savez(folder / ARRAYS, **arrays)
+    if state:
+        (folder / WEIGHTS).write_bytes(state)
     description = {"format": FORMAT, "model": name}
     (folder / DESCRIPTION).write_text(json.dumps(description) + "\n", encoding="utf-8")
 

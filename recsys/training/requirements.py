@@ -76,7 +76,8 @@ def _footer(url: str, id_names: Sequence[str]) -> _Footer:
         raise InputError(f"the example file {url} cannot be read: {error}. {_REBUILD}") from error
     columns = metadata.schema.names
     found = {name: _largest(metadata, columns.index(name)) for name in id_names if name in columns}
-    return _Footer(rows=metadata.num_rows, columns=set(columns), largest=found)
+    # By the whole schema: the leaf of a list is named otherwise.
+    return _Footer(rows=metadata.num_rows, columns=set(metadata.schema.to_arrow_schema().names), largest=found)
 
 
 def _largest(metadata: pq.FileMetaData, position: int) -> int | None:
@@ -86,7 +87,8 @@ def _largest(metadata: pq.FileMetaData, position: int) -> int | None:
 
 
 def _require_columns(folder: str, group: RowGroup, footer: _Footer, inputs: Inputs) -> None:
-    needed = [*(i.name for i in inputs.ids), *(n.name for n in inputs.numeric), c.LABEL]
+    ids, numbers = inputs.columns
+    needed = [*ids, *numbers, c.LABEL]
     missing = [name for name in needed if name not in footer.columns]
     if missing:
         raise SchemaError(f"{folder}/{group.file} lacks {missing}; it has {sorted(footer.columns)}. {_REBUILD}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from recsys.manifest import Manifest, RowGroup
+from recsys.manifest import Inputs, Manifest, RowGroup
 from recsys.training.batches import ordered_batches
 from recsys.training.losses import ValidationSums, validation_figures
 from recsys.training.objective import VALIDATION_AUC, VALIDATION_LOSS
@@ -26,7 +26,7 @@ def validate(shared: "Fit", folder: str, manifest: Manifest) -> dict[str, float]
     plan = plan_epoch(groups, epoch=0, seed=0, workers=workers.count, batch_size=_BATCH_ROWS)
     sums = ValidationSums(shared.device)
     own = plan.row_groups[workers.index]
-    _add(sums, shared.model, folder, own, manifest.inputs.numeric_names, shared.device, shared.clock)
+    _add(sums, shared.model, folder, own, manifest.inputs, shared.device, shared.clock)
     total = sums.vector()
     shared.clock.enter(ALLREDUCE)
     workers.add_up([total])
@@ -38,7 +38,7 @@ def measured(network: nn.Module, folder: str, manifest: Manifest) -> dict[str, f
     """The same by this process alone, on the CPU."""
     cpu = torch.device("cpu")
     sums = ValidationSums(cpu)
-    _add(sums, network, folder, manifest.validation.row_groups, manifest.inputs.numeric_names, cpu, Clock())
+    _add(sums, network, folder, manifest.validation.row_groups, manifest.inputs, cpu, Clock())
     return _figures(sums.vector())
 
 
@@ -48,12 +48,12 @@ def _add(  # noqa: PLR0913  # what both have and one of them shares
     network: nn.Module,
     folder: str,
     row_groups: Sequence[RowGroup],
-    numeric: Sequence[str],
+    inputs: Inputs,
     device: torch.device,
     clock: Clock,
 ) -> None:
     network.eval()
-    with closing(ordered_batches(folder, row_groups, batch_size=_BATCH_ROWS, numeric=numeric)) as batches:
+    with closing(ordered_batches(folder, row_groups, batch_size=_BATCH_ROWS, columns=inputs.columns)) as batches:
         for batch in batches:
             clock.enter("validation")
             on_device = batch.to(device)

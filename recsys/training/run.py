@@ -19,6 +19,7 @@ from recsys.training.loop import fit_to, rows_objective
 from recsys.training.objective import Objective
 from recsys.training.position import EpochFigures
 from recsys.training.requirements import require_files, require_memory
+from recsys.training.transfer import Start, started
 from recsys.training.workers import Elastic, HorovodWorkers, Workers, run_on_spark
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class TrainingTask:
     folder: str
     manifest: Manifest
     checkpoints: str | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +133,11 @@ def work(task: TrainingTask) -> Trained:
 
 def train_with(task: TrainingTask, workers: Workers) -> Trained:
     objective = rows_objective(task.folder, task.manifest)
-    return trained_on(
-        objective, lambda: task.spec.build(task.manifest.inputs), task.config, workers, checkpoints=task.checkpoints
-    )
+
+    def build() -> nn.Module:
+        return started(task.start, task.spec.build(task.manifest.inputs))
+
+    return trained_on(objective, build, task.config, workers, checkpoints=task.checkpoints)
 
 
 def trained_on(

@@ -26,6 +26,7 @@ from recsys.training.in_blocks import in_blocks
 from recsys.training.loop import rows_objective
 from recsys.training.objective import LossSum
 from recsys.training.run import Trained, TrainingTask, leaders_result, require_ready, trained_on
+from recsys.training.transfer import started
 from recsys.training.workers import HorovodWorkers, Workers
 
 Columns = Mapping[str, NDArray[Any]]
@@ -70,7 +71,7 @@ def train_on_towers(task: TowerTask, workers: Workers) -> Trained:
     def build() -> nn.Module:
         network: TwoTower = rows.spec.build(rows.manifest.inputs)
         network.take_words(words_IW)
-        return network
+        return started(rows.start, network)
 
     train = rows.manifest.train
     loss_sum = tower_loss(log_shares(rows_I, train.rows), rows_a_positive=train.rows / max(train.positives, 1))

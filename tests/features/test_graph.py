@@ -67,6 +67,7 @@ def test_neighbourhoods_have_one_size_and_do_not_depend_on_partitions_or_cut_off
     few, many = rows["few", AS_OF], rows["many", AS_OF][c.USER_NEIGHBOURS_ITEMS_365D]
     assert few[c.USER_NEIGHBOURS_ITEMS_365D] == ["milk", None, None, None]
     assert few[c.USER_NEIGHBOURS_MASK_365D] == [True, False, False, False]
+    assert few[c.USER_NEIGHBOURS_WEIGHTS_365D] == [0.5 + 0.25, 0.0, 0.0, 0.0]
     assert len({*many} & {f"i{number}" for number in range(12)}) == 4
     assert many not in ([f"i{number}" for number in range(4)], sorted(many))  # by hash, not by id
     assert rows["many", EARLIER][c.USER_NEIGHBOURS_ITEMS_365D] == many
@@ -74,3 +75,5 @@ def test_neighbourhoods_have_one_size_and_do_not_depend_on_partitions_or_cut_off
     assert len(of_items) == 13
     assert sorted(filter(None, of_items["i3"][c.ITEM_NEIGHBOURS_USERS_365D])) == ["many", "other"]
     assert of_items["i3"][c.ITEM_NEIGHBOURS_MASK_365D] == [True, True, False]
+    users, weights = (of_items["i3"][name] for name in (c.ITEM_NEIGHBOURS_USERS_365D, c.ITEM_NEIGHBOURS_WEIGHTS_365D))
+    assert dict(zip(users, weights, strict=True)) == {"many": 0.25, "other": 0.5, None: 0.0}

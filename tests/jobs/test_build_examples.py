@@ -131,7 +131,7 @@ def test_what_the_configuration_asks_for_besides_is_written_and_used(lake: Lake,
 
 def test_without_features_of_a_cut_off_nothing_is_written(lake: Lake, spark: SparkSession, tmp_path: Path) -> None:
     empty = Lake(spark, str(tmp_path / "lake"))
-    for table in STAGE.reads:
+    for table in STAGE.reads_of(run_of(lake)):
         empty.overwrite(table, lake.read(table).where("false"))
     with pytest.raises(InputError, match=r"features.user has no rows as of \['2017-10-23'.*run build_features"):
         run_stage(STAGE, run_of(empty))

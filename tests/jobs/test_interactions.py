@@ -51,13 +51,15 @@ def trained(lake: Lake, model: str) -> Figures:
 
 
 @pytest.mark.long
-def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lake) -> None:
-    figures = trained(lake, "mf")
-    assert (figures[c.MODEL_NAME], figures[c.FAMILY], figures["epochs"]) == ("recsys-mf", "factors", 20)
+@pytest.mark.parametrize("model", ["mf", "gcn"])
+def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lake, model: str) -> None:
+    figures = trained(lake, model)
+    assert (figures[c.MODEL_NAME], figures[c.FAMILY], figures["epochs"]) == (f"recsys-{model}", "factors", 20)
     assert figures["validation_recall_at_20"] == 1.0
-    measured = run_stage(evaluate.STAGE, run_of(lake, "mf")).figures
+    assert ("ids.categories=" in figures["delta_versions"]) == (model == "gcn"), "what nodes are known by is named"
+    measured = run_stage(evaluate.STAGE, run_of(lake, model)).figures
     assert measured["candidates"] == "all items"
-    published = run_stage(score.STAGE, run_of(lake, "mf")).figures
+    published = run_stage(score.STAGE, run_of(lake, model)).figures
     assert published["users"] == len(USERS) + 1
     assert published["candidate_recall"] == measured["candidate_recall"]
     require_lists_by_taste(lake)

@@ -1,5 +1,6 @@
 """What every registered model keeps, on planted tastes: even users like even items, odd users odd ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from recsys import columns as c
 from recsys.config import CONF_FOLDER, load_config
 from recsys.families import FEATURES, TOWERS
+from recsys.manifest import Inputs
 from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.training.batches import Batch, ordered_batches
 from recsys.training.export import load_network, load_scorer, save_model, state_bytes
@@ -17,16 +19,17 @@ from recsys.training.loop import Fit, log_loss_of_rows, take_step
 from recsys.training.objective import LossSum
 from recsys.training.towers import log_shares, tower_loss
 from recsys.training.workers import OneWorker
-from tests.example_sets import columns_of, inputs_of, random_columns, write_split
+from tests.example_sets import columns_of, inputs_of, neighbour_lists, random_columns, write_split
 
 USERS = ITEMS = 20
-INPUTS = inputs_of(USERS, ITEMS, 1)
+NEIGHBOURS = 3  # the files hold them for all; models that read none leave them out
 # Small, so that planted tastes are learned in well under a second.
 HIDDEN = {"hidden": [16], "dropout": 0.0, "hidden_ids": 0.0}
 DIMS = {"id_dim": 4, "category_dim": 1, **HIDDEN}
 TINY = {
     "dcn": {**DIMS, "cross_layers": 1, "rank": 4, "experts": 2, "structure": "stacked"},
     "deepfm": {"field_dim": 4, **HIDDEN},
+    "graphsage": {**DIMS, "dim": 16},
     "mlp": DIMS,
     "two_tower": {**DIMS, "dim": 4, "words": 2, "word_buckets": 4, "word_dim": 2, "temperature": 0.2},
     "wide_and_deep": {**DIMS, "crosses": [["user_idx", "category_idx"]], "cross_buckets": 64},
@@ -38,6 +41,10 @@ def tiny(name: str) -> Spec:
     return model_spec(name, TINY[name])
 
 
+def inputs(name: str) -> Inputs:
+    return inputs_of(USERS, ITEMS, 1, NEIGHBOURS if tiny(name).reads_neighbours else 0)
+
+
 def likes(user: int, item: int) -> bool:
     return user % 2 == item % 2
 
@@ -47,18 +54,34 @@ def held_out(user: int) -> int:
     return (user + 2) % ITEMS
 
 
-def planted_batch(folder: Path) -> Batch:
+def neighbours_of(users: Sequence[int], items: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    """The next items that the user likes, and the next users who like the item, in training."""
+    items_BK = [[(user + 2 * k) % ITEMS for k in range(2, 2 + NEIGHBOURS)] for user in users]
+    users_BK = [[(item + 2 * k) % USERS for k in range(NEIGHBOURS)] for item in items]
+    return neighbour_lists(items_BK, users_BK)
+
+
+def given(users: Sequence[int], items: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    columns = columns_of(len(users), {c.USER_IDX: users, c.ITEM_IDX: items})
+    return columns | neighbours_of(users, items)
+
+
+def random_rows(rows: int) -> dict[str, NDArray[np.float32]]:
+    columns = random_columns(rows, users=USERS, items=ITEMS)
+    return columns | neighbours_of(columns[c.USER_IDX].tolist(), columns[c.ITEM_IDX].tolist())
+
+
+def planted_batch(folder: Path, name: str) -> Batch:
     seen = [(user, item) for user in range(USERS) for item in range(ITEMS) if item != held_out(user)]
     users, items = zip(*seen, strict=True)
-    columns = columns_of(len(seen), {c.USER_IDX: users, c.ITEM_IDX: items})
-    split = write_split(folder, c.TRAIN, columns, np.array([likes(*pair) for pair in seen]), [len(seen)])
-    (batch,) = ordered_batches(str(folder), split.row_groups, batch_size=len(seen))
+    split = write_split(folder, c.TRAIN, given(users, items), np.array([likes(*pair) for pair in seen]), [len(seen)])
+    (batch,) = ordered_batches(str(folder), split.row_groups, batch_size=len(seen), columns=inputs(name).columns)
     return batch
 
 
 def trained_network(spec: Spec, batch: Batch, steps: int, seed: int = 1) -> tuple[torch.nn.Module, float]:
     torch.manual_seed(seed)
-    network = spec.build(INPUTS)
+    network = spec.build(inputs(spec.name))
     shared = Fit(
         model=network,
         optimizer=torch.optim.AdamW(network.parameters(), lr=0.02),
@@ -82,7 +105,7 @@ def loss_of(spec: Spec, batch: Batch) -> LossSum:
 
 
 def exported(folder: Path, spec: Spec, network: torch.nn.Module) -> Path:
-    save_model(folder, spec, INPUTS, state_bytes(network))
+    save_model(folder, spec, inputs(spec.name), state_bytes(network))
     return folder
 
 
@@ -92,19 +115,19 @@ def scores_of(folder: Path, columns: dict[str, NDArray[np.float32]]) -> NDArray[
 
 @EVERY_MODEL
 def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(name: str, tmp_path: Path) -> None:
-    network, _ = trained_network(tiny(name), planted_batch(tmp_path), steps=200)
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path, name), steps=200)
     folder = exported(tmp_path / "model", tiny(name), network)
     found = 0
     for user in range(USERS):
         unseen = [held_out(user), *(item for item in range(ITEMS) if not likes(user, item))]
-        scores = scores_of(folder, columns_of(len(unseen), {c.USER_IDX: [user] * len(unseen), c.ITEM_IDX: unseen}))
+        scores = scores_of(folder, given([user] * len(unseen), unseen))
         found += int(scores[0] > scores[1:].max())
     assert found == USERS
 
 
 @EVERY_MODEL
 def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path) -> None:
-    batch = planted_batch(tmp_path)
+    batch = planted_batch(tmp_path, name)
     first, again, other = (trained_network(tiny(name), batch, steps=5, seed=seed)[1] for seed in (1, 1, 2))
     assert first == again
     assert first != other
@@ -112,9 +135,9 @@ def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path)
 
 @EVERY_MODEL
 def test_one_row_scores_like_many_and_in_any_order(name: str, tmp_path: Path) -> None:
-    network, _ = trained_network(tiny(name), planted_batch(tmp_path), steps=5)
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path, name), steps=5)
     score = load_scorer(exported(tmp_path / "model", tiny(name), network))
-    columns = random_columns(5000, users=USERS, items=ITEMS)
+    columns = random_rows(5000)
     order = np.random.default_rng(1).permutation(5000)
     scores = score(columns)
     assert len(np.unique(scores)) > 4000
@@ -127,34 +150,35 @@ def test_one_row_scores_like_many_and_in_any_order(name: str, tmp_path: Path) ->
 def test_the_shipped_configuration_scores_alike_in_any_company(name: str, tmp_path: Path) -> None:
     spec = model_spec(name, model_settings(CONF_FOLDER / "models" / f"{name}.yaml")[0])
     torch.manual_seed(1)
-    score = load_scorer(exported(tmp_path, spec, spec.build(INPUTS)))
-    columns = random_columns(3000, users=USERS, items=ITEMS)
+    score = load_scorer(exported(tmp_path, spec, spec.build(inputs(name))))
+    columns = random_rows(3000)
     order = np.random.default_rng(1).permutation(3000)
     assert np.array_equal(score({key: column[order] for key, column in columns.items()}), score(columns)[order])
 
 
 @EVERY_MODEL
 def test_saved_and_loaded_scores_equal_the_network(name: str, tmp_path: Path) -> None:
-    batch = planted_batch(tmp_path)
+    batch = planted_batch(tmp_path, name)
     network, _ = trained_network(tiny(name), batch, steps=5)
-    loaded, inputs = load_network(exported(tmp_path / "model", tiny(name), network))
+    loaded, known = load_network(exported(tmp_path / "model", tiny(name), network))
     with torch.no_grad():
         assert torch.equal(loaded(batch.ids_BI, batch.numeric_BF), network(batch.ids_BI, batch.numeric_BF))
-    assert inputs == INPUTS
+    assert known == inputs(name)
 
 
 @EVERY_MODEL
 def test_logits_have_one_number_a_row_even_for_one_row(name: str) -> None:
-    network = tiny(name).build(INPUTS).eval()
-    numbers = len(INPUTS.numeric)
+    network = tiny(name).build(inputs(name)).eval()
+    widths = [len(inputs(name).ids), len(inputs(name).numeric)]
+    ids, numbers = (w + inputs(name).neighbours * lists for w, lists in zip(widths, (3, 2), strict=True))
     for rows in (1, 3):
-        logit_B = network(torch.zeros(rows, 3, dtype=torch.int64), torch.zeros(rows, numbers))
+        logit_B = network(torch.zeros(rows, ids, dtype=torch.int64), torch.zeros(rows, numbers))
         assert logit_B.shape == (rows,)
 
 
 @EVERY_MODEL
 def test_ids_that_came_after_training_score_like_unknown_ones(name: str, tmp_path: Path) -> None:
-    network, _ = trained_network(tiny(name), planted_batch(tmp_path), steps=5)
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path, name), steps=5)
     folder = exported(tmp_path / "model", tiny(name), network)
-    scores = scores_of(folder, columns_of(3, {c.USER_IDX: [-1, USERS, 10**6], c.ITEM_IDX: [3, 3, 3]}))
+    scores = scores_of(folder, given([-1, USERS, 10**6], [3, 3, 3]) | neighbours_of([0, 0, 0], [3, 3, 3]))
     assert scores[0] == scores[1] == scores[2]

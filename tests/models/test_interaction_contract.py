@@ -128,6 +128,8 @@ def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path)
         ("simplex", {"own_share": 1.0}, r"simplex.own_share must be from 0 to below 1 \(mf has 1\), got 1.0"),
         ("simplex", {"user_power": 0.5}, r"simplex takes no teacher and no user_power"),
         ("ultragcn", {"item_neighbours": 0}, r"ultragcn.item_neighbours must be at least 1, got 0"),
+        ("gcn", {"layers": 0}, r"gcn.layers must be at least 1 \(mf has none\), got 0"),
+        ("gcn", {"dropout": 1.0}, r"gcn.dropout must be from 0 to below 1, got 1.0"),
         ("lightgcn", {"layers": 0}, r"lightgcn.layers must be at least 1 \(mf has none\), got 0"),
     ],
 )

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from recsys import columns as c
-from recsys.catalog import NUMERIC_INPUTS
+from recsys.catalog import ID_INPUTS, NEIGHBOUR_INPUTS, NUMERIC_INPUTS
 from recsys.errors import InputError
 from recsys.manifest import Manifest, RowGroup
 from recsys.training import batches as batches_module
 from recsys.training.batches import Batch, file_urls, files_of_batch, ordered_batches, shuffled_batches
-from tests.example_sets import columns_of, write_random_set, write_split
+from tests.example_sets import columns_of, inputs_of, neighbour_lists, write_random_set, write_split
+
+IDS = tuple(i.name for i in ID_INPUTS)
 
 
 @pytest.fixture
@@ -78,9 +80,21 @@ def test_only_the_inputs_that_are_asked_for_are_read_in_their_order(tmp_path: Pa
     columns = columns_of(1, {c.USER_HEAT_28D: [3.0], c.ITEM_VIEWS_7D: [5.0]})
     split = write_split(tmp_path, c.TRAIN, columns, np.array([1.0]), [1])
     names = (c.ITEM_VIEWS_7D, c.USER_HEAT_28D)
-    (ordered,) = ordered_batches(str(tmp_path), split.row_groups, batch_size=8, numeric=names)
-    (mixed,) = shuffled_batches(str(tmp_path), split.row_groups, batch_size=8, buffer_rows=8, seed=[1], numeric=names)
+    (ordered,) = ordered_batches(str(tmp_path), split.row_groups, batch_size=8, columns=(IDS, names))
+    (mixed,) = shuffled_batches(
+        str(tmp_path), split.row_groups, batch_size=8, buffer_rows=8, seed=[1], columns=(IDS, names)
+    )
     assert ordered.numeric_BF.tolist() == mixed.numeric_BF.tolist() == [[5.0, 3.0]]
+
+
+def test_lists_of_neighbours_stand_behind_the_ids_and_the_numbers(tmp_path: Path) -> None:
+    columns = columns_of(2, {c.USER_IDX: [4, 5]}) | neighbour_lists([[1, 2], [3, -1]], [[7, 8], [-1, -1]])
+    split = write_split(tmp_path, c.TRAIN, columns, np.array([1.0, 0.0]), [2])
+    names = inputs_of(9, 9, 1, neighbours=2).columns
+    (batch,) = ordered_batches(str(tmp_path), split.row_groups, batch_size=8, columns=names)
+    assert batch.ids_BI.tolist() == [[4, 0, 0, 1, 2, 0, 0, 7, 8], [5, 0, 0, 3, -1, 0, -1, -1, -1]]
+    assert batch.numeric_BF[:, -4:].tolist() == [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
+    assert set(names[0] + names[1]) >= set(NEIGHBOUR_INPUTS)
 
 
 def test_no_row_groups_make_no_batches() -> None:
