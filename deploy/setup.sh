@@ -99,7 +99,7 @@ chmod +x "$venv/bin/find-spark-home"
 # --- the project itself, in place ---
 printf '%s\n' "$root" >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/recsys.pth"
 say "preparing quick starts: Python's compiled files, Java's archive of Spark's classes"
-"$venv/bin/python" "$here/warm_up.py" >"$cache/warm_up.log" 2>&1 || { tail -n 20 "$cache/warm_up.log" >&2; stop "the warm-up failed; see $cache/warm_up.log"; }
+"$venv/bin/python" "$here/warm_up.py" >"$cache/warm_up.log" 2>&1 || say "going on without: starts will be slower; see $cache/warm_up.log"
 if [ ${#locks[@]} -gt 1 ]; then touch "$has_text"; fi
 echo "$wanted" >"$state"
 say "ready after $((SECONDS - started)) s; 'make doctor' shows what is there"

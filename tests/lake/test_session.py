@@ -32,6 +32,8 @@ def test_options_of_java_that_the_user_gave_are_not_added_to(archive: Path) -> N
 
 
 def test_java_runs_on_the_archive_that_the_set_up_made(spark: SparkSession) -> None:
+    if not session.class_archive().exists():
+        pytest.skip("the set-up could make no archive on this machine")
     beans = spark._jvm.java.lang.management.ManagementFactory  # type: ignore[union-attr]
     arguments = list(beans.getRuntimeMXBean().getInputArguments())
     assert f"-XX:SharedArchiveFile={session.class_archive()}" in arguments
