@@ -7,7 +7,10 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
+from jobs._publishing import of_run, publish
+from jobs._reasons import with_reasons_of
 from jobs._recommend import (
+    Asking,
     Model,
     all_items_lists,
     asking,
@@ -33,31 +36,34 @@ from recsys.lake.read_features import read_features
 from recsys.lake.runs import newest_figures
 from recsys.scoring.candidates import candidates
 from recsys.scoring.checks import require_publishable
-from recsys.scoring.top_n import ALL, reason, top_n
+from recsys.scoring.top_n import ALL, top_n
 from recsys.stages import Figures, Run, Stage
 
 
 def run(run: Run) -> Figures:
     started = time.monotonic()
     items, served = run.lake.read(tables.ITEMS), _served(run)
-    scene, n = run.config.score.scene, run.config.score.top_n
+    n = run.config.score.top_n
     counted = Observation("scored")
     model = newest_model(run)
     shaping = shaping_of(run, model)
+    asked = _asked(run, model, served) if model.ranks_all_items else None
     if shaping.is_plain:
-        best = (_best_of_all if model.ranks_all_items else _best_of_candidates)(run, model, counted)
+        best = _best_of_candidates(run, model, counted) if asked is None else _best_of_all(run, asked, counted)
         best = best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
+    elif asked is None:
+        best = _shaped_candidates(run, model, shaping, counted)
     else:
-        best = (_shaped_of_all if model.ranks_all_items else _shaped_candidates)(run, model, shaping, counted).persist()
-    lists = _published(run, model, best).persist()
+        best = _shaped_of_all(run, asked, shaping, counted)
+    best = best.persist()
+    lists = _published(run, model, with_reasons_of(run, model, best, asked)).persist()
     require_publishable(lists, items, served, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
     seconds = time.monotonic() - started
-    where = f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{scene}'"
-    run.lake.overwrite(tables.TOP_N, lists, where=where)
+    publish(run, lists)
     written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
     assert written is not None, "an aggregate without groups has one row"
     if shaping.rules:
-        run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=where)
+        run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=of_run(run))
     for frame in (lists, best):
         frame.unpersist()
     pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, model)
@@ -78,13 +84,11 @@ def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFra
     return top_n(scored(run, model, pairs).observe(counted, F.count("*").alias("pairs")), run.config.score.top_n)
 
 
-def _best_of_all(run: Run, model: Model, counted: Observation) -> DataFrame:
+def _best_of_all(run: Run, asked: Asking, counted: Observation) -> DataFrame:
     """Users whom the model does not know get the popular list, scored by 1 / rank."""
     n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
     users = _served(run).select(c.USER_ID)
     pairs = F.coalesce(F.sum(F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))), F.lit(0))
-    asked = asking(run, model, run.day)
-    asked = replace(asked, users=asked.users.join(users, on=c.USER_ID, how="left_semi"))
     best = all_items_lists(run, asked, n).observe(counted, pairs.alias("pairs"))
     ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
     ranks = popular_ranks(items, features.item, window_days=28)
@@ -109,15 +113,18 @@ def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observ
     return shaped(run, shaping, lists.select(c.USER_ID, *columns), users)
 
 
-def _shaped_of_all(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
+def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, counted: Observation) -> DataFrame:
     users = _served(run)
-    asked = asking(run, model, run.day)
-    asked = replace(asked, users=asked.users.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
     best = longer_lists(run, asked, depth(run), shaping.excluded)
     counted_best = best.observe(counted, F.coalesce(F.sum(c.NUM_ITEMS), F.lit(0)).alias("pairs"))
     source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL)).alias(c.SOURCE)
     lists = counted_best.select(c.USER_ID, c.ITEM_IDX, c.SCORE, source)
     return shaped(run, shaping, lists, users, asked.load if shaping.is_by_vectors else None)
+
+
+def _asked(run: Run, model: Model, users: DataFrame) -> Asking:
+    asked = asking(run, model, run.day)
+    return replace(asked, users=asked.users.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
 
 
 def _served(run: Run) -> DataFrame:
@@ -132,7 +139,7 @@ def _published(run: Run, model: Model, best: DataFrame) -> DataFrame:
         c.MODEL_VERSION: F.lit(model.version),
         c.RUN_ID: F.lit(run.run_id),
     }
-    return best.withColumn(c.REASON, reason()).withColumns(constants).select(*tables.TOP_N.column_names)
+    return best.withColumns(constants).select(*tables.TOP_N.column_names)
 
 
 def _candidate_recall(run: Run, model: Model) -> float | None:
@@ -149,8 +156,9 @@ def _candidate_recall(run: Run, model: Model) -> float | None:
 STAGE = Stage(
     name="score",
     reads=lambda run: (*reads_of(run), *optional_reads(run)),
+    # Not ops.publishing: what it says of lists that failed has to stay.
     writes=(tables.TOP_N, tables.RULE_AUDIT),
-    settings=("examples", "candidates", "train", "score", "tracking"),
+    settings=("examples", "candidates", "train", "score", "publishing", "tracking"),
     run=run,
     inputs=lambda run: (*model_inputs(run), *optional_inputs(run)),
 )

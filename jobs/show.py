@@ -73,7 +73,7 @@ def _user_lines(run: Run, run_date: date) -> list[str]:
         lines.append(f"\nuser {user}")
         lines.extend(f"  {_DONE[r[c.EVENT_TYPE]]} {r[c.EVENT_DATE]}  {_label(r)}" for r in done if r[c.USER_ID] == user)
         lines.extend(
-            f"  {r[c.RANK]:>6}. {_label(r):<58} {r[c.SCORE]:.4f}  {r[c.REASON]}"
+            f"  {r[c.RANK]:>6}. {_label(r):<58} {r[c.SCORE]:.4f}  {r[c.REASON_EN]}"
             for r in recommended
             if r[c.USER_ID] == user
         )

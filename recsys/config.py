@@ -37,6 +37,8 @@ CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS = SCENES = (
     "cart", "substitutes", "buy_again", "new_items", "anonymous",
 )  # fmt: skip
 
+PARQUET, JSON_LINES, KEY_VALUE = EXPORT_FORMATS = ("parquet", "json_lines", "key_value")
+
 # Of `clean`; at 0 the rule or column behind them is off.
 _SWITCHES = (
     "near_duplicate_seconds", "bot_events_a_day", "bot_items_a_day", "bot_regular_gaps", "price_outlier_deviations",
@@ -355,11 +357,13 @@ class ScoreConfig:
     diversity: str
     diversity_by: str
     diversity_weight: float
+    reason_history: int
 
     def __post_init__(self) -> None:
         _require_range(self, "top_n", 1, 1000)
         _require_range(self, "batch_rows", 1)
         _require_range(self, "rank_depth", 1, 100)
+        _require_range(self, "reason_history", 1, 1000)
         _require_one_of(self, "diversity", ("none", "mmr", "dpp"))
         _require_one_of(self, "diversity_by", ("category", "vector"))
         _require_range(self, "diversity_weight", 0, 1)
@@ -404,6 +408,65 @@ class ScenesConfig:
             raise ConfigError(f"scenes.similar_weights lacks {missing}; give each a weight, 0 for none")
 
 
+_RATIOS = (
+    "min_rows_ratio", "min_users_ratio", "min_coverage_ratio", "max_flat_lists", "max_fallback_rise",
+    "max_popularity_rise", "min_overlap", "max_users_changed", "max_items_changed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishingConfig:
+    min_rows_ratio: float
+    max_rows_ratio: float
+    min_users_ratio: float
+    min_coverage_ratio: float
+    max_score_shift: float
+    max_flat_lists: float
+    max_fallback_rise: float
+    popular_items: int
+    max_popularity_rise: float
+    min_overlap: float
+    max_users_changed: float
+    max_items_changed: float
+    view: str | None
+
+    def __post_init__(self) -> None:
+        for key in _RATIOS:
+            _require_range(self, key, 0, 1)
+        _require_range(self, "max_rows_ratio", 1)
+        _require_range(self, "max_score_shift", 0)
+        _require_range(self, "popular_items", 1, 10_000)
+        if self.view is not None and not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", self.view):
+            raise ConfigError(f"publishing.view must be <schema>.<view>, such as recs.latest, got {self.view!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    folder: str | None
+    formats: tuple[str, ...]
+    shards: int
+    whole: bool
+
+    def __post_init__(self) -> None:
+        _require_known(self, "formats", self.formats, EXPORT_FORMATS)
+        if not self.formats:
+            raise ConfigError(f"export.formats is empty; give one or more of {list(EXPORT_FORMATS)}")
+        _require_range(self, "shards", 1, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaintenanceConfig:
+    keep_days: int
+    pin_days: int
+    vacuum_hours: float
+
+    def __post_init__(self) -> None:
+        _require_range(self, "keep_days", 1)
+        _require_range(self, "pin_days", 1)
+        # Delta's own border: readers of a version that is just being replaced have so long to end.
+        _require_range(self, "vacuum_hours", 168)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
     uri: str | None
@@ -423,6 +486,9 @@ class Config:
     evaluation: EvaluationConfig
     score: ScoreConfig
     scenes: ScenesConfig
+    publishing: PublishingConfig
+    export: ExportConfig
+    maintenance: MaintenanceConfig
     tracking: TrackingConfig
 
     def settings_of(self, sections: Sequence[str]) -> dict[str, Any]:

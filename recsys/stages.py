@@ -100,7 +100,8 @@ def run_stage(stage: Stage, run: Run, *, is_skippable: bool = False) -> Outcome:
         raise
     seconds = time.monotonic() - started
     versions = run.lake.versions((*stage.reads_of(run), *stage.writes))
-    runs.record(run.lake, stage.name, run.run_date, run.run_id, seconds, versions, figures)
+    told = {**figures, runs.CODE: code_hash()}
+    runs.record(run.lake, stage.name, run.run_date, run.run_id, seconds, versions, told)
     logger.info("%s: done in %.1f s", stage.name, seconds)
     return Outcome(stage.name, seconds, is_skipped=False, figures=figures)
 

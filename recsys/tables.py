@@ -17,13 +17,19 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row, `writer` the job."""
+    """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row, `writer` the job.
+
+    `cluster_by`: columns that jobs/maintain.py sorts files by, so that a question about one value opens few of them;
+    `has_change_feed`: readers may ask which rows changed between two versions.
+    """
 
     name: str
     writer: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    has_change_feed: bool = False
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -500,6 +506,8 @@ TOP_N = Table(
     writer="score",
     key=(c.RUN_DATE, c.SCENE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE, c.SCENE),
+    cluster_by=(c.USER_ID, c.ITEM_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         (c.SCENE, "string", "Place the list is for: home"),
@@ -516,8 +524,20 @@ TOP_N = Table(
         (
             c.REASON,
             "string",
-            "Why: bought_before, viewed_before, favourite_category, popular_now, similar_taste, chosen_by_the_shop",
+            "Why: bought_before, viewed_before, favourite_category, popular_now, goes_with_bought, "
+            "goes_with_two_bought, goes_with_taken and goes_with_two_taken (of histories with views or carts), "
+            "similar_taste: the model tells of no item, chosen_by_the_shop, in_our_range: no customer bought it lately",
         ),
+        (
+            c.EVIDENCE,
+            "array<struct<kind:string,id:string,count:bigint,contribution:double>>",
+            "What the reason says: kind bought, viewed or taken (viewed or more) with an item of the user's own, "
+            "category with one that the user bought of, buyers with the item itself; count: purchase days of 365 days, "
+            "lines of 91 days, buyers of 28 days; contribution: by how much the score falls without it, null where it "
+            "is no part of the score",
+        ),
+        (c.REASON_EN, "string", "The reason as a sentence, English"),
+        (c.REASON_ZH, "string", "The same, Chinese"),
         (
             c.RULES,
             "array<string>",
@@ -719,6 +739,51 @@ RULE_AUDIT = Table(
     ),
 )
 
+PUBLISHING = Table(
+    name="ops.publishing",
+    writer="score",
+    key=(c.RUN_DATE, c.SCENE, c.CHECK),
+    partition_by=(c.RUN_DATE, c.SCENE),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCENE, "string", "Scene of the lists"),
+        (
+            c.CHECK,
+            "string",
+            "rows; users with a list; coverage: share of eligible items in a list; flat_lists: share of lists with one "
+            "score throughout; fallback_share: of lists that are popular items alone; popularity_share: of rows with "
+            "one of publishing.popular_items best sellers; score_mean, of one model version; overlap: mean share of a "
+            "list's items that were in the last one; users_changed: share of lists that are not the last one; "
+            "items_changed: share of all items of both days that are in the lists of one alone",
+        ),
+        (c.VALUE, "double", "What was found; null where nothing can be told"),
+        (c.LAST_VALUE, "double", "The same of the last published lists; null where it has no such number"),
+        (c.LOWEST, "double", "Least that passes; null: no limit"),
+        (c.HIGHEST, "double", "Most that passes; null: no limit"),
+        (c.IS_PASSED, "boolean", "False: the lists were not published"),
+        (c.COMPARED_WITH, "date", "Day of the last published lists; null: there were none"),
+        _RUN_ID,
+    ),
+)
+
+EXPORTS = Table(
+    name="ops.exports",
+    writer="export_lists",
+    key=(c.EXPORT_NUMBER,),
+    columns=_columns(
+        (c.EXPORT_NUMBER, "int", "From 1, in order; the folder's name"),
+        _RUN_DATE,
+        (c.TABLE_ID, "string", "Delta's id of recs.top_n; another one once the table was dropped and made again"),
+        (c.SINCE_VERSION, "bigint", "Version of recs.top_n that the export before had; null: all lists were exported"),
+        (c.UNTIL_VERSION, "bigint", "Version of recs.top_n that was exported; kept until the next export"),
+        (c.NUM_CHANGED, "bigint", "Lists that are new or differ from the export before"),
+        (c.NUM_GONE, "bigint", "Lists that are no more"),
+        (c.FORMATS, "array<string>", "parquet, json_lines, key_value"),
+        (c.FOLDER, "string", "Where the files lie"),
+        _RUN_ID,
+    ),
+)
+
 METRICS = Table(
     name="ops.metrics",
     writer="evaluate",
@@ -761,8 +826,8 @@ RUNS = Table(
 
 ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS,
-    ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, CONTEXT_FEATURES,
-    STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES, NEGATIVES, PARTED_EVENTS, SPLITS,
-    LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, METRICS, COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS,
-    ANONYMOUS, SCENE_METRICS, RUNS,
+    ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES,
+    CONTEXT_FEATURES, STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES, NEGATIVES,
+    PARTED_EVENTS, SPLITS, LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, PUBLISHING, EXPORTS, METRICS,
+    COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, SCENE_METRICS, RUNS,
 )  # fmt: skip

@@ -13,6 +13,8 @@ from recsys.frames.local_rows import local_rows
 from recsys.lake.store import Lake
 from recsys.tables import RUNS, Table
 
+CODE = "code"  # among the figures of a record: the hash of the code that ran
+
 
 def record(  # noqa: PLR0913  # the columns of one row
     lake: Lake,
@@ -43,15 +45,16 @@ def record(  # noqa: PLR0913  # the columns of one row
 def standing_run(
     lake: Lake, stage: str, run_date: date | None, fingerprint: str, writes: Sequence[Table]
 ) -> dict[str, Any] | None:
-    """The figures of the last run where it had this fingerprint and its tables are still as it left them."""
+    """The figures of the last run where it had this fingerprint and its rows are still as it left them."""
     if not lake.exists(RUNS):
         return None
     last = _runs_of(lake, stage).where(F.expr(f"{c.RUN_DATE} <=> {_sql_date(run_date)}")).first()
     if last is None or last[c.FINGERPRINT] != fingerprint:
         return None
-    now = lake.versions(writes)
-    is_standing = all(last[c.VERSIONS].get(table.name) == now.get(table.name) for table in writes)
-    return dict(json.loads(last[c.FIGURES])) if is_standing else None
+    is_standing = all(lake.is_same(table, last[c.VERSIONS].get(table.name), run_date) for table in writes)
+    figures = dict(json.loads(last[c.FIGURES]))
+    figures.pop(CODE, None)
+    return figures if is_standing else None
 
 
 def origins(lake: Lake, tables: Sequence[Table], run_date: date | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys import columns as c
 from recsys.errors import InputError, SchemaError
 from recsys.lake.at_once import at_once
 from recsys.lake.files import Files
@@ -18,6 +20,9 @@ from recsys.tables import Table
 
 logger = logging.getLogger(__name__)
 
+# Commits that change no rows.
+_UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
+CHANGE_FEED = "delta.enableChangeDataFeed"
 _COMMIT = re.compile(r"(\d{20})\.json")
 
 
@@ -77,6 +82,8 @@ class Lake:
         elif self.exists(table):
             self._require_same_schema(table)
             writer = writer.option("replaceWhere", where)
+        if table.has_change_feed:
+            writer = writer.option(CHANGE_FEED, "true")
         if table.partition_by:
             writer = writer.partitionBy(*table.partition_by)
         writer.save(self.path(table))
@@ -107,12 +114,46 @@ class Lake:
     def note(self, table: Table) -> str | None:
         """That of the commit that made the newest version; None where it has none, or the commit is not kept."""
         version = self.version(table)
-        while version is not None:
-            infos = [action["commitInfo"] for action in self._actions(table, version) if "commitInfo" in action]
-            if not infos or infos[0].get("operation") != "RESTORE":
-                return infos[0].get("userMetadata") if infos else None
-            version = int(infos[0]["operationParameters"]["version"])
+        while version is not None and version >= 0:
+            info = self._info(table, version)
+            operation = info.get("operation")
+            if operation == "RESTORE":
+                version = int(info["operationParameters"]["version"])
+            elif operation in _UPKEEP:
+                version -= 1
+            else:
+                return info.get("userMetadata")
         return None
+
+    def is_same(self, table: Table, version: int | None, run_date: date | None = None) -> bool:
+        """Are the rows still those of `version` (None: no table), as far as the commits since tell? Upkeep changes
+        none; where all changes lie in partitions of other run dates, those of `run_date` are the same."""
+        now = self.version(table)
+        if now is None or version is None or now < version:
+            return now == version
+        return all(self._leaves_rows(table, later, run_date) for later in range(version + 1, now + 1))
+
+    def lost_ms(self, table: Table, version: int) -> int | None:
+        """When the first file that the version may have was removed, milliseconds since 1970; None where it still has
+        all of them, or a commit since is not kept."""
+        for later in range(version + 1, (self.version(table) or 0) + 1):
+            actions = list(self._actions(table, later))
+            removed = [action["remove"]["deletionTimestamp"] for action in actions if "remove" in action]
+            if removed or not actions:
+                return min(removed, default=None)
+        return None
+
+    def _leaves_rows(self, table: Table, version: int, run_date: date | None) -> bool:
+        actions = list(self._actions(table, version))
+        files = [action.get("add") or action.get("remove") or {} for action in actions]
+        days = {file.get("partitionValues", {}).get(c.RUN_DATE) for file in files if file.get("dataChange")}
+        is_other_day = run_date is not None and None not in days and run_date.isoformat() not in days
+        return bool(actions) and (not days or is_other_day)
+
+    def _info(self, table: Table, version: int) -> dict[str, Any]:
+        """Of a commit; empty where its file is not kept."""
+        infos = [action["commitInfo"] for action in self._actions(table, version) if "commitInfo" in action]
+        return infos[0] if infos else {}
 
     def changed_partitions(self, table: Table, since: int, until: int) -> set[str] | None:
         """Values of the partition column whose rows were added or removed after version `since`, up to `until`.

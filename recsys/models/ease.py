@@ -33,6 +33,10 @@ class Ease:
     def scores(self, user_idx_B: Indexes) -> Scores:
         return np.asarray(self.history_UI[user_idx_B] @ self.weight_II, dtype=np.float32)
 
+    def weights(self, taken_P: Indexes, item_P: Indexes) -> Scores:
+        """(P,): what a taken item adds to an item's score."""
+        return self.weight_II[taken_P, item_P]
+
 
 def fit_ease(config: EaseConfig, matrix_UI: Matrix) -> Ease:
     """Raises ConfigError where the matrices would not fit into `max_memory_gib`."""

@@ -75,6 +75,27 @@ class GraphFilter:
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.scale_I)), dtype=np.float32)
 
+    def weights(self, taken_P: Indexes, item_P: Indexes) -> Scores:
+        """(P,): what a taken item adds to an item's score. The filter is symmetric but for its scales: one filtered
+        item tells what every taken one adds to it."""
+        item_Q, place_P = np.unique(item_P, return_inverse=True)
+        weight_P = np.zeros(len(item_P), dtype=np.float32)
+        for first in range(0, len(item_Q), _BLOCK_USERS):
+            block = item_Q[first : first + _BLOCK_USERS]
+            at = np.flatnonzero((place_P >= first) & (place_P < first + len(block)))
+            weight_P[at] = self._to_items(block)[taken_P[at], place_P[at] - first]
+        return weight_P
+
+    def _to_items(self, item_Q: Indexes) -> Scores:
+        """(I, Q): what each item, once taken, adds to the scores of these."""
+        single_IQ = np.zeros((len(self.scale_I), len(item_Q)), dtype=np.float32)
+        single_IQ[item_Q, np.arange(len(item_Q))] = 1
+        filtered_IQ = self._polynomial(single_IQ) * self.scale_I[item_Q] / self.scale_I[:, None]
+        ideal_IQ = (self.factor_IR / self.ideal_scale_I[:, None]) @ (
+            self.gain_R[:, None] * self.factor_IR[item_Q].T * self.ideal_scale_I[item_Q]
+        )
+        return np.asarray(filtered_IQ + ideal_IQ, dtype=np.float32)
+
     def _block(self, user_idx_B: Indexes) -> Scores:
         signal_IB = np.ascontiguousarray(self.history_UI[user_idx_B].toarray().T)
         scores_IB = self._polynomial(signal_IB / self.scale_I[:, None]) * self.scale_I[:, None]

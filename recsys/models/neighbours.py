@@ -34,6 +34,10 @@ class ItemKnn:
     def scores(self, user_idx_B: Indexes) -> Scores:
         return _dense(self.history_UI[user_idx_B] @ self.similarity_II)
 
+    def weights(self, taken_P: Indexes, item_P: Indexes) -> Scores:
+        """(P,): what a taken item adds to an item's score."""
+        return np.asarray(self.similarity_II[taken_P, item_P], dtype=np.float32).ravel()
+
 
 @dataclass(frozen=True, kw_only=True)
 class UserKnn:

@@ -81,10 +81,10 @@ def _best(
         ranker = load_ranker()
         top = ranker.among(allowed_I)
         for batch in batches:
-            known = batch.filter(pa.array(ranker.knows(_asked(batch.column(ASKED)))))
+            known = batch.filter(pa.array(ranker.knows(asked_of(batch.column(ASKED)))))
             for first in range(0, known.num_rows, ranker.block_users):
                 block = known.slice(first, ranker.block_users)
-                item_BK, score_BK = top(_asked(block.column(ASKED)), _left_out(block.column(LEFT_OUT)), n)
+                item_BK, score_BK = top(asked_of(block.column(ASKED)), _left_out(block.column(LEFT_OUT)), n)
                 yield form(block.column(c.USER_ID), item_BK, score_BK, num_items)
 
     return users.select(c.USER_ID, ASKED, LEFT_OUT).mapInArrow(rank, schema)
@@ -96,7 +96,7 @@ def keep_known(pairs: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame
     def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ranker = load_ranker()
         for batch in batches:
-            is_known_P = ranker.knows(_asked(batch.column(ASKED)))
+            is_known_P = ranker.knows(asked_of(batch.column(ASKED)))
             yield batch.filter(pa.array(is_known_P & ranker.knows_item(_indexes(batch.column(c.ITEM_IDX)))))
 
     return pairs.mapInArrow(kept, pairs.schema)
@@ -149,7 +149,7 @@ def _left_out(lists: pa.ListArray) -> tuple[Indexes, Indexes]:
     return np.repeat(np.arange(len(lists)), lengths), _indexes(lists.flatten())
 
 
-def _asked(column: pa.Array) -> Asked:
+def asked_of(column: pa.Array) -> Asked:
     return rectangular(column) if pa.types.is_list(column.type) else _indexes(column)
 
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from recsys import columns as c
+from recsys.models.evidence import NONE
 from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.models.registry import Spec, model_spec
@@ -64,6 +65,20 @@ class HistoryRanker:
         """See ExactTop.top; asked with histories, of the allowed items that the training saw."""
         exact = ExactTop(self.item_vectors, self.known_I & cut_or_filled(allowed_I, len(self.known_I)))
         return lambda asked_BL, left_out, k: exact.top(self._states(asked_BL), left_out, k)
+
+    def evidence(self, asked_BL: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
+        """By how much each score (B, K) falls where all events of one of the items `taken_BH` are taken out of the
+        history, (B, K, H): the network is asked again without them. Without an item left the score is 0."""
+        is_there_BK1 = (item_BK != NONE)[:, :, None]
+        item_BKD = self.item_vectors[np.where(item_BK != NONE, item_BK, 0)] * is_there_BK1
+        state_BD = self._states(asked_BL)
+        contribution_BKH = np.zeros((*item_BK.shape, taken_BH.shape[1]))
+        for at, taken_B in enumerate(taken_BH.T):
+            rest_BL = np.where((asked_BL == taken_B[:, None] + 1) & (taken_B != NONE)[:, None], NO_ITEM, asked_BL)
+            rest_BD = self._states(rest_BL) * self.knows(rest_BL)[:, None]
+            difference_BD = (state_BD - rest_BD).astype(np.float64) * (taken_B != NONE)[:, None]
+            contribution_BKH[:, :, at] = np.einsum("bd,bkd->bk", difference_BD, item_BKD)
+        return taken_BH, contribution_BKH
 
     def score_pairs(self, asked_PL: Indexes, item_idx_P: Indexes) -> NDArray[np.float64]:
         """(P,): nan where the history or the item is not known."""

@@ -18,9 +18,13 @@ from scipy import sparse
 
 from recsys import columns as c
 from recsys.errors import ConfigError
+from recsys.models.ease import Ease
+from recsys.models.evidence import NONE, by_vectors, rows_of
 from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags
 from recsys.models.factors import FactorScores
+from recsys.models.graph_filter import GraphFilter
 from recsys.models.interactions import Indexes, Known, Recommender, Scores
+from recsys.models.neighbours import ItemKnn
 from recsys.models.rank_all import top_items
 from recsys.models.registry import MODELS
 from recsys.training.description import FORMAT, read_description
@@ -104,6 +108,26 @@ class Ranker:
         scores_BI[row[is_there], item_idx[is_there]] = -np.inf
         top_BK = top_items(scores_BI, k)
         return top_BK, np.take_along_axis(scores_BI, top_BK, axis=1)
+
+    def evidence(self, user_idx_B: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
+        """What each score owes to what the user took: items (B, H) and contributions (B, K, H); NONE fills rows up.
+
+        Of a model that adds up the items it learned of the user, exactly what each adds; there `taken_BH` does not
+        count. Of vectors see by_vectors. Other models tell nothing: H is 0.
+        """
+        if isinstance(self.recommender, FactorScores):
+            vectors = self.recommender
+            taken_BH = np.where(self.knows_item(taken_BH), taken_BH, NONE)
+            return taken_BH, by_vectors(vectors.user_UD[user_idx_B], vectors.item_ID, taken_BH, item_BK)
+        if not isinstance(self.recommender, Ease | ItemKnn | GraphFilter):
+            return taken_BH[:, :0], np.zeros((*item_BK.shape, 0))
+        history_UI = self.recommender.history_UI
+        own_BH = rows_of(history_UI.indptr, history_UI.indices, user_idx_B)
+        row_P, place_P, at_P = np.nonzero((item_BK != NONE)[:, :, None] & (own_BH != NONE)[:, None, :])
+        contribution_BKH = np.zeros((*item_BK.shape, own_BH.shape[1]))
+        weight_P = self.recommender.weights(own_BH[row_P, at_P], item_BK[row_P, place_P])
+        contribution_BKH[row_P, place_P, at_P] = weight_P
+        return own_BH, contribution_BKH
 
     @property
     def item_vectors(self) -> Scores:

@@ -9,8 +9,10 @@ import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from recsys import columns as c
+from recsys.models.evidence import by_vectors
 from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.training.recommenders import cut_or_filled, flag_at
@@ -34,6 +36,10 @@ class VectorRanker:
     @property
     def item_vectors(self) -> Scores:
         return self.item_ID
+
+    def evidence(self, asked_BD: Scores, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
+        """See by_vectors."""
+        return taken_BH, by_vectors(asked_BD, self.item_ID, taken_BH, item_BK)
 
     def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
         """See ExactTop.top; of the allowed items that have a vector."""

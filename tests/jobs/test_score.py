@@ -1,16 +1,24 @@
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
 import pytest
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._recommend import with_inputs
 from jobs.score import STAGE
+from recsys import catalog, tables, tracking
 from recsys import columns as c
-from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError
+from recsys.lake.read_features import read_features
 from recsys.lake.store import Lake
 from recsys.stages import Figures, Run, run_stage
-from tests.small_lake import ITEMS, RUN_DATE, USERS
+from recsys.training.export import load_scorer
+from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, MODEL_NAME, copied, register_model, tracking_uri
 
 
@@ -50,6 +58,28 @@ def test_a_second_run_publishes_equal_lists_whatever_the_number_of_partitions(la
     assert {**first, "pairs_per_s": 0} == {**again, "pairs_per_s": 0}
 
 
+@pytest.mark.usefixtures("first")
+def test_without_what_the_user_did_with_the_item_a_score_is_less_by_the_stated_contribution(
+    lake: Lake, tmp_path: Path
+) -> None:
+    run = run_of(lake)
+    own = of_home(lake).where(F.col(c.REASON) == "bought_before").withColumn(c.AS_OF_DATE, F.lit(RUN_DATE))
+    found = with_inputs(run, own, read_features(lake, [RUN_DATE])).orderBy(c.USER_ID, c.ITEM_ID).collect()
+    assert len(found) > 13
+    registry = tracking.registry_of(run.config.tracking, lake.root)
+    score = load_scorer(tracking.download_model(registry, MODEL_NAME, found[0][c.MODEL_VERSION], tmp_path))
+    inputs = {f.name: np.array([row[f.name] for row in found]) for f in catalog.MODEL_INPUTS}
+    told = [row[c.SCORE] for row in found]
+    assert score(inputs) == pytest.approx(told, abs=1e-5)
+    of_pair = [f for f in catalog.NUMERIC_INPUTS if f.grain == catalog.USER_ITEM.name]
+    without = score({**inputs, **{f.name: np.full(len(found), f.default) for f in of_pair}})
+    stated = np.array([row[c.EVIDENCE][0][c.CONTRIBUTION] for row in found])
+    assert np.array(told) - without == pytest.approx(stated, abs=1e-5)
+    assert np.abs(stated).max() > 0.001
+    assert {row[c.EVIDENCE][0]["id"] == row[c.ITEM_ID] for row in found} == {True}
+    assert {row[c.REASON_EN] for row in found} == {"You bought it on 2 days of the last year."}
+
+
 @pytest.mark.long
 def test_another_scene_leaves_the_lists_of_the_first(lake: Lake, first: Figures) -> None:
     assert first["candidate_recall"] == 1.0
@@ -85,3 +115,29 @@ def test_lists_that_break_a_promise_are_not_published(lake: Lake) -> None:
         run_stage(STAGE, run_of(lake))
     assert lake.version(tables.TOP_N) == published
     lake.restore(tables.ITEMS, items)
+
+
+@pytest.mark.usefixtures("first")
+def test_lists_unlike_the_last_ones_are_recorded_and_not_published(lake: Lake) -> None:
+    published = lake.version(tables.TOP_N)
+    tomorrow = replace(run_of(lake, "score.top_n=9"), run_date=RUN_DATE + timedelta(days=1))
+    for table in (tables.USER_FEATURES, tables.ITEM_FEATURES, tables.USER_ITEM_FEATURES):
+        of_days = lake.read(table).where(F.col(c.AS_OF_DATE).isin(RUN_DATE, DAYS.test))
+        lake.append(table, of_days.withColumn(c.AS_OF_DATE, F.date_add(c.AS_OF_DATE, 1)).localCheckpoint())
+    message = (
+        r"home for 2017-12-19 are not published: rows is 117, last 52, expected at least .* at most 78.*of 2017-12-18"
+    )
+    with pytest.raises(DataQualityError, match=message):
+        run_stage(STAGE, tomorrow)
+    assert lake.version(tables.TOP_N) == published
+    assert recorded(lake, tomorrow.day)["rows"] == (117, 52, False)
+    allowed = run_of(lake, "score.top_n=9", "publishing.max_rows_ratio=3", "publishing.max_score_shift=9")
+    run_stage(STAGE, replace(allowed, run_date=tomorrow.run_date))
+    assert recorded(lake, tomorrow.day)["rows"] == (117, 52, True)
+    days = lake.read(tables.TOP_N).groupBy(c.RUN_DATE).count().collect()
+    assert {tuple(row) for row in days} == {(RUN_DATE, 52), (tomorrow.day, 117)}
+
+
+def recorded(lake: Lake, day: date) -> dict[str, tuple[float, float, bool]]:
+    rows = lake.read(tables.PUBLISHING).where(F.col(c.RUN_DATE) == F.lit(day)).collect()
+    return {row[c.CHECK]: (row[c.VALUE], row[c.LAST_VALUE], row[c.IS_PASSED]) for row in rows}

@@ -3,9 +3,7 @@ from datetime import date
 from chispa import assert_df_equality
 
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
-from recsys.scoring.reranking import FILL, RULE
-from recsys.scoring.top_n import ALL, REASONS, reason, top_n
+from recsys.scoring.top_n import top_n
 
 DAY = date(2017, 12, 18)
 SCHEMA = "as_of_date date, user_id string, item_id string, score double"
@@ -37,19 +35,3 @@ def test_the_best_come_first_and_ties_are_broken_by_the_item_id(spark):
     for partitions in (1, 5):
         actual = top_n(scored.repartition(partitions), 2)
         assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
-
-
-def test_every_source_has_its_reason(spark):
-    words = {
-        OWN: "bought_before",
-        VIEWED: "viewed_before",
-        CATEGORY: "favourite_category",
-        POPULAR: "popular_now",
-        ALL: "similar_taste",
-        FILL: "popular_now",
-        RULE: "chosen_by_the_shop",
-    }
-    assert set(REASONS) == set(words)
-    rows = local_rows(spark, [(source,) for source in words], "source string")
-    expected = local_rows(spark, list(words.items()), "source string, reason string")
-    assert_df_equality(rows.withColumn("reason", reason()), expected, ignore_nullable=True)

@@ -1,0 +1,85 @@
+"""What a list's scores owe to what its user took, asked of the model on the executors, of published lists only.
+
+Shapes: B users of a block, K list length, H items taken, T rows of the result.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from recsys import columns as c
+from recsys.scoring.all_items import ASKED, Asked, Indexes, asked_of
+from recsys.scoring.pairs import SCORE_DECIMALS
+
+TAKEN = "taken"
+TAKEN_IDX = "taken_idx"
+
+_NONE = -1
+# Contributions of a block: 16 MiB for lists of ten and histories of 3,000.
+_BLOCK_USERS = 64
+_SCHEMA = f"{c.USER_ID} string, {c.ITEM_IDX} int, {c.RANK} int, {TAKEN_IDX} int, {c.CONTRIBUTION} double"
+
+
+class Explainer(Protocol):
+    """What the executors load: the rankers of recsys.training.
+
+    Items that the user took, (B, H), and by how much each score, (B, K), falls without each, (B, K, H); -1 fills rows
+    of items up. `taken_BH`: what the log says; a model that keeps its own history answers with that.
+    """
+
+    def evidence(self, asked_B: Asked, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]: ...
+
+
+def evidence_of(lists: DataFrame, load_explainer: Callable[[], Explainer], count: int) -> DataFrame:
+    """A row for each of the `count` largest contributions above 0 of each item: user_id, item_idx, `rank` from 1,
+    taken_idx, contribution, rounded to 6 decimals; the lower index first at equal ones.
+
+    `lists` has user_id, `asked`, `taken` (item indexes; may be null) and item_idx, a list.
+    """
+
+    def explain(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        explainer = load_explainer()
+        for batch in batches:
+            for first in range(0, batch.num_rows, _BLOCK_USERS):
+                yield _explained(batch.slice(first, _BLOCK_USERS), explainer, count)
+
+    return lists.select(c.USER_ID, ASKED, TAKEN, c.ITEM_IDX).mapInArrow(explain, _SCHEMA)
+
+
+def _explained(block: pa.RecordBatch, explainer: Explainer, count: int) -> pa.RecordBatch:
+    item_BK = padded(block.column(c.ITEM_IDX))
+    taken_BH, contribution_BKH = explainer.evidence(asked_of(block.column(ASKED)), padded(block.column(TAKEN)), item_BK)
+    row_T, place_T, at_T, rank_T = largest(taken_BH, np.round(contribution_BKH, SCORE_DECIMALS), count)
+    columns = [
+        block.column(c.USER_ID).take(pa.array(row_T)),
+        pa.array(item_BK[row_T, place_T].astype(np.int32)),
+        pa.array(rank_T.astype(np.int32)),
+        pa.array(taken_BH[row_T, at_T].astype(np.int32)),
+        pa.array(np.round(contribution_BKH[row_T, place_T, at_T], SCORE_DECIMALS)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, c.ITEM_IDX, c.RANK, TAKEN_IDX, c.CONTRIBUTION])
+
+
+def largest(
+    taken_BH: Indexes, contribution_BKH: NDArray[np.float64], count: int
+) -> tuple[Indexes, Indexes, Indexes, Indexes]:
+    """(T,) each: user, place in the list, taken item and rank of the `count` largest contributions above 0."""
+    row_P, place_P, at_P = np.nonzero(contribution_BKH > 0)
+    order = np.lexsort((taken_BH[row_P, at_P], -contribution_BKH[row_P, place_P, at_P], place_P, row_P))
+    row_P, place_P, at_P = row_P[order], place_P[order], at_P[order]
+    group_P = row_P * contribution_BKH.shape[1] + place_P
+    rank_P = np.arange(len(group_P)) - np.searchsorted(group_P, group_P) + 1
+    kept = rank_P <= count
+    return row_P[kept], place_P[kept], at_P[kept], rank_P[kept]
+
+
+def padded(lists: pa.Array) -> Indexes:
+    """(B, longest), filled up with -1."""
+    lengths: NDArray[Any] = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    rows = np.full((len(lists), int(lengths.max(initial=0))), _NONE, dtype=np.int64)
+    rows[np.arange(rows.shape[1]) < lengths[:, None]] = lists.flatten().to_numpy(zero_copy_only=False)
+    return rows
