@@ -8,7 +8,7 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._recommend import with_inputs
+from jobs._recommend import newest_model, with_inputs
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
 from recsys import columns as c
@@ -64,7 +64,10 @@ def test_without_what_the_user_did_with_the_item_a_score_is_less_by_the_stated_c
 ) -> None:
     run = run_of(lake)
     own = of_home(lake).where(F.col(c.REASON) == "bought_before").withColumn(c.AS_OF_DATE, F.lit(RUN_DATE))
-    found = with_inputs(run, own, read_features(lake, [RUN_DATE])).orderBy(c.USER_ID, c.ITEM_ID).collect()
+    model = newest_model(run)
+    found = (
+        with_inputs(run, model, own, read_features(lake, [RUN_DATE]), RUN_DATE).orderBy(c.USER_ID, c.ITEM_ID).collect()
+    )
     assert len(found) > 13
     registry = tracking.registry_of(run.config.tracking, lake.root)
     score = load_scorer(tracking.download_model(registry, MODEL_NAME, found[0][c.MODEL_VERSION], tmp_path))
@@ -119,6 +122,7 @@ def test_lists_that_break_a_promise_are_not_published(lake: Lake) -> None:
 
 @pytest.mark.usefixtures("first")
 def test_lists_unlike_the_last_ones_are_recorded_and_not_published(lake: Lake) -> None:
+    run_stage(STAGE, run_of(lake, "score.top_n=4"))
     published = lake.version(tables.TOP_N)
     tomorrow = replace(run_of(lake, "score.top_n=9"), run_date=RUN_DATE + timedelta(days=1))
     for table in (tables.USER_FEATURES, tables.ITEM_FEATURES, tables.USER_ITEM_FEATURES):
