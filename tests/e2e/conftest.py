@@ -108,11 +108,19 @@ def finished_lake(slice_folder: Path, request: pytest.FixtureRequest) -> tuple[P
     lake = KEPT / "lake"
     arguments = command("run_pipeline", lake, f"source.input={slice_folder}")
     with _alone():
-        if request.config.option.markexpr == "not long":
+        if request.config.option.markexpr == "not long" and _is_first_of_this_run():
             shutil.rmtree(lake, ignore_errors=True)
         done = run(arguments, KEPT, {"TZ": "Asia/Kathmandu"})
-    assert done.code == 0, done.err
+        assert done.code == 0, done.err
     return lake, done
+
+
+def _is_first_of_this_run() -> bool:
+    """Of the processes that share the tests."""
+    this, last = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), KEPT / "run"
+    is_first = not last.exists() or last.read_text() != this
+    last.write_text(this)
+    return is_first
 
 
 def frame(lake: Path, table: tables.Table) -> pd.DataFrame:

@@ -39,6 +39,21 @@ def test_the_summary_shows_what_was_made(finished_lake: tuple[Path, Finished]) -
     assert [stage["stage"] for stage in done.figures["stages"]] == list(STAGES)  # type: ignore[attr-defined]
 
 
+def test_the_first_lists_were_checked_and_every_reason_names_what_the_user_did(
+    finished_lake: tuple[Path, Finished],
+) -> None:
+    lake, _ = finished_lake
+    checks = frame(lake, tables.PUBLISHING)
+    assert checks[c.IS_PASSED].all()
+    lists, events = frame(lake, tables.TOP_N), frame(lake, tables.EVENTS)
+    done = set(zip(events[c.USER_ID], events[c.ITEM_ID], strict=True))
+    told = [(user, one) for user, evidence in zip(lists[c.USER_ID], lists[c.EVIDENCE], strict=True) for one in evidence]
+    assert {(user, one["id"]) for user, one in told if one["kind"] in ("bought", "viewed")} <= done
+    assert {one["kind"] for _, one in told} >= {"bought", "category", "buyers"}
+    assert (lists[c.REASON_EN].str.len() > 0).all()
+    assert (lists[c.REASON_ZH].str.len() > 0).all()
+
+
 def test_interrupted_it_says_so_and_leaves_no_lock(slice_folder: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     arguments = command("run_pipeline", lake, f"source.input={slice_folder}")
