@@ -182,7 +182,7 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 72
+    assert len(catalog.FEATURES) == 74
     assert len(known) == 13
 
 
