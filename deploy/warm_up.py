@@ -17,13 +17,13 @@ IMPORTS = "import jobs.run_pipeline, jobs.score_scenes, jobs.load_rules, horovod
 
 
 def main() -> None:
-    from recsys.lake.session import class_archive
+    from recsys.lake.session import ARCHIVE_LOG, class_archive
 
     imports = subprocess.Popen([sys.executable, "-c", IMPORTS], cwd=ROOT, stdout=subprocess.DEVNULL)
     class_archive().unlink(missing_ok=True)
     fresh = class_archive().with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:ArchiveClassesAtExit={fresh} -Xlog:disable -Xlog:all=error:stderr"
+    os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:ArchiveClassesAtExit={fresh} {ARCHIVE_LOG}"
     with tempfile.TemporaryDirectory() as folder:
         _use_spark(Path(folder))
     fresh.rename(class_archive())

@@ -34,7 +34,7 @@ def with_reasons_of(run: Run, model: Model, best: DataFrame, asked: Asking | Non
     if asked is None:
         owed = _owed(run, model, best, features).withColumn(c.OWN_EVIDENCE, F.lit(None).cast(_OWN))
     else:
-        owed = _own_evidence(run, model, best, asked).withColumn(c.CONTRIBUTION, F.lit(None).cast("double"))
+        owed = _own_evidence(run, model, best, asked, features).withColumn(c.CONTRIBUTION, F.lit(None).cast("double"))
     return with_reasons(rows.join(owed, on=list(_PAIR), how="left"))
 
 
@@ -66,12 +66,12 @@ def _owed(run: Run, model: Model, best: DataFrame, features: FeatureTables) -> D
     return rescored.select(*_PAIR, F.round(F.col("whole") - F.col(c.SCORE), SCORE_DECIMALS).alias(c.CONTRIBUTION))
 
 
-def _own_evidence(run: Run, model: Model, best: DataFrame, asked: Asking) -> DataFrame:
+def _own_evidence(run: Run, model: Model, best: DataFrame, asked: Asking, features: FeatureTables) -> DataFrame:
     read = run.lake.read
     ids = read(tables.ITEM_IDS)
     listed = best.where(F.col(c.SOURCE) == ALL).join(ids, on=c.ITEM_ID, how="inner")
     lists = listed.groupBy(c.USER_ID).agg(F.sort_array(F.collect_list(c.ITEM_IDX)).alias(c.ITEM_IDX))
-    found = evidence_of(_with_taken(run, model, lists, asked), asked.load, _NAMED)
+    found = evidence_of(_with_taken(run, model, lists, asked, features), asked.load, _NAMED)
     names = read(tables.ITEMS).join(ids, on=c.ITEM_ID, how="inner").select(
         F.col(c.ITEM_IDX).alias(TAKEN_IDX), F.col(c.ITEM_ID).alias("id"), F.coalesce(c.NAME, c.ITEM_ID).alias(c.NAME)
     )  # fmt: skip
@@ -86,7 +86,7 @@ def _own_evidence(run: Run, model: Model, best: DataFrame, asked: Asking) -> Dat
     return grouped.join(ids, on=c.ITEM_IDX, how="inner").select(*_PAIR, c.OWN_EVIDENCE)
 
 
-def _with_taken(run: Run, model: Model, lists: DataFrame, asked: Asking) -> DataFrame:
+def _with_taken(run: Run, model: Model, lists: DataFrame, asked: Asking, features: FeatureTables) -> DataFrame:
     """With what the model is asked with, and the items that it may be asked without: the newest of a history, else
     those that the user bought most often."""
     most, whole = run.config.score.reason_history, lists.join(asked.users, on=c.USER_ID, how="inner")
@@ -94,7 +94,7 @@ def _with_taken(run: Run, model: Model, lists: DataFrame, asked: Asking) -> Data
         newest = F.array_distinct(F.reverse(F.filter(F.col(ASKED), lambda item: item > 0)))
         taken = F.transform(F.slice(newest, 1, most), lambda item: (item - 1).cast("int"))
         return whole.withColumn(TAKEN, taken)
-    own = read_features(run.lake, [run.day]).user_item.where(F.col(c.USER_ITEM_PURCHASES_365D) > 0)
+    own = features.user_item.where(F.col(c.USER_ITEM_PURCHASES_365D) > 0)
     order = (F.desc(c.USER_ITEM_PURCHASES_365D), F.asc(c.USER_ITEM_RECENCY_DAYS), F.asc(c.ITEM_ID))
     best = first_of_each(own, most, (c.USER_ID,), order).join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
     taken_lists = best.groupBy(c.USER_ID).agg(F.sort_array(F.collect_list(c.ITEM_IDX)).alias(TAKEN))

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.app import main
 from recsys.frames.local_rows import local_rows
-from recsys.lake.export_files import clear, write_export, write_manifest
+from recsys.lake.export_files import clear, last_export, write_export, write_manifest
 from recsys.lake.latest import latest_lists
 from recsys.logs import timed
 from recsys.scoring.export import GONE, changes, key_values, records
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 def run(run: Run) -> Figures:
     """Nothing is written where recs.top_n is as the last export found it."""
     settings, lake = run.config.export, run.lake
-    last = _last(run)
+    last = last_export(lake)
     version, table_id = lake.version(tables.TOP_N), lake.table_id(tables.TOP_N)
     is_told = last is not None and last[c.TABLE_ID] == table_id and not settings.whole
     since = last[c.UNTIL_VERSION] if is_told and last is not None else None
@@ -42,12 +41,6 @@ def run(run: Run) -> Figures:
     values = tuple(told[name] for name in tables.EXPORTS.column_names)
     lake.append(tables.EXPORTS, local_rows(run.spark, [values], tables.EXPORTS.schema))
     return {c.ROWS: sum(counts.values()), c.EXPORT_NUMBER: number, **counts, c.FOLDER: folder}
-
-
-def _last(run: Run) -> Any:
-    if not run.lake.exists(tables.EXPORTS):
-        return None
-    return run.lake.read(tables.EXPORTS).orderBy(F.desc(c.EXPORT_NUMBER)).first()
 
 
 def _export(run: Run, folder: str, version: int | None, since: int | None) -> dict[str, int]:

@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.config import JSON_LINES, KEY_VALUE, PARQUET
 from recsys.lake.files import Files
 from recsys.lake.store import Lake
+from recsys.tables import EXPORTS
 
 MANIFEST = "manifest.json"
 
@@ -36,3 +37,8 @@ def write_manifest(lake: Lake, folder: str, told: Mapping[str, Any]) -> None:
 def clear(lake: Lake, folder: str) -> None:
     """Of what an export that broke off has left."""
     Files(lake.spark).delete(folder)
+
+
+def last_export(lake: Lake) -> Row | None:
+    """Of ops.exports; None before the first."""
+    return lake.read(EXPORTS).orderBy(F.desc(c.EXPORT_NUMBER)).first() if lake.exists(EXPORTS) else None

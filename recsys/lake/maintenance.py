@@ -9,8 +9,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.lake.export_files import last_export
 from recsys.lake.store import CHANGE_FEED, Lake
-from recsys.tables import EXPORTS, RUNS, TOP_N, Table
+from recsys.tables import RUNS, TOP_N, Table
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,9 @@ def pinned_versions(lake: Lake, since: datetime) -> dict[str, set[int]]:
         newest = lake.read(RUNS).where(F.col(c.FINISHED_TS) >= F.lit(since))
         for row in newest.select(F.explode(c.VERSIONS).alias("name", "version")).distinct().collect():
             pinned.setdefault(row["name"], set()).add(row["version"])
-    if lake.exists(EXPORTS):
-        last = lake.read(EXPORTS).orderBy(F.desc(c.EXPORT_NUMBER)).first()
-        if last is not None:
-            pinned.setdefault(TOP_N.name, set()).add(last[c.UNTIL_VERSION])
+    last = last_export(lake)
+    if last is not None:
+        pinned.setdefault(TOP_N.name, set()).add(last[c.UNTIL_VERSION])
     return pinned
 
 

@@ -30,7 +30,7 @@ NEIGHBOUR_TABLES: tuple[Table, ...] = (tables.USER_NEIGHBOURS_FEATURES, tables.I
 def read_features(lake: Lake, as_of_dates: Sequence[date]) -> FeatureTables:
     """Raises InputError where a cut-off has no user features: build_features did not run for it."""
 
-    of = partial(_of_cutoffs, lake, as_of_dates=as_of_dates)
+    of = partial(of_cutoffs, lake, as_of_dates=as_of_dates)
     if missing := _missing(of(tables.USER_FEATURES), as_of_dates):
         raise InputError(
             f"features.user has no rows as of {missing}. Cure: run build_features with the same --run-date, "
@@ -50,7 +50,7 @@ def read_neighbours(lake: Lake, as_of_dates: Sequence[date]) -> tuple[DataFrame,
     """Drawn items of users, and users of items. Raises InputError where a table, or a cut-off in it, is not there."""
     for table in NEIGHBOUR_TABLES:
         missing = (
-            _missing(_of_cutoffs(lake, table, as_of_dates), as_of_dates)
+            _missing(of_cutoffs(lake, table, as_of_dates), as_of_dates)
             if lake.exists(table)
             else [day.isoformat() for day in as_of_dates]
         )
@@ -59,11 +59,11 @@ def read_neighbours(lake: Lake, as_of_dates: Sequence[date]) -> tuple[DataFrame,
                 f"{table.name} has no rows as of {missing}, which the model reads. Cure: run build_features with "
                 "features.grains=[user_neighbours,item_neighbours] among the settings, and the same --run-date"
             )
-    users, items = (_of_cutoffs(lake, table, as_of_dates) for table in NEIGHBOUR_TABLES)
+    users, items = (of_cutoffs(lake, table, as_of_dates) for table in NEIGHBOUR_TABLES)
     return users, items
 
 
-def _of_cutoffs(lake: Lake, table: Table, as_of_dates: Sequence[date]) -> DataFrame:
+def of_cutoffs(lake: Lake, table: Table, as_of_dates: Sequence[date]) -> DataFrame:
     return lake.read(table).where(F.col(c.AS_OF_DATE).isin(list(as_of_dates)))
 
 

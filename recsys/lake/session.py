@@ -16,6 +16,9 @@ from recsys.errors import EnvironmentProblem
 
 NEEDED_JAVA = 17
 
+# Of an archive of classes that does not fit Java says nothing, and goes on without; errors of its own it tells.
+ARCHIVE_LOG = "-Xlog:disable -Xlog:all=error:stderr"
+
 _FIXED = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -98,11 +101,11 @@ def class_archive() -> Path:
 def with_class_archive(options: str) -> str:
     """Java's options with the archive, unless they tune Java already.
 
-    Java says nothing where the archive does not fit it, as with files in Spark's conf folder, and goes on without.
+    With files in Spark's conf folder the archive does not fit.
     """
     if "-XX:" in options or not class_archive().exists():
         return options
-    return f"-XX:SharedArchiveFile={class_archive()} -Xlog:disable -Xlog:all=error:stderr {options}".strip()
+    return f"-XX:SharedArchiveFile={class_archive()} {ARCHIVE_LOG} {options}".strip()
 
 
 def _started(builder: SparkSession.Builder) -> SparkSession:
