@@ -20,8 +20,9 @@ STAGES: tuple[Stage, ...] = (
 
 
 def run_all(run: Run) -> list[Outcome]:
-    clean_logs.STAGE.check(run)
     stages = (*STAGES, score_scenes.STAGE) if run.config.score.scenes else STAGES
+    for stage in stages:
+        stage.check(run)
     return [run_stage(stage, run, is_skippable=True) for stage in stages]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 
+from jobs import run_pipeline
 from jobs.clean_logs import STAGE
 from recsys import columns as c
 from recsys import tables
@@ -211,6 +212,13 @@ def test_an_empty_day_leaves_the_lake_alone(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"events-2.csv has no record; of 2 files 1 are empty"):
         STAGE.run(run)
     assert not any(run.lake.exists(table) for table in WRITTEN)
+
+
+def test_the_chain_refuses_what_a_later_stage_cannot_do_before_it_reads_the_log(run: Run, tmp_path: Path) -> None:
+    config = load_config([], ["source.name=shop", f"source.input={tmp_path / 'log'}", "train.model=fm"])
+    with pytest.raises(ConfigError, match="unknown model 'fm'; known models: "):
+        run_pipeline.run_all(replace(run, config=config))
+    assert not run.lake.exists(tables.EVENTS)
 
 
 def test_counts_that_do_not_add_up_leave_the_lake_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
