@@ -68,7 +68,7 @@ def rows_per_s(work_on: Callable[[Any], Any], task: TrainingTask | PairTask) -> 
         trained = run_on_spark(work_on, [task], workers=config.workers, start_timeout_s=config.start_timeout_s)[0]
     finally:
         session.stop()
-    return median(epoch.rows_per_s for epoch in trained.curve[1:])
+    return float(median(epoch.rows_per_s for epoch in trained.curve[1:]))
 
 
 CASES: Sequence[tuple[str, Callable[..., Any], Callable[[Any], Any], int]] = (

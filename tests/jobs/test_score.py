@@ -121,6 +121,7 @@ def test_lists_that_break_a_promise_are_not_published(lake: Lake) -> None:
 
 
 @pytest.mark.usefixtures("first")
+@pytest.mark.long
 def test_lists_unlike_the_last_ones_are_recorded_and_not_published(lake: Lake) -> None:
     run_stage(STAGE, run_of(lake, "score.top_n=4"))
     published = lake.version(tables.TOP_N)
