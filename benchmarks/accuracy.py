@@ -1,7 +1,8 @@
 """The accuracy of one model on a split by path, all items ranked but those the user took in training.
 
 Usage: python -m benchmarks.accuracy --model NAME (--train T.parquet --test X.parquet | --sequences S.parquet)
-[--validation V.parquet] [--seeds 7,8,9] [--set model.key=value] [--set train.key=value] [--no-test] [--quick]
+[--validation V.parquet] [--seeds 7,8,9] [--set model.key=value] [--set train.key=value] [--no-test] [--k 10]
+[--quick]
 
 Train and test hold user_id and item_id: Recall@20 and NDCG@20. Sequences hold position too, and each user's last item
 is the test: HR@10 and NDCG@10. Values are means over users, and over seeds where there are several. With --validation
@@ -158,14 +159,22 @@ def main() -> int:
         plan = plan_of(given.model, given.overrides, [int(s) for s in given.seeds.split(",")], is_quick=given.quick)
         if given.sequences:
             split = leave_one_out(given.sequences)
-            run(plan, split, name_of(given.sequences), SEQUENCES, is_tested=not given.no_test)
+            run(plan, split, name_of(given.sequences), protocol_of(given), is_tested=not given.no_test)
         else:
             others = [given.test, *([given.validation] if given.validation else [])]
-            run(plan, read_split(given.train, others), name_of(given.train), SPLIT)
+            run(plan, read_split(given.train, others), name_of(given.train), protocol_of(given))
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
+
+
+def protocol_of(given: argparse.Namespace) -> Protocol:
+    if not given.sequences:
+        return replace(SPLIT, k=given.k or SPLIT.k)
+    if given.k:
+        raise ConfigError(f"--k is for --train and --test; lists of sequences have {SEQUENCES.k} items")
+    return SEQUENCES
 
 
 def require_one_kind(given: argparse.Namespace) -> None:
@@ -194,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seeds", default="7", metavar="7,8,9", help="of weights and the order of rows")
     made.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
     made.add_argument("--no-test", action="store_true", help="of a model of histories: validation figures alone")
+    made.add_argument("--k", type=int, help=f"length of the lists of --test; {SPLIT.k} where not said")
     made.add_argument("--quick", action="store_true", help=f"at most {QUICK_EPOCHS} epochs")
     return made
 

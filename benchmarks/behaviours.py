@@ -5,8 +5,8 @@ Usage: python -m benchmarks.behaviours --events E.csv.gz --held-out T.csv.gz --o
 E holds user_id, item_id, event_type (view, cart or buy) and timestamp; T user_id and item_id, one purchase a user of
 which E has no trace, no view and no cart either. Written are train.parquet and test.parquet, pairs
 of any behaviour, and sequences.parquet, the same in the order of the last meeting, with the held-out purchase at the
-end. The files tune_* are the same again, with each user's last purchase in E held out and all traces of it taken away,
-from the users who bought at least two items: settings are chosen on these.
+end. tune_train.parquet and tune_test.parquet are such pairs of E alone, with each user's last purchase held out and all
+traces of it taken away, from the users who bought at least two items: settings are chosen on these.
 """
 
 import argparse
@@ -59,12 +59,12 @@ def sequences(events: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
     return whole
 
 
-def write(folder: Path, prefix: str, events: pd.DataFrame, held_out: pd.DataFrame) -> None:
+def write(folder: Path, parts: dict[str, pd.DataFrame]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {"train": pairs(events), "test": held_out[_PAIR], "sequences": sequences(events, held_out)}
     for name, part in parts.items():
-        pq.write_table(pa.Table.from_pandas(part, preserve_index=False), folder / f"{prefix}{name}.parquet")
-        sys.stdout.write(f"{folder / prefix}{name}.parquet: {len(part)} rows\n")
+        file = folder / f"{name}.parquet"
+        pq.write_table(pa.Table.from_pandas(part, preserve_index=False), file)
+        sys.stdout.write(f"{file}: {len(part)} rows\n")
 
 
 def main() -> int:
@@ -79,9 +79,15 @@ def main() -> int:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    write(given.output, "", events, held_out)
     last = last_purchases(events)
-    write(given.output, "tune_", without_traces(events, last), last)
+    parts = {
+        "train": pairs(events),
+        "test": held_out,
+        "sequences": sequences(events, held_out),
+        "tune_train": pairs(without_traces(events, last)),
+        "tune_test": last,
+    }
+    write(given.output, parts)
     return 0
 
 

@@ -48,7 +48,7 @@ _SWITCHES = (
 SIMILARITIES = ("text", "price", "turns", "views")
 _COUNTS_OF_SCENES = (
     "history_days", "pair_min_baskets", "complements", "cart_days", "similar_items", "similar_candidates", "due_days",
-    "context_days", "new_item_days", "new_items_of_category", "exploration_pool",
+    "recency_days", "context_days", "new_item_days", "new_items_of_category", "exploration_pool",
 )  # fmt: skip
 
 Section = TypeVar("Section")
@@ -387,6 +387,9 @@ class ScenesConfig:
     similar_weights: dict[str, float]
     due_days: int
     interval_prior_gaps: float
+    recency_days: int
+    due_exponent: float
+    repeat_prior_users: float
     context_days: int
     context_hours: int
     context_prior_baskets: float
@@ -400,7 +403,9 @@ class ScenesConfig:
             _require_range(self, key, 1, 10_000)
         for key in ("pair_prior_baskets", "context_prior_baskets"):
             _require_range(self, key, 0)
-        _require_range(self, "interval_prior_gaps", 0.001)
+        for key in ("interval_prior_gaps", "repeat_prior_users"):
+            _require_range(self, key, 0.001)
+        _require_range(self, "due_exponent", 0, 1)
         _require_range(self, "context_hours", 1, 24)
         _require_range(self, "exploration_share", 0, 0.5)
         _require_known(self, "similar_weights", list(self.similar_weights), SIMILARITIES)

@@ -618,7 +618,16 @@ BUY_AGAIN = Table(
         _USER,
         _RANK,
         _ITEM,
-        (c.SCORE, "double", "Probability that the user buys it in the scenes.due_days from the run date on"),
+        (
+            c.SCORE,
+            "double",
+            "Recency-weighted purchase days, times powers of due_probability and the item's repeat share",
+        ),
+        (
+            c.DUE_PROBABILITY,
+            "double",
+            "That the user buys it in the scenes.due_days from the run date on, by the intervals",
+        ),
         (c.INTERVAL_DAYS, "double", "Expected days between two purchases: the user's own, drawn towards the item's"),
         (c.LAST_DATE, "date", "Day of the last purchase (UTC)"),
         (c.PURCHASE_DAYS, "bigint", "Days of scenes.history_days with a purchase"),

@@ -1,7 +1,9 @@
-"""Repeat purchases when they are due: how likely a user buys an item again soon, from the user's own intervals.
+"""Repeat purchases when they are due: which of a user's own items come again soon.
 
-A renewal process with an end: purchases come at gaps of an Erlang distribution with two steps (Chatfield and Goodhardt
-1973), and after each purchase the user may give the item up.
+Three things speak for an item: on how many days the user bought it, late ones more; that it is due by the user's own
+intervals; and that whoever buys it tends to come back for it. The second is a renewal process with an end: purchases
+come at gaps of an Erlang distribution with two steps (Chatfield and Goodhardt 1973), and after each purchase the user
+may give the item up.
 """
 
 from datetime import date
@@ -13,27 +15,51 @@ from recsys import columns as c
 from recsys.config import ScenesConfig
 from recsys.frames.as_of import known_before
 from recsys.frames.best import first_of_each
+from recsys.frames.sums import exact_sum
 
 USER_ITEM = (c.USER_ID, c.ITEM_ID)
 
 _GAP_DAYS = "gap_days"
 _GAPS = "gaps"
+_WEIGHT = "weight"
+_REPEAT_SHARE = "repeat_share"
 
 
 def due_items(item_days: DataFrame, items: DataFrame, as_of: date, n: int, settings: ScenesConfig) -> DataFrame:
-    """The `n` of each user's own eligible items that are likeliest bought in the `due_days` from the day on.
+    """The `n` of each user's own eligible items that speak most for being bought in the `due_days` from the day on.
 
-    `item_days`: user_id, item_id, event_date, each once.
+    The score is the recency-weighted number of purchase days, times powers of the probability that the item is due and
+    of its repeat share. `item_days`: user_id, item_id, event_date, each once.
     """
     eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
-    own = intervals(known_before(item_days, [as_of], settings.history_days), settings)
+    before = known_before(item_days, [as_of], settings.history_days)
+    weights = before.groupBy(*USER_ITEM).agg(exact_sum(_weight(as_of, settings.recency_days)).alias(_WEIGHT))
+    own = intervals(before, settings).join(weights, on=list(USER_ITEM), how="inner")
     elapsed = F.datediff(F.lit(as_of), F.col(c.LAST_DATE))
-    score = due_probability(elapsed, F.col(c.INTERVAL_DAYS), F.col(c.PURCHASE_DAYS), settings.due_days)
-    scored = own.join(eligible, on=c.ITEM_ID, how="left_semi").withColumn(c.SCORE, score)
+    due = due_probability(elapsed, F.col(c.INTERVAL_DAYS), F.col(c.PURCHASE_DAYS), settings.due_days)
+    known = own.join(repeat_shares(own, settings.repeat_prior_users), on=c.ITEM_ID, how="inner")
+    score = F.col(_WEIGHT) * F.pow(due, F.lit(settings.due_exponent)) * F.sqrt(_REPEAT_SHARE)
+    scored = known.join(eligible, on=c.ITEM_ID, how="left_semi").withColumns({c.DUE_PROBABILITY: due, c.SCORE: score})
     order = (F.desc(c.SCORE), F.desc(c.PURCHASE_DAYS), F.desc(c.LAST_DATE), F.asc(c.ITEM_ID))
     return first_of_each(scored, n, (c.USER_ID,), order).select(
-        c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.INTERVAL_DAYS, c.LAST_DATE, c.PURCHASE_DAYS
+        c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.DUE_PROBABILITY, c.INTERVAL_DAYS, c.LAST_DATE, c.PURCHASE_DAYS
     )
+
+
+def _weight(as_of: date, recency_days: int) -> Column:
+    return F.exp(-F.datediff(F.lit(as_of), F.col(c.EVENT_DATE)) / recency_days)
+
+
+def repeat_shares(own: DataFrame, prior_users: float) -> DataFrame:
+    """Of each item the share of its users who bought it on a second day, beside `prior_users` like those of all items.
+
+    Never 0: where nobody has bought anything twice, the shares are those of one who might.
+    """
+    is_repeated = F.count_if(F.col(c.PURCHASE_DAYS) > 1)
+    of_all = own.agg(((is_repeated + 1) / (F.count("*") + 1)).alias("share_of_all"))
+    of_item = own.groupBy(c.ITEM_ID).agg(is_repeated.alias("repeated"), F.count("*").alias(c.ROWS))
+    share = (F.col("repeated") + prior_users * F.col("share_of_all")) / (F.col(c.ROWS) + prior_users)
+    return of_item.crossJoin(F.broadcast(of_all)).select(c.ITEM_ID, share.alias(_REPEAT_SHARE))
 
 
 def intervals(item_days: DataFrame, settings: ScenesConfig) -> DataFrame:

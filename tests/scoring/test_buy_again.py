@@ -1,6 +1,6 @@
 from dataclasses import replace
 from datetime import date, timedelta
-from math import exp
+from math import exp, sqrt
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -10,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.config import load_config
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.buy_again import due_items, due_probability, intervals
+from recsys.scoring.buy_again import due_items, due_probability, intervals, repeat_shares
 from tests.feature_rows import rows_of
 
 AS_OF = date(2017, 12, 18)
@@ -70,7 +70,26 @@ def test_what_is_due_comes_before_what_was_just_bought_and_what_was_given_up(spa
         ("u", 2, "fresh"),
         ("u", 3, "gone"),
     ]
-    assert all(0 < row[c.SCORE] < 1 for row in found)
+    assert all(0 < row[c.DUE_PROBABILITY] < 1 for row in found)
+
+
+def test_the_score_is_that_of_the_formula(spark: SparkSession) -> None:
+    bought = {("u", "milk"): [2, 9, 16], ("v", "milk"): [30], ("w", "milk"): [1]}
+    found = due_items(days_of(spark, bought), items_of(spark, "milk"), AS_OF, 10, SETTINGS).collect()
+    (row,) = (row for row in found if row[c.USER_ID] == "u")
+    weight = sum(exp(-day / 180) for day in (2, 9, 16))
+    repeat = (1 + 10 * (2 / 4)) / (3 + 10)
+    expected = weight * row[c.DUE_PROBABILITY] ** 0.25 * sqrt(repeat)
+    assert row[c.SCORE] == pytest.approx(expected, abs=1e-5)
+
+
+def test_repeat_shares_are_drawn_towards_that_of_all_items_and_never_0(spark: SparkSession) -> None:
+    bought = {("u", "milk"): [1, 2], ("v", "milk"): [1, 2], ("u", "soap"): [1], ("v", "salt"): [3]}
+    shares = repeat_shares(intervals(days_of(spark, bought), SETTINGS), 2.0).collect()
+    of_all = 3 / 5
+    assert dict(map(tuple, shares)) == pytest.approx(
+        {"milk": (2 + 2 * of_all) / 4, "soap": 2 * of_all / 3, "salt": 2 * of_all / 3}
+    )
 
 
 def test_equal_items_come_in_the_order_of_their_ids(spark: SparkSession) -> None:
