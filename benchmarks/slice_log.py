@@ -15,7 +15,11 @@ import pyarrow.parquet as pq
 
 NUM_STORES = 10
 LAST_WEEK = 53
-FILES = ("transactions", "products", "demographics", "promotions")
+FILES = (
+    "transactions", "products", "demographics", "promotions", "campaign_descriptions", "coupons", "campaigns",
+    "coupon_redemptions",
+)  # fmt: skip
+OF_HOUSEHOLDS = ("demographics", "campaigns", "coupon_redemptions")
 
 
 def cut(
@@ -27,14 +31,20 @@ def cut(
     households = sorted(pc.unique(transactions["household_id"]).to_pylist())[::every]
     kept = transactions.filter(pc.is_in(transactions["household_id"], pa.array(households)))
     items, promoting = pc.unique(kept["product_id"]), pa.array(busiest_stores(kept, stores))
-    products, promotions, demographics = tables["products"], tables["promotions"], tables["demographics"]
+    products, promotions = tables["products"], tables["promotions"]
     is_promoted = pc.and_(pc.is_in(promotions["product_id"], items), pc.is_in(promotions["store_id"], promoting))
     return {
         "transactions": kept,
         "products": products.filter(pc.is_in(products["product_id"], items)),
-        "demographics": demographics.filter(pc.is_in(demographics["household_id"], pa.array(households))),
         "promotions": promotions.filter(is_promoted),
+        "campaign_descriptions": tables["campaign_descriptions"],
+        "coupons": tables["coupons"].filter(pc.is_in(tables["coupons"]["product_id"], items)),
+        **{name: _of(tables[name], households) for name in OF_HOUSEHOLDS},
     }
+
+
+def _of(table: pa.Table, households: Sequence[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["household_id"], pa.array(households)))
 
 
 def busiest_stores(transactions: pa.Table, number: int) -> list[int]:

@@ -8,32 +8,22 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._day_rules import facts, rules_of_day
 from jobs._recommend import Model
 from recsys import columns as c
 from recsys import tables
-from recsys.errors import ConfigError, InputError
-from recsys.evaluation.baselines import popular_ranks
+from recsys.errors import ConfigError
 from recsys.frames.as_of import events_before
-from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import local_rows
 from recsys.lake.interaction_files import write_fact_files
 from recsys.lake.read_features import read_features
 from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.diversity import VECTOR, Diversity
-from recsys.scoring.item_facts import PLACE, item_facts, load_item_facts
+from recsys.scoring.item_facts import load_item_facts
 from recsys.scoring.reranking import KEPT_AWAY, RELAXED, Reranking, reranked
-from recsys.scoring.rule_checks import (
-    hidden_for_all,
-    pinned_values,
-    require_enough_items,
-    require_known_names,
-    user_contexts,
-)
-from recsys.scoring.rules import IN_STOCK, Rule, require_no_contradictions, rules_of
+from recsys.scoring.rule_checks import hidden_for_all, user_contexts
+from recsys.scoring.rules import Rule
 from recsys.stages import Run
-from recsys.tables import Table
-
-OPTIONAL = (tables.BUSINESS_RULES, tables.STOCK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +43,6 @@ class Shaping:
         return not self.rules and self.diversity is None and self.excluded is None
 
 
-def optional_reads(run: Run) -> tuple[Table, ...]:
-    return tuple(table for table in OPTIONAL if run.lake.exists(table))
-
-
-def optional_inputs(run: Run) -> tuple[str, ...]:
-    """Rules may be written by hand, which no run records: their versions count."""
-    return tuple(f"{name} {version}" for name, version in sorted(run.lake.versions(OPTIONAL).items()))
-
-
 def shaping_of(run: Run, model: Model) -> Shaping:
     """Raises ConfigError or InputError where the rules of the day cannot hold, before anything is ranked."""
     settings = run.config.score
@@ -69,7 +50,9 @@ def shaping_of(run: Run, model: Model) -> Shaping:
     if settings.diversity != "none":
         diversity = Diversity(method=settings.diversity, by=settings.diversity_by, weight=settings.diversity_weight)
         _require_vectors(model, diversity)
-    return Shaping(rules=_rules_of_day(run), diversity=diversity, excluded=_excluded(run))
+    return Shaping(
+        rules=rules_of_day(run, settings.scene, settings.top_n), diversity=diversity, excluded=_excluded(run)
+    )
 
 
 def shaped(
@@ -85,7 +68,7 @@ def shaped(
         whole.select(c.USER_ID, c.ATTRIBUTES), features.user, shaping.rules, settings.age_attribute
     )
     asked = whole.drop(c.ATTRIBUTES).join(contexts, on=c.USER_ID, how="left")
-    files = write_fact_files(run.lake, run.day, _facts(run, features))
+    files = write_fact_files(run.lake, run.day, facts(run, features))
     reranking = Reranking(
         rules=shaping.rules,
         countries=run.config.features.countries,
@@ -107,7 +90,7 @@ def depth(run: Run) -> int:
 
 def hidden(run: Run, shaping: Shaping) -> DataFrame | None:
     """item_id of what no list may have."""
-    return hidden_for_all(shaping.rules, _facts(run, read_features(run.lake, [run.day]))) if shaping.rules else None
+    return hidden_for_all(shaping.rules, facts(run, read_features(run.lake, [run.day]))) if shaping.rules else None
 
 
 def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
@@ -129,36 +112,6 @@ def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
     constants = {c.RUN_DATE: F.lit(run.day), c.SCENE: F.lit(run.config.score.scene), c.RUN_ID: F.lit(run.run_id)}
     whole = ids.join(counted, on=c.RULE_ID, how="left").fillna(0)
     return whole.withColumns(constants).select(*tables.RULE_AUDIT.column_names)
-
-
-def _rules_of_day(run: Run) -> tuple[Rule, ...]:
-    if not run.lake.exists(tables.BUSINESS_RULES):
-        return ()
-    read, settings = run.lake.read, run.config.score
-    all_rules = rules_of([row.asDict() for row in read(tables.BUSINESS_RULES).collect()])
-    rules = tuple(rule for rule in all_rules if rule.holds(settings.scene, run.day))
-    if rules:
-        features, items = read_features(run.lake, [run.day]), read(tables.ITEMS)
-        if any(rule.kind == IN_STOCK for rule in rules) and not run.lake.exists(tables.STOCK):
-            names = [rule.rule_id for rule in rules if rule.kind == IN_STOCK]
-            raise InputError(
-                f"{names} ask what is in stock, and the lake has no rules.stock. Cure: run jobs/load_rules.py with "
-                "--stock FILE, or take the rules back"
-            )
-        countries = run.config.features.countries
-        require_known_names(rules, items, read(tables.USERS), features.user, countries)
-        require_no_contradictions(rules, pinned_values(rules, items), settings.top_n)
-        eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
-        facts = _facts(run, features).join(eligible, on=c.ITEM_ID, how="left_semi")
-        require_enough_items(rules, facts, countries, settings.top_n)
-    return rules
-
-
-def _facts(run: Run, features: FeatureTables) -> DataFrame:
-    read, items = run.lake.read, run.lake.read(tables.ITEMS)
-    places = popular_ranks(items, features.item, window_days=28).toDF(c.ITEM_ID, PLACE)
-    stock = read(tables.STOCK) if run.lake.exists(tables.STOCK) else None
-    return item_facts(read(tables.ITEM_IDS), items, features.item, places, stock)
 
 
 def _excluded(run: Run) -> DataFrame | None:

@@ -6,7 +6,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._scenes import Scene, cut_off, purchases_before, purchases_in_window
+from jobs._scenes import Scene, cut_off, list_length, purchases_before, purchases_in_window
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import POPULAR
@@ -19,8 +19,8 @@ from recsys.tables import Table
 CONTEXT = "context"
 
 
-def rows(run: Run) -> Mapping[Table, DataFrame]:
-    return {tables.ANONYMOUS: _lists(run, run.day, run.config.score.top_n)}
+def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
+    return {tables.ANONYMOUS: _lists(run, run.day, list_length(run.config, tables.ANONYMOUS) * depth)}
 
 
 def trial(run: Run) -> Trial:

@@ -6,7 +6,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._scenes import Scene, cut_off, purchases_before, purchases_in_window
+from jobs._scenes import Scene, cut_off, list_length, purchases_before, purchases_in_window
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.scenes import Trial, named
@@ -18,8 +18,8 @@ from recsys.tables import Table
 DUE, FREQUENT = "due", "frequent"
 
 
-def rows(run: Run) -> Mapping[Table, DataFrame]:
-    return {tables.BUY_AGAIN: _due(run, run.day, run.config.score.top_n)}
+def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
+    return {tables.BUY_AGAIN: _due(run, run.day, list_length(run.config, tables.BUY_AGAIN) * depth)}
 
 
 def trial(run: Run) -> Trial:

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._scene_substitutes import tokens
-from jobs._scenes import Scene, cut_off, purchases_before, purchases_in_window
+from jobs._scenes import Scene, cut_off, list_length, purchases_before, purchases_in_window
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import free_lists, ranks_by
@@ -19,10 +19,11 @@ from recsys.tables import Table
 NEWEST_POPULAR, EXPLORED = "newest_popular", "with_exploration"
 
 
-def rows(run: Run) -> Mapping[Table, DataFrame]:
+def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
     new = _new(run, run.day).persist()
-    share = run.config.scenes.exploration_share
-    return {tables.NEW_ITEMS: _lists(run, run.day, new, run.config.score.top_n, share)}
+    scored, share = _wanted(run, run.day, new), run.config.scenes.exploration_share
+    n, pool = list_length(run.config, tables.NEW_ITEMS), exploration_pool(new, run.config.scenes.exploration_pool)
+    return {tables.NEW_ITEMS: new_item_lists(scored, pool, run.day, n, share, depth=depth)}
 
 
 def trial(run: Run) -> Trial:
@@ -56,11 +57,14 @@ def _new(run: Run, day: date) -> DataFrame:
 
 
 def _lists(run: Run, day: date, new: DataFrame, n: int, share: float) -> DataFrame:
-    settings, items = run.config.scenes, run.lake.read(tables.ITEMS)
-    own = purchases_before(run, day).join(items.select(c.ITEM_ID, c.CATEGORY), on=c.ITEM_ID, how="inner")
-    users = own.select(c.USER_ID, c.ITEM_ID, c.CATEGORY)
-    scored = wanted(new, users, tokens(run), day, settings)
-    return new_item_lists(scored, exploration_pool(new, settings.exploration_pool), day, n, share)
+    pool = exploration_pool(new, run.config.scenes.exploration_pool)
+    return new_item_lists(_wanted(run, day, new), pool, day, n, share)
+
+
+def _wanted(run: Run, day: date, new: DataFrame) -> DataFrame:
+    items = run.lake.read(tables.ITEMS).select(c.ITEM_ID, c.CATEGORY)
+    own = purchases_before(run, day).join(items, on=c.ITEM_ID, how="inner")
+    return wanted(new, own.select(c.USER_ID, c.ITEM_ID, c.CATEGORY), tokens(run), day, run.config.scenes)
 
 
 def _newest_popular(users: DataFrame, owned: DataFrame, new: DataFrame, k: int) -> DataFrame:

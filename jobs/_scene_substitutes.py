@@ -6,7 +6,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._scenes import Scene, baskets_before, cut_off, purchases_before, purchases_in_window
+from jobs._scenes import Scene, baskets_before, cut_off, list_length, purchases_before, purchases_in_window
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.scenes import Trial, named, with_case_id
@@ -20,8 +20,9 @@ from recsys.tables import Table
 SIMILAR, SAME_CATEGORY = "similar", "same_category_popular"
 
 
-def rows(run: Run) -> Mapping[Table, DataFrame]:
-    return {tables.SIMILAR_ITEMS: _similar(run, run.day, _described(run, run.day), run.config.scenes.similar_items)}
+def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
+    n = list_length(run.config, tables.SIMILAR_ITEMS) * depth
+    return {tables.SIMILAR_ITEMS: _similar(run, run.day, _described(run, run.day), n)}
 
 
 def trial(run: Run) -> Trial:

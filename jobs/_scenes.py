@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
+from recsys.config import Config
 from recsys.evaluation.scenes import Trial
 from recsys.examples.split import cutoffs_of
 from recsys.features.purchases import basket_items
@@ -19,12 +20,21 @@ from recsys.tables import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """`rows` makes its tables as of the run date, but for run_date and run_id; `trial` tries it on the last label
-    window, with what was known before it."""
+    """`rows` makes its tables as of the run date, but for run_date, run_id and what rules say: lists so many times as
+    long as list_length, for rules to choose from. `trial` tries it on the last label window, with what was known
+    before it. `check` refuses a lake that cannot have the scene, before anything is made; `reads`: tables that not
+    every lake has."""
 
     writes: tuple[Table, ...]
-    rows: Callable[[Run], Mapping[Table, DataFrame]]
+    rows: Callable[[Run, int], Mapping[Table, DataFrame]]
     trial: Callable[[Run], Trial]
+    check: Callable[[Run], None] = lambda _: None
+    reads: tuple[Table, ...] = ()
+
+
+def list_length(config: Config, table: Table) -> int:
+    lengths = {tables.COMPLEMENTS: config.scenes.complements, tables.SIMILAR_ITEMS: config.scenes.similar_items}
+    return lengths.get(table, config.score.top_n)
 
 
 def cut_off(run: Run) -> date:

@@ -210,6 +210,7 @@ def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, 
         tables.USER_HISTORY: log.user_history,
         tables.QUARANTINE: log.quarantine,
         tables.QUALITY: quality_rows(lake.spark, log.counts) if log.counts else None,
+        **log.offers,
     }
     changed = {table: frame for table, frame in rows.items() if frame is not None}
     at_once(

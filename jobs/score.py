@@ -7,6 +7,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
+from jobs._day_rules import optional_inputs, optional_reads
 from jobs._publishing import of_run, publish
 from jobs._reasons import with_reasons_of
 from jobs._recommend import (
@@ -25,7 +26,7 @@ from jobs._recommend import (
     with_inputs,
     with_popular,
 )
-from jobs._rules import Shaping, audit, depth, hidden, optional_inputs, optional_reads, shaped, shaping_of
+from jobs._rules import Shaping, audit, depth, hidden, shaped, shaping_of
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main

@@ -7,20 +7,24 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs import _scene_anonymous, _scene_buy_again, _scene_cart, _scene_new_items, _scene_substitutes
+from jobs import _scene_anonymous, _scene_buy_again, _scene_cart, _scene_coupons, _scene_new_items, _scene_substitutes
+from jobs._day_rules import optional_inputs, optional_reads
+from jobs._scene_rules import SceneRules, depth, scene_rules, under_rules
 from jobs._scenes import Scene
 from recsys import columns as c
 from recsys import tables
 from recsys.app import checked_stage, run_program, summary
-from recsys.config import ANONYMOUS, BUY_AGAIN, CART, NEW_ITEMS, SUBSTITUTES
+from recsys.config import ANONYMOUS, BUY_AGAIN, CART, COUPONS, NEW_ITEMS, SUBSTITUTES
 from recsys.errors import ConfigError
 from recsys.evaluation.report import MetricRow
 from recsys.evaluation.scenes import scene_figures, scenes_text, trial_rows, trial_sums
 from recsys.frames.local_rows import local_rows
+from recsys.lake.interaction_files import delete_vector_files
 from recsys.lake.read_features import FEATURE_TABLES
 from recsys.lake.store import is_one_of
 from recsys.logs import timed
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date
+from recsys.tables import Table
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +34,26 @@ SCENES: Mapping[str, Scene] = {
     BUY_AGAIN: _scene_buy_again.SCENE,
     NEW_ITEMS: _scene_new_items.SCENE,
     ANONYMOUS: _scene_anonymous.SCENE,
+    COUPONS: _scene_coupons.SCENE,
 }
 
 
 def run(run: Run) -> Figures:
     figures: Figures = {c.ROWS: 0}
     measured: dict[str, list[MetricRow]] = {}
+    asked = {name: SCENES[name] for name in run.config.score.scenes}
+    for scene in asked.values():
+        scene.check(run)
+    rules = scene_rules(run, asked)
     for name in run.config.score.scenes:
         with timed(logger, f"scene {name}"):
-            rows = _write(run, SCENES[name])
+            rows = _write(run, name, rules)
             measured[name] = _measure(run, name)
         figures |= {c.ROWS: figures[c.ROWS] + rows, f"{name}_rows": rows, **scene_figures(name, measured[name])}
         run.spark.catalog.clearCache()
     _write_metrics(run, measured)
+    if rules.load_facts is not None:
+        delete_vector_files(run.lake)
     return figures
 
 
@@ -54,12 +65,18 @@ def check(run: Run) -> None:
         )
 
 
-def _write(run: Run, scene: Scene) -> int:
+def _reads(run: Run) -> tuple[Table, ...]:
+    of_scenes = [table for name in run.config.score.scenes for table in SCENES[name].reads if run.lake.exists(table)]
+    return (*READS, *of_scenes, *optional_reads(run))
+
+
+def _write(run: Run, name: str, rules: SceneRules) -> int:
     """Rows of the scene's first table."""
     constants = {c.RUN_DATE: F.lit(run.day), c.RUN_ID: F.lit(run.run_id)}
-    for table, rows in scene.rows(run).items():
-        run.lake.overwrite(table, rows.withColumns(constants), where=_of_day(run))
-    return run.lake.read(scene.writes[0]).where(_of_day(run)).count()
+    for table, rows in SCENES[name].rows(run, depth(run, rules.of_scene[name])).items():
+        obeying = under_rules(run, rules, name, table, rows)
+        run.lake.overwrite(table, obeying.withColumns(constants), where=_of_day(run))
+    return run.lake.read(SCENES[name].writes[0]).where(_of_day(run)).count()
 
 
 def _measure(run: Run, name: str) -> list[MetricRow]:
@@ -91,13 +108,16 @@ def report(run: Run, outcomes: Sequence[Outcome]) -> str:
     return f"{scenes_text(asked)}\n\n{summary(run, outcomes)}"
 
 
+READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.ITEM_IDS, *FEATURE_TABLES)
+
 STAGE = Stage(
     name="score_scenes",
-    reads=(tables.EVENTS, tables.ITEMS, tables.USERS, *FEATURE_TABLES),
+    reads=_reads,
     writes=(*(table for scene in SCENES.values() for table in scene.writes), tables.SCENE_METRICS),
     settings=("examples", "evaluation", "score", "scenes"),
     run=run,
     check=check,
+    inputs=optional_inputs,
 )
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ CANDIDATES, UNIFORM, POPULARITY = NEGATIVES = ("candidates", "uniform", "popular
 GLOBAL_TIME, ROLLING_TIME, LEAVE_ONE_OUT, USER_RATIO, HELD_APART = SCHEMES = (
     "global_time", "rolling_time", "leave_one_out", "user_ratio", "held_apart",
 )  # fmt: skip
-CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS = SCENES = (
-    "cart", "substitutes", "buy_again", "new_items", "anonymous",
+CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS = SCENES = (
+    "cart", "substitutes", "buy_again", "new_items", "anonymous", "coupons",
 )  # fmt: skip
 
 PARQUET, JSON_LINES, KEY_VALUE = EXPORT_FORMATS = ("parquet", "json_lines", "key_value")
@@ -48,7 +48,8 @@ _SWITCHES = (
 SIMILARITIES = ("text", "price", "turns", "views")
 _COUNTS_OF_SCENES = (
     "history_days", "pair_min_baskets", "complements", "cart_days", "similar_items", "similar_candidates", "due_days",
-    "recency_days", "context_days", "new_item_days", "new_items_of_category", "exploration_pool",
+    "recency_days", "context_days", "new_item_days", "new_items_of_category", "exploration_pool", "coupon_days",
+    "coupon_history_days",
 )  # fmt: skip
 
 Section = TypeVar("Section")
@@ -397,15 +398,24 @@ class ScenesConfig:
     new_items_of_category: int
     exploration_share: float
     exploration_pool: int
+    coupon_days: int
+    coupon_history_days: int
+    coupon_prior_days: float
+    coupon_prior_buyers: float
+    coupon_budget: int
+    coupon_budgets: dict[str, int]
 
     def __post_init__(self) -> None:
         for key in _COUNTS_OF_SCENES:
             _require_range(self, key, 1, 10_000)
-        for key in ("pair_prior_baskets", "context_prior_baskets"):
+        for key in ("pair_prior_baskets", "context_prior_baskets", "coupon_prior_days", "coupon_budget"):
             _require_range(self, key, 0)
         for key in ("interval_prior_gaps", "repeat_prior_users"):
             _require_range(self, key, 0.001)
         _require_range(self, "due_exponent", 0, 1)
+        _require_range(self, "coupon_prior_buyers", 1)
+        if wrong := {name: budget for name, budget in self.coupon_budgets.items() if budget < 0}:
+            raise ConfigError(f"scenes.coupon_budgets: offers of a campaign, at least 0, got {wrong}")
         _require_range(self, "context_hours", 1, 24)
         _require_range(self, "exploration_share", 0, 0.5)
         _require_known(self, "similar_weights", list(self.similar_weights), SIMILARITIES)

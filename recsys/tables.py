@@ -155,6 +155,43 @@ PROMOTIONS = Table(
     ),
 )
 
+_CAMPAIGN = (c.CAMPAIGN_ID, "string", "Campaign as the shop's log names it")
+_OFFER = (c.OFFER_ID, "string", "Offer, such as a coupon, as the shop's log names it; one within a campaign")
+
+CAMPAIGNS = Table(
+    name="clean.campaigns",
+    writer="clean_logs",
+    key=(c.CAMPAIGN_ID,),
+    columns=_columns(
+        _CAMPAIGN,
+        (c.STARTS_ON, "date", "First local day on which its offers hold"),
+        (c.ENDS_BEFORE, "date", "First local day on which they hold no more"),
+    ),
+)
+
+OFFERS = Table(
+    name="clean.offers",
+    writer="clean_logs",
+    key=(c.CAMPAIGN_ID, c.OFFER_ID, c.ITEM_ID),
+    columns=_columns(_CAMPAIGN, _OFFER, (c.ITEM_ID, "string", "Item that the offer is for; an offer may be for many")),
+)
+
+OFFERS_SENT = Table(
+    name="clean.offers_sent",
+    writer="clean_logs",
+    key=(c.CAMPAIGN_ID, c.USER_ID),
+    columns=_columns(_CAMPAIGN, (c.USER_ID, "string", "User who was given the campaign's offers when it began")),
+)
+
+REDEMPTIONS = Table(
+    name="clean.redemptions",
+    writer="clean_logs",
+    key=(c.CAMPAIGN_ID, c.OFFER_ID, c.USER_ID, c.REDEEMED_ON),
+    columns=_columns(_CAMPAIGN, _OFFER, _USER, (c.REDEEMED_ON, "date", "Local day on which the user took the offer")),
+)
+
+OFFER_TABLES: tuple[Table, ...] = (CAMPAIGNS, OFFERS, OFFERS_SENT, REDEMPTIONS)
+
 ITEM_HISTORY = Table(
     name="clean.item_history",
     writer="clean_logs",
@@ -204,7 +241,7 @@ QUARANTINE = Table(
     key=(c.SOURCE_TABLE, c.SOURCE_FILE, c.SOURCE_ROW),
     partition_by=(c.SOURCE_TABLE,),
     columns=_columns(
-        (c.SOURCE_TABLE, "string", "events, items, users or promotions: the table the row was read for"),
+        (c.SOURCE_TABLE, "string", "events, items, users, promotions or a table of offers: what the row was read for"),
         _SOURCE_FILE,
         _SOURCE_ROW,
         (c.REASONS, "array<string>", "Every rule that the row broke, sorted"),
@@ -220,7 +257,7 @@ QUALITY = Table(
     writer="clean_logs",
     key=(c.SOURCE_TABLE, c.SOURCE_FILE, c.EVENT_DATE),
     columns=_columns(
-        (c.SOURCE_TABLE, "string", "events, items, users or promotions"),
+        (c.SOURCE_TABLE, "string", "events, items, users, promotions or a table of offers"),
         _SOURCE_FILE,
         _ROW_DATE,
         (c.ROWS_READ, "bigint", "Records of the file and day: those kept, quarantined and duplicate"),
@@ -236,7 +273,7 @@ LEDGER = Table(
     writer="clean_logs",
     key=(c.SOURCE_TABLE, c.SOURCE_FILE),
     columns=_columns(
-        (c.SOURCE_TABLE, "string", "events, items, users or promotions: the table the file was read for"),
+        (c.SOURCE_TABLE, "string", "events, items, users, promotions or a table of offers: what the file was read for"),
         _SOURCE_FILE,
         (c.NUM_BYTES, "bigint", "Size of the file when it was taken"),
         (c.MODIFIED_MS, "bigint", "Its modification time then, milliseconds since 1970, UTC"),
@@ -556,6 +593,18 @@ TOP_N = Table(
 
 _RANK = (c.RANK, "int", "Position in the list, from 1")
 _NEIGHBOUR = (c.NEIGHBOUR_ID, "string", "The other item, one that may be recommended")
+_TOUCHED_BY = (
+    (
+        c.RULES,
+        "array<string>",
+        "Business rules that pinned or moved the item; of a pinned one score and the like may be null",
+    ),
+    (
+        c.RANK_BEFORE_RULES,
+        "int",
+        "Position in the scene's list that the rules were applied to; null where the item was not in it",
+    ),
+)
 
 COMPLEMENTS = Table(
     name="recs.complements",
@@ -570,6 +619,7 @@ COMPLEMENTS = Table(
         (c.LIFT, "double", "Baskets with both, by those that chance would give: 1 is chance"),
         (c.SUPPORT, "bigint", "Baskets of scenes.history_days that hold both"),
         (c.SCORE, "double", "The lift as it is believed after so few baskets, nearer to 1; what ranks them"),
+        *_TOUCHED_BY,
         _RUN_ID,
     ),
 )
@@ -585,6 +635,7 @@ CART = Table(
         _RANK,
         _ITEM,
         (c.SCORE, "double", "Sum over the items in the cart of the logarithm of their recs.complements.score with it"),
+        *_TOUCHED_BY,
         _RUN_ID,
     ),
 )
@@ -604,6 +655,7 @@ SIMILAR_ITEMS = Table(
         (c.PRICE_CLOSENESS, "double", "Lower by higher mean price of a unit; 0 where one is not known"),
         (c.TURN_COSINE, "double", "Users who bought both, by those of either; 0 for items of two categories"),
         (c.VIEW_COSINE, "double", "Days of users with views of both, by those with either; 0 for a log without views"),
+        *_TOUCHED_BY,
         _RUN_ID,
     ),
 )
@@ -631,6 +683,7 @@ BUY_AGAIN = Table(
         (c.INTERVAL_DAYS, "double", "Expected days between two purchases: the user's own, drawn towards the item's"),
         (c.LAST_DATE, "date", "Day of the last purchase (UTC)"),
         (c.PURCHASE_DAYS, "bigint", "Days of scenes.history_days with a purchase"),
+        *_TOUCHED_BY,
         _RUN_ID,
     ),
 )
@@ -646,8 +699,13 @@ NEW_ITEMS = Table(
         _RANK,
         (c.ITEM_ID, "string", "Item of the last scenes.new_item_days that the user has not bought"),
         (c.SCORE, "double", "By the user's categories and words, and buyers a day; null for an explored item"),
-        (c.SOURCE, "string", "affinity, or exploration: drawn to find out who wants it"),
-        (c.PROBABILITY, "double", "That the draw puts the item into this user's list; 1 where nothing is drawn"),
+        (c.SOURCE, "string", "affinity; exploration: drawn to find out who wants it; rule: pinned by one"),
+        (
+            c.PROBABILITY,
+            "double",
+            "That the draw puts the item into this user's list, before business rules; 1 where nothing is drawn",
+        ),
+        *_TOUCHED_BY,
         _RUN_ID,
     ),
 )
@@ -667,6 +725,30 @@ ANONYMOUS = Table(
         _ITEM,
         (c.SCORE, "double", "Share of baskets with the item, drawn towards that of the level above"),
         (c.NUM_BASKETS, "bigint", "Baskets of the place in scenes.context_days"),
+        *_TOUCHED_BY,
+        _RUN_ID,
+    ),
+)
+
+COUPONS = Table(
+    name="recs.coupons",
+    writer="score_scenes",
+    key=(c.RUN_DATE, c.USER_ID, c.RANK),
+    partition_by=(c.RUN_DATE,),
+    columns=_columns(
+        _RUN_DATE,
+        _USER,
+        _RANK,
+        _CAMPAIGN,
+        _OFFER,
+        (c.EXPECTED_GAIN, "double", "probability_with less probability_without: what ranks, within the budget"),
+        (
+            c.PROBABILITY_WITH,
+            "double",
+            "That the user buys one of the offer's items in scenes.coupon_days from the run date on, given the offer; "
+            "from who had such offers and who had not, which no one drew by lot: an association, no proven effect",
+        ),
+        (c.PROBABILITY_WITHOUT, "double", "The same without it: from the user's own purchases and of its categories"),
         _RUN_ID,
     ),
 )
@@ -678,7 +760,7 @@ SCENE_METRICS = Table(
     partition_by=(c.RUN_DATE, c.SCENE),
     columns=_columns(
         _RUN_DATE,
-        (c.SCENE, "string", "cart, substitutes, buy_again, new_items or anonymous"),
+        (c.SCENE, "string", "cart, substitutes, buy_again, new_items, anonymous or coupons"),
         (c.RECOMMENDER, "string", "What made the lists, the scene's own or a baseline; a-b for a difference"),
         (c.METRIC, "string", "recall, precision, ndcg, map, mrr, hit_rate"),
         (c.K, "int", "List length the metric looks at"),
@@ -834,9 +916,9 @@ RUNS = Table(
 )
 
 ALL_TABLES: tuple[Table, ...] = (
-    EVENTS, ITEMS, USERS, PROMOTIONS, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER, ITEM_VALUES, USER_IDS,
-    ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES,
-    CONTEXT_FEATURES, STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES, NEGATIVES,
-    PARTED_EVENTS, SPLITS, LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, PUBLISHING, EXPORTS, METRICS,
-    COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, SCENE_METRICS, RUNS,
+    EVENTS, ITEMS, USERS, PROMOTIONS, *OFFER_TABLES, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER,
+    ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES,
+    USER_ITEM_FEATURES, CONTEXT_FEATURES, STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES,
+    NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, PUBLISHING, EXPORTS, METRICS,
+    COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS, SCENE_METRICS, RUNS,
 )  # fmt: skip

@@ -172,6 +172,13 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
         ("examples: {labels: {view: 0, purchase: 1.0}}", r"above 0 and up to 1"),
         ("examples: {labels: {purchase: 2}}", r"above 0 and up to 1, .* got {'purchase': 2.0}"),
         ("examples: {labels: {purchase: 1, like: 1}}", r"may grade view and cart.* got .*'like': 1.0"),
+        ("scenes: {coupon_days: 0}", r"scenes.coupon_days must be between 1 and 10000, got 0"),
+        ("scenes: {coupon_prior_buyers: 0}", r"scenes.coupon_prior_buyers must be at least 1, got 0"),
+        ("scenes: {coupon_budget: -1}", r"scenes.coupon_budget must be at least 0, got -1"),
+        (
+            "scenes: {coupon_budgets: {k: -1}}",
+            r"scenes.coupon_budgets: offers of a campaign, at least 0, got {'k': -1}",
+        ),
         ("train: 5", r"section 'train' must hold keys, found 5"),
         ("[train]", r"my.yaml must hold sections with keys, found list"),
         ("train: {epochs: 1", r"(?s)my.yaml is not valid YAML: .*line 1"),

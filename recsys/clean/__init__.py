@@ -1,1 +1,1 @@
-"""Raw shop logs in, clean tables out: events, items, users and promotions, each left-out row with its reasons."""
+"""Raw shop logs in, clean tables out: events, items, users, promotions, offers, each left-out row with its reasons."""

@@ -35,6 +35,8 @@ from recsys.clean.items import (
 )
 from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
 from recsys.clean.mapping import ItemsMapping, SourceMapping, input_folder, load_mapping, mapping_file
+from recsys.clean.offers import TABLES as OFFER_TABLES
+from recsys.clean.offers import part_offers
 from recsys.clean.promotions import clean_promotions, no_rows, part_promotions, with_first_known_promotion
 from recsys.clean.quality import (
     DayCounts,
@@ -50,7 +52,7 @@ from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import USER, part_users
 from recsys.config import CleanConfig, SourceConfig
 from recsys.logs import timed
-from recsys.tables import ITEM_VALUES, USER_HISTORY
+from recsys.tables import ITEM_VALUES, USER_HISTORY, Table
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +115,8 @@ class Entities:
 class CleanLog:
     """Frames of clean tables, not yet written: of all rows, or of `files` alone for events, quarantine and item_values.
 
-    None: the table stays as it is. `named_users` are those of the user files, if there are such files.
+    None: the table stays as it is, as do those of offers that are not in `offers`. `named_users` are those of the user
+    files, if there are such files.
     `are_users_whole`: all users are made anew, for somebody may have no event any more, or another mark.
     """
 
@@ -125,6 +128,7 @@ class CleanLog:
     named_users: DataFrame | None
     user_history: DataFrame | None
     promotions: DataFrame | None
+    offers: Mapping[Table, DataFrame]
     quarantine: DataFrame | None
     counts: Mapping[str, Sequence[DayCounts]]
     reasons: Mapping[str, Mapping[str, int]]
@@ -186,6 +190,7 @@ def clean_log(
     items = _items(parter, mapping.items, intake, before, past.item_history)
     users = _users(parter, mapping, intake, past.user_history)
     promotions = _promotions(parter, mapping, intake, past.promotions)
+    offers = _offers(parter, mapping, intake)
     kept_items = items.present if items is not None else None
     known_items = kept_items if kept_items is not None else _required(before).items
     known_users = _known_users(mapping, users, before)
@@ -210,6 +215,7 @@ def clean_log(
         named_users=users.present if users else None,
         user_history=_user_history(spark, users, past),
         promotions=clean_promotions(spark, promotions) if promotions is not None or before is None else None,
+        offers=offers,
         quarantine=quarantine_rows(parter.parts) if parter.parts else None,
         counts=parter.counts,
         reasons=parter.reasons,
@@ -283,6 +289,17 @@ def _promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake, past:
         return None
     part = partial(part_promotions, mapping=mapping.promotions, limits=parter.limits)
     return with_first_known_promotion(with_known_ts(parter.part(PROMOTIONS, files, part).kept, files), past)
+
+
+def _offers(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> dict[Table, DataFrame]:
+    """Of a log without offers none, and no table of them is made."""
+    found: dict[Table, DataFrame] = {}
+    for name, table in OFFER_TABLES.items():
+        of_table, files = mapping.of_offers[name], intake.files.get(name)
+        if of_table is not None and files:
+            part = partial(part_offers, mapping=of_table, limits=parter.limits, name=name)
+            found[table] = parter.part(name, files, part).kept.select(*table.column_names)
+    return found
 
 
 def _known_users(mapping: SourceMapping, users: Entities | None, before: Before | None) -> DataFrame | None:

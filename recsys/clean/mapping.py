@@ -136,21 +136,29 @@ class FlagMapping:
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodMapping:
-    """Either a week number, week 1 starting on `first_week_starts`, or two columns with ISO days."""
+    """Either a week number, week 1 starting on `first_week_starts`, or two columns with ISO days: the first, and the
+    day after the last (`ends_before`) or the last itself (`ends_on`)."""
 
     week: str | None = None
     first_week_starts: str | None = None
     starts_on: str | None = None
     ends_before: str | None = None
+    ends_on: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("week", "first_week_starts", "starts_on", "ends_before") if getattr(self, name)]
-        if given not in (["week", "first_week_starts"], ["starts_on", "ends_before"]):
+        names = ("week", "first_week_starts", "starts_on", "ends_before", "ends_on")
+        given = [name for name in names if getattr(self, name)]
+        if given not in (["week", "first_week_starts"], ["starts_on", "ends_before"], ["starts_on", "ends_on"]):
             raise ConfigError(
-                f"period takes either 'week' with 'first_week_starts', or 'starts_on' with 'ends_before'; found {given}"
+                "period takes either 'week' with 'first_week_starts', or 'starts_on' with 'ends_before' or 'ends_on'; "
+                f"found {given}"
             )
         if self.first_week_starts is not None:
             _require_day("period.first_week_starts", self.first_week_starts)
+
+    def source_columns(self) -> dict[str, str]:
+        names = ("week", "starts_on", "ends_before", "ends_on")
+        return _given({f"period.{name}": getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,34 +263,99 @@ class PromotionsMapping(TableMapping):
         return (c.ITEM_ID, c.STORE_ID)
 
     def source_columns(self) -> dict[str, str]:
-        days = {f"period.{name}": getattr(self.period, name) for name in ("week", "starts_on", "ends_before")}
         flags = {
             f"{name}.column": flag.column
             for name, flag in ((c.IS_DISPLAYED, self.is_displayed), (c.IS_MAILED, self.is_mailed))
             if flag
         }
-        return super().source_columns() | _given(days) | flags
+        return super().source_columns() | self.period.source_columns() | flags
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignsMapping(TableMapping):
+    """When each campaign of offers runs."""
+
+    period: PeriodMapping
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.CAMPAIGN_ID,)
+
+    def source_columns(self) -> dict[str, str]:
+        return super().source_columns() | self.period.source_columns()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffersMapping(TableMapping):
+    """A row an item that an offer of a campaign is for."""
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.CAMPAIGN_ID, c.OFFER_ID, c.ITEM_ID)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffersSentMapping(TableMapping):
+    """A row a user to whom the offers of a campaign were given when it began."""
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.CAMPAIGN_ID, c.USER_ID)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedemptionsMapping(TableMapping):
+    """`redeemed_on`: column with an ISO day."""
+
+    redeemed_on: str
+
+    def needed(self) -> tuple[str, ...]:
+        return (c.CAMPAIGN_ID, c.OFFER_ID, c.USER_ID)
+
+    def source_columns(self) -> dict[str, str]:
+        return super().source_columns() | {c.REDEEMED_ON: self.redeemed_on}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceMapping:
-    """One shop's log. `note`, if any, is shown with its results; `input` is the folder when source.input gives none."""
+    """One shop's log. `note`, if any, is shown with its results; `input` is the folder when source.input gives none.
+
+    A log with offers says all of `campaigns`, `offers`, `offers_sent` and `redemptions`.
+    """
 
     local_time_zone: str
     events: EventsMapping
     items: ItemsMapping
     users: UsersMapping | None = None
     promotions: PromotionsMapping | None = None
+    campaigns: CampaignsMapping | None = None
+    offers: OffersMapping | None = None
+    offers_sent: OffersSentMapping | None = None
+    redemptions: RedemptionsMapping | None = None
     input: str | None = None
     note: str | None = None
 
     def __post_init__(self) -> None:
         _require_zone("local_time_zone", self.local_time_zone)
+        missing = [name for name, table in self.of_offers.items() if table is None]
+        if 0 < len(missing) < len(self.of_offers):
+            raise ConfigError(
+                f"a log with offers maps all of {list(self.of_offers)}, for what an offer changes is learned from all "
+                f"of them; it lacks {missing}. Cure: map these files too, or leave the others out"
+            )
+
+    @property
+    def of_offers(self) -> dict[str, TableMapping | None]:
+        """By source table."""
+        return {
+            "campaigns": self.campaigns,
+            "offers": self.offers,
+            "offers_sent": self.offers_sent,
+            "redemptions": self.redemptions,
+        }
 
     @property
     def tables(self) -> dict[str, TableMapping]:
         """By source table, in the order in which they are read."""
-        found = {"items": self.items, "users": self.users, "promotions": self.promotions, "events": self.events}
+        found = {"items": self.items, "users": self.users, "promotions": self.promotions, **self.of_offers}
+        found |= {"events": self.events}
         return {name: table for name, table in found.items() if table is not None}
 
 

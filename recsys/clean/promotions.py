@@ -38,8 +38,11 @@ def part_promotions(records: DataFrame, mapping: PromotionsMapping, limits: Clea
 def period(mapping: PeriodMapping) -> tuple[Column, Column, Column]:
     """The text that says it, the first day and the day after the last."""
     if mapping.week is None or mapping.first_week_starts is None:
-        starts_on, ends_before = values.text(str(mapping.starts_on)), values.text(str(mapping.ends_before))
-        return starts_on, values.day(starts_on), values.day(ends_before)
+        starts_on, ends = (
+            values.text(str(name)) for name in (mapping.starts_on, mapping.ends_before or mapping.ends_on)
+        )
+        ends_before = F.date_add(values.day(ends), 1) if mapping.ends_on else values.day(ends)
+        return starts_on, values.day(starts_on), ends_before
     week_text = values.text(mapping.week)
     number = week_text.try_cast("int")
     week = F.when(number.between(1, _LAST_WEEK), number)

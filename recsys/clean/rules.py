@@ -17,6 +17,7 @@ EVENTS = "events"
 ITEMS = "items"
 USERS = "users"
 PROMOTIONS = "promotions"
+OFFER_TABLES = CAMPAIGNS, OFFERS, OFFERS_SENT, REDEMPTIONS = "campaigns", "offers", "offers_sent", "redemptions"
 
 # What rules look at besides the typed columns: the text that a value was read from, and what other tables know.
 TIME_TEXT = "time_text"
@@ -63,6 +64,14 @@ def missing_store(_: CleanConfig) -> Column:
     return F.col(c.STORE_ID).isNull()
 
 
+def missing_campaign(_: CleanConfig) -> Column:
+    return F.col(c.CAMPAIGN_ID).isNull()
+
+
+def missing_offer(_: CleanConfig) -> Column:
+    return F.col(c.OFFER_ID).isNull()
+
+
 def missing_time(_: CleanConfig) -> Column:
     return F.col(TIME_TEXT).isNull()
 
@@ -74,6 +83,10 @@ def bad_time(_: CleanConfig) -> Column:
 def bad_period(_: CleanConfig) -> Column:
     is_unread = F.col(c.STARTS_ON).isNull() | F.col(c.ENDS_BEFORE).isNull()
     return F.col(TIME_TEXT).isNotNull() & (is_unread | (F.col(c.ENDS_BEFORE) <= F.col(c.STARTS_ON)))
+
+
+def bad_day(_: CleanConfig) -> Column:
+    return F.col(TIME_TEXT).isNotNull() & F.col(c.REDEEMED_ON).isNull()
 
 
 def missing_number(_: CleanConfig) -> Column:
@@ -137,15 +150,22 @@ RULES: dict[str, Rule] = {
     for rule in (
         Rule(
             sentence="It has other values than the header, an open quote or undecoded signs, or is no JSON object",
-            tables=(EVENTS, ITEMS, USERS, PROMOTIONS),
+            tables=(EVENTS, ITEMS, USERS, PROMOTIONS, *OFFER_TABLES),
             is_broken=malformed_row,
         ),
-        Rule(sentence="There is no user", tables=(EVENTS, USERS), is_broken=missing_user),
-        Rule(sentence="There is no item", tables=(EVENTS, ITEMS, PROMOTIONS), is_broken=missing_item),
+        Rule(sentence="There is no user", tables=(EVENTS, USERS, OFFERS_SENT, REDEMPTIONS), is_broken=missing_user),
+        Rule(sentence="There is no item", tables=(EVENTS, ITEMS, PROMOTIONS, OFFERS), is_broken=missing_item),
         Rule(sentence="There is no store", tables=(PROMOTIONS,), is_broken=missing_store),
-        Rule(sentence="There is no time", tables=(EVENTS, PROMOTIONS), is_broken=missing_time),
+        Rule(sentence="There is no campaign", tables=OFFER_TABLES, is_broken=missing_campaign),
+        Rule(sentence="There is no offer", tables=(OFFERS, REDEMPTIONS), is_broken=missing_offer),
+        Rule(sentence="There is no time", tables=(EVENTS, PROMOTIONS, CAMPAIGNS, REDEMPTIONS), is_broken=missing_time),
         Rule(sentence="The time is not written as the mapping says", tables=(EVENTS,), is_broken=bad_time),
-        Rule(sentence="The days cannot be read, or end before they start", tables=(PROMOTIONS,), is_broken=bad_period),
+        Rule(
+            sentence="The days cannot be read, or end before they start",
+            tables=(PROMOTIONS, CAMPAIGNS),
+            is_broken=bad_period,
+        ),
+        Rule(sentence="The day of the redemption cannot be read", tables=(REDEMPTIONS,), is_broken=bad_day),
         Rule(sentence="A purchase has no quantity or amount", tables=(EVENTS,), is_broken=missing_number),
         Rule(sentence="The quantity or the amount is no number", tables=(EVENTS,), is_broken=bad_number),
         Rule(

@@ -74,21 +74,26 @@ def _token_lines(pairs: DataFrame, users: DataFrame, tokens: DataFrame) -> DataF
     )
 
 
-def new_item_lists(wanted: DataFrame, pool: DataFrame, as_of: date, n: int, share: float) -> DataFrame:
+def new_item_lists(
+    wanted: DataFrame, pool: DataFrame, as_of: date, n: int, share: float, *, depth: int = 1
+) -> DataFrame:
     """user_id, rank, item_id, score, source and `probability` of each user of `wanted`.
 
     `share` of the `n` places, rounded, stand at the end and are drawn by hash from the items of `pool` that the places
-    before do not hold: each of m with probability places / m. A place of the others is certain.
+    before do not hold: each of m with probability places / m. A place of the others is certain. With a `depth` above 1
+    the user's next items come behind, until there are `depth` times as many of the user's own.
     """
     explored = round(share * n)
-    best = _own_lists(wanted, n - explored)
+    own = n - explored
     of_pool = pool.agg(F.array_sort(F.collect_list(c.ITEM_ID)).alias(_POOL))
-    free = F.array_except(_POOL, F.col(f"{_OWN}.{c.ITEM_ID}"))
-    both = best.crossJoin(F.broadcast(of_pool)).withColumn("free", free)
+    best = _own_lists(wanted, own * depth).crossJoin(F.broadcast(of_pool))
+    parted = best.withColumns({"first": F.slice(_OWN, 1, own), "next": F.slice(_OWN, own + 1, own * depth)})
+    both = parted.withColumn("free", F.array_except(_POOL, F.col(f"first.{c.ITEM_ID}")))
     probability = F.lit(explored) / F.greatest(F.size("free"), F.lit(explored), F.lit(1))
-    drawn = F.slice(F.array_sort(F.transform("free", lambda item: _drawn(item, as_of, probability))), 1, explored)
-    entries = F.concat(_OWN, F.transform(drawn, lambda entry: entry["entry"])) if explored else F.col(_OWN)
-    listed = both.select(c.USER_ID, F.posexplode(entries))
+    in_order = F.array_sort(F.transform("free", lambda item: _drawn(item, as_of, probability)))
+    drawn = both.withColumn("drawn", F.slice(in_order, 1, explored)["entry"])
+    others = F.filter("next", lambda entry: ~F.array_contains(F.col(f"drawn.{c.ITEM_ID}"), entry[c.ITEM_ID]))
+    listed = drawn.select(c.USER_ID, F.posexplode(F.concat("first", "drawn", others)))
     return listed.select(c.USER_ID, (F.col("pos") + 1).alias(c.RANK), "col.*")
 
 

@@ -43,13 +43,17 @@ _FILL_FACTOR = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Reranking:
-    """`countries`: store → country, `all` for the others. `depth`: items of the longer lists."""
+    """`countries`: store → country, `all` for the others. `depth`: items of the longer lists.
+
+    `is_strict`: nothing is added to a list that rules leave short but what they pin, and no rule gives way.
+    """
 
     rules: tuple[Rule, ...]
     countries: Mapping[str, str]
     diversity: Diversity | None
     n: int
     depth: int
+    is_strict: bool = False
 
 
 def reranked(
@@ -185,7 +189,7 @@ class _Reranker:
         lists, before_BK = lists.take(order_BK), before[order_BK]
         pinned = np.array([pin.item_idx for pin in plan.pins], dtype=np.int64)
         found, item_BL = self._filled(lists, pinned, replace(plan, relaxed_first=()))
-        is_short_B = found.place_BN[:, -1] == NONE
+        is_short_B = (found.place_BN[:, -1] == NONE) & (not self._reranking.is_strict)
         full_V, short_V = np.flatnonzero(~is_short_B), np.flatnonzero(is_short_B)
         yield self._rows(
             found.rows(full_V), row_V[full_V], item_BL[full_V], lists.rows(full_V), before_BK[full_V], plan

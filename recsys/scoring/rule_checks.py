@@ -81,6 +81,12 @@ def hidden_for_all(rules: Sequence[Rule], facts: DataFrame) -> DataFrame | None:
     return facts.where(~reduce(and_, map(_lets_through, for_all))).select(c.ITEM_ID)
 
 
+def hidden_from_some(rules: Sequence[Rule], facts: DataFrame) -> DataFrame | None:
+    """item_id of what block, in_stock and age_limit hide from anybody, whomever else they hold for."""
+    for_some = [rule for rule in rules if rule.kind in (BLOCK, IN_STOCK, AGE_LIMIT)]
+    return facts.where(~reduce(and_, map(_lets_through, for_some))).select(c.ITEM_ID) if for_some else None
+
+
 def user_contexts(
     users: DataFrame, user_features: DataFrame, rules: Sequence[Rule], age_attribute: str | None
 ) -> DataFrame:

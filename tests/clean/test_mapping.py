@@ -57,6 +57,11 @@ def test_the_smallest_mapping_needs_no_users_and_no_promotions(tmp_path: Path) -
             "promotions: {files: p, format: csv, columns: {item_id: i, store_id: s}, period: {week: w}}\nitems: {",
             r"period takes either 'week' with 'first_week_starts'.*found \['week'\]",
         ),
+        (
+            "items: {",
+            "offers_sent: {files: s, format: csv, columns: {campaign_id: k, user_id: u}}\nitems: {",
+            r"maps all of \['campaigns', 'offers', 'offers_sent', 'redemptions'\].*lacks \['campaigns', 'offers', 'red",
+        ),
     ],
 )
 def test_a_contradiction_names_the_file_and_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:

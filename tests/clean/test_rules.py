@@ -75,6 +75,23 @@ PROMOTION_CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"ends_before": DAY}, ["bad_period"]),
 ]
 
+OFFER_ROW: dict[str, Any] = {
+    "campaign_id": "k", "offer_id": "o", "item_id": "i", "user_id": "u", "time_text": "t", "starts_on": DAY,
+    "ends_before": NEXT_DAY, "redeemed_on": DAY, "is_malformed": False,
+}  # fmt: skip
+OFFER_TYPES = (
+    "campaign_id string, offer_id string, item_id string, user_id string, time_text string, starts_on date, "
+    "ends_before date, redeemed_on date, is_malformed boolean"
+)
+# What each table of offers looks at, and what it says of a row that has none of it.
+OFFER_CASES: dict[str, list[str]] = {
+    rules.CAMPAIGNS: ["missing_campaign", "missing_time"],
+    rules.OFFERS: ["missing_campaign", "missing_item", "missing_offer"],
+    rules.OFFERS_SENT: ["missing_campaign", "missing_user"],
+    rules.REDEMPTIONS: ["missing_campaign", "missing_offer", "missing_time", "missing_user"],
+}
+BAD_DAYS = {rules.CAMPAIGNS: ["bad_period"], rules.REDEMPTIONS: ["bad_day"]}
+
 
 def reasons(
     spark: SparkSession,
@@ -103,6 +120,14 @@ def test_each_rule_of_promotions(spark: SparkSession, limits: CleanConfig) -> No
     assert found == [expected for _, expected in PROMOTION_CASES]
 
 
+@pytest.mark.parametrize("table", rules.OFFER_TABLES)
+def test_each_rule_of_offers(spark: SparkSession, limits: CleanConfig, table: str) -> None:
+    nothing = dict.fromkeys(set(OFFER_ROW) - {"is_malformed"})
+    unread = {"starts_on": None, "redeemed_on": None}
+    found = reasons(spark, table, OFFER_ROW, OFFER_TYPES, [{}, nothing, unread, {"is_malformed": True}], limits)
+    assert found == [[], OFFER_CASES[table], BAD_DAYS.get(table, []), ["malformed_row"]]
+
+
 @pytest.mark.parametrize(("table", "key"), [(rules.ITEMS, "item_id"), (rules.USERS, "user_id")])
 def test_items_and_users_need_their_key(spark: SparkSession, limits: CleanConfig, table: str, key: str) -> None:
     found = reasons(
@@ -114,5 +139,6 @@ def test_items_and_users_need_their_key(spark: SparkSession, limits: CleanConfig
 
 def test_every_rule_has_a_case_here_and_a_sentence() -> None:
     shown = {name for _, names in (*EVENT_CASES, *PROMOTION_CASES) for name in names}
+    shown |= {name for names in (*OFFER_CASES.values(), *BAD_DAYS.values()) for name in names}
     assert shown == set(RULES)
     assert all(len(rule.sentence.split()) > 3 for rule in RULES.values())

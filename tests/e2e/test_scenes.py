@@ -1,5 +1,7 @@
-"""All scenes on the lake of the whole pipeline, twice."""
+"""All scenes on the lake of the whole pipeline, twice, and then under rules."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from jobs import score_scenes
 from recsys import columns as c
 from recsys import tables
 from recsys.config import SCENES
-from tests.e2e.conftest import Finished, contents, frame
+from recsys.scoring.scene_lists import is_of_items, listed_item
+from tests.e2e.conftest import Finished, command, contents, frame, run
 
 ALL = f"score.scenes=[{','.join(SCENES)}]"
 
@@ -38,8 +41,34 @@ def test_all_scenes_twice(finished_lake: tuple[Path, Finished], job: Callable[..
     assert {table: contents(lake, table) for table in written} == written
 
 
+@pytest.mark.long
+def test_no_table_of_any_scene_shows_what_a_rule_blocks(
+    finished_lake: tuple[Path, Finished], job: Callable[..., Finished], tmp_path: Path
+) -> None:
+    lake, _ = finished_lake
+    before = job("score_scenes", lake, ALL)
+    assert before.code == 0, before.err
+    written = {table: contents(lake, table) for table in score_scenes.STAGE.writes}
+    ruled = Path(shutil.copytree(lake, tmp_path / "ruled"))
+    lists = {table: listed_item(table) for table in written if is_of_items(table)}
+    blocked = {frame(lake, table)[item].mode()[0] for table, item in lists.items() if written[table]}
+    rules = tmp_path / "rules.yaml"
+    few = {"rule_id": "few", "kind": "at_most", "attribute": "category", "k": 2, "scene": "buy_again"}
+    rules.write_text(json.dumps([{"rule_id": "gone", "kind": "block", "item_ids": sorted(blocked)}, few]))
+    loaded = run([*command("load_rules", ruled), "--rules", str(rules)], tmp_path)
+    assert loaded.code == 0, loaded.err
+    under_rules = job("score_scenes", ruled, ALL)
+    assert under_rules.code == 0, under_rules.err
+    for table, item in lists.items():
+        rows = frame(ruled, table)
+        assert not set(rows[item]) & blocked, table.name
+        assert bool(len(rows)) == bool(written[table]), table.name
+    mine = frame(ruled, tables.BUY_AGAIN).merge(frame(ruled, tables.ITEMS), on=c.ITEM_ID)
+    assert mine.groupby([c.USER_ID, c.CATEGORY]).size().max() == 2
+
+
 def test_a_scene_that_is_none_and_no_scene_at_all_are_refused(job: Callable[..., Finished], tmp_path: Path) -> None:
     unknown = job("score_scenes", tmp_path / "lake", "score.scenes=[basket]")
     assert unknown.code == 2
     assert "['basket']" in unknown.err
-    assert "'cart', 'substitutes', 'buy_again', 'new_items', 'anonymous'" in unknown.err
+    assert "'cart', 'substitutes', 'buy_again', 'new_items', 'anonymous', 'coupons'" in unknown.err

@@ -46,8 +46,10 @@ def lists(rows, left_out=None, contexts=None) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({**columns, c.SCORE: columns[c.SCORE].cast(pa.list_(pa.float64()))})
 
 
-def published(rows, rules=(), left_out=None, contexts=None, diversity=None):
-    reranking = Reranking(rules=tuple(rules), countries={"s1": "DE"}, diversity=diversity, n=N, depth=DEPTH)
+def published(rows, rules=(), left_out=None, contexts=None, diversity=None, *, is_strict=False):
+    reranking = Reranking(
+        rules=tuple(rules), countries={"s1": "DE"}, diversity=diversity, n=N, depth=DEPTH, is_strict=is_strict
+    )
     found = _Reranker(facts(), reranking, None).reranked(lists(rows, left_out, contexts)).to_pylist()
     by_user: dict[str, list] = {f"u{number}": [] for number in range(len(rows))}
     for row in found:
@@ -186,3 +188,38 @@ def test_promises_of_rules_on_random_lists(rows, blocked, pinned, k, left_out, m
         if row is not None and method is None:
             plain = [i for i, r in zip(items, of_user, strict=True) if r[c.RULES] == [] and r[c.SOURCE] == "all"]
             assert plain == [item for item in row if item in plain], "order otherwise kept"
+
+
+def test_under_strict_rules_a_short_list_stays_short_and_no_rule_gives_way():
+    few, only = rule("at_most", "few", attribute="category", k=1), rule("allow_only", "b", item_ids=("i0", "i1", "i3"))
+    (rows,) = published([LIST], [few, only], is_strict=True)
+    assert [(row[c.ITEM_ID], row[c.RULES]) for row in rows] == [("i0", []), ("i1", [])]
+    assert sorted(rows[0]["kept_away"]) == ["b", "few"]
+    assert published([LIST, LIST[:1]], [rule("block", item_ids=("i0",))], is_strict=True)[1] == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(RANKED, min_size=1, max_size=4),
+    blocked=st.sets(ITEM, max_size=6),
+    pinned=st.none() | st.tuples(ITEM, st.integers(1, N)),
+    k=st.integers(1, 3),
+    left_out=st.sets(ITEM, max_size=3),
+)
+def test_promises_of_strict_rules_on_random_lists(rows, blocked, pinned, k, left_out):
+    rules = [rule("at_most", "few", attribute="category", k=k)]
+    rules += [rule("block", "no", item_ids=tuple(f"i{item}" for item in sorted(blocked)))] if blocked else []
+    rules += [rule("pin", "top", item_ids=(f"i{pinned[0]}",), rank=pinned[1])] if pinned else []
+    found = published(rows, rules, left_out=[sorted(left_out)] * len(rows), is_strict=True)
+    for row, of_user in zip(rows, found, strict=True):
+        pins = [pinned[0]] if pinned and pinned[0] not in blocked | left_out else []
+        expected: list[int] = list(pins)
+        for item in row:
+            is_full = [other % 3 for other in expected].count(item % 3) >= k
+            if item not in {*expected, *blocked, *left_out} and not is_full and len(expected) < N:
+                expected.append(item)
+        if pins:
+            expected = expected[1:]
+            expected.insert(min(pinned[1] - 1, len(expected)), pins[0])
+        assert items_of(of_user) == expected
+        assert all(r[c.RULES] == (["top"] if r[c.ITEM_ID] == f"i{pins[0]}" else []) for r in of_user if pins)

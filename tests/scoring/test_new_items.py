@@ -106,6 +106,17 @@ def test_without_exploration_the_list_is_by_affinity_alone(spark: SparkSession) 
     assert [(row[c.ITEM_ID], row[c.SOURCE]) for row in rows] == [(item, AFFINITY) for item in "abc"]
 
 
+def test_a_longer_list_begins_as_the_short_one_and_goes_on_with_the_users_own(spark: SparkSession) -> None:
+    scores = [("u", item, 1 / (1 + place)) for place, item in enumerate("abcde")]
+    wanted_by_u, pool = local_rows(spark, scores, WANTED), local_rows(spark, [("c",), ("q",)], "item_id string")
+    short, long = (
+        [row[c.ITEM_ID] for row in new_item_lists(wanted_by_u, pool, AS_OF, 4, 0.5, depth=d).orderBy(c.RANK).collect()]
+        for d in (1, 3)
+    )
+    assert {*short} == {"a", "b", "c", "q"}
+    assert long == [*short, "d", "e"], "c was drawn: it comes once"
+
+
 def test_each_item_of_the_pool_is_drawn_as_often_as_is_written_down(spark: SparkSession) -> None:
     users = spark.range(2000).select(F.concat(F.lit("u"), "id").alias(c.USER_ID))
     scored = users.withColumns({c.ITEM_ID: F.lit("a"), c.SCORE: F.lit(1.0)})
