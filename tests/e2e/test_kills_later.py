@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from recsys import columns as c
 from recsys import tables
 from recsys.tables import Table
-from tests.e2e.conftest import STAGES, WRITTEN, Finished
+from tests.e2e.conftest import STAGES, WRITTEN, Finished, frame
 from tests.e2e.killing import require_equal_after_kills
 
 pytestmark = pytest.mark.long
@@ -32,9 +33,8 @@ def copy_prepared(lake: Path, target: Path) -> None:
     for table in WRITTEN:
         if table.writer in LATER:
             shutil.rmtree(folder_of(target, table))
-    runs = DeltaTable(folder_of(target, tables.RUNS))
-    runs.restore(len(PREPARING) - 1)
-    assert sorted(runs.to_pandas()["stage"]) == sorted(PREPARING)
+    DeltaTable(folder_of(target, tables.RUNS)).restore(len(PREPARING) - 1)
+    assert set(frame(target, tables.RUNS)[c.STAGE]) == set(PREPARING)
 
 
 def folder_of(lake: Path, table: Table) -> Path:
