@@ -56,7 +56,7 @@ imports: setup
 	@.venv/bin/lint-imports --no-cache
 
 bench: setup ## all benchmarks on their small cases: ratio to a peer in the same run
-	@for name in demo feed pairs ingest scale; do $(PY) -m benchmarks.$$name --quick || exit 1; done
+	@for name in demo feed two_stage ingest scale; do $(PY) -m benchmarks.$$name --quick || exit 1; done
 
 notebook: setup ## runs notebooks/ against LAKE and keeps the outputs in build/notebooks
 	@$(PY) notebooks/execute.py --lake $(LAKE) --output build/notebooks

@@ -169,7 +169,7 @@ def with_inputs(run: Run, model: Model, pairs: DataFrame, features: FeatureTable
 
 def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:
     """Model inputs give way to `score`; other columns stay."""
-    return score_pairs(pairs_with_inputs, _loader(run, model), run.config.score.batch_rows)
+    return score_pairs(pairs_with_inputs, loader(run, model), run.config.score.batch_rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,9 +186,9 @@ def asking(run: Run, model: Model, as_of: date) -> Asking:
         return _by_vectors(run, model, as_of)
     if model.family == HISTORIES:
         histories = newest_histories(run, as_of, model.history_events, model.history)
-        return Asking(users=histories.withColumnRenamed(c.SEQUENCE, ASKED), load=_loader(run, model))
+        return Asking(users=histories.withColumnRenamed(c.SEQUENCE, ASKED), load=loader(run, model))
     users = run.lake.read(tables.USER_IDS).select(c.USER_ID, F.col(c.USER_IDX).alias(ASKED))
-    return Asking(users=users, load=_loader(run, model))
+    return Asking(users=users, load=loader(run, model))
 
 
 def _by_vectors(run: Run, model: Model, as_of: date) -> Asking:
@@ -201,9 +201,9 @@ def _by_vectors(run: Run, model: Model, as_of: date) -> Asking:
     words = item_words(read(tables.ITEMS), buckets=buckets, count=count)
     # The vectors' rows are named by the index, which is an input too.
     named = items.join(words, on=c.ITEM_ID, how="inner").withColumn(c.IDX, F.col(c.ITEM_IDX))
-    of_items = with_vectors(named, _loader(run, model, "load_item_tower"), (*INPUT_NAMES, c.ITEM_WORDS))
+    of_items = with_vectors(named, loader(run, model, "load_item_tower"), (*INPUT_NAMES, c.ITEM_WORDS))
     files = write_vector_files(run.lake, as_of, of_items.select(F.col(c.IDX).alias(c.ITEM_IDX), c.VECTOR))
-    of_users = with_vectors(users, _loader(run, model, "load_user_tower"), INPUT_NAMES)
+    of_users = with_vectors(users, loader(run, model, "load_user_tower"), INPUT_NAMES)
     asked = of_users.select(c.USER_ID, F.col(c.VECTOR).alias(ASKED))
     return Asking(users=asked, load=functools.partial(_load_vectors, files))
 
@@ -261,7 +261,7 @@ def quotas_text(quotas: CandidatesConfig) -> str:
     return f"own {quotas.own_items}, category {quotas.category_items}, popular {quotas.popular_items}"
 
 
-def _loader(run: Run, model: Model, function: str = "") -> Callable[[], Any]:
+def loader(run: Run, model: Model, function: str = "") -> Callable[[], Any]:
     """Ships the model to the executors; the result loads its scorer, ranker or tower there, once a process."""
     registry = tracking.registry_of(run.config.tracking, run.lake.root)
     module, usual = _LOADERS[model.family]

@@ -4,9 +4,10 @@ import sys
 import time
 from dataclasses import replace
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._day_rules import optional_inputs, optional_reads
 from jobs._publishing import of_run, publish
 from jobs._reasons import with_reasons_of
@@ -21,9 +22,7 @@ from jobs._recommend import (
     newest_model,
     reads_of,
     recall_of_candidates,
-    scored,
     test_window,
-    with_inputs,
     with_popular,
 )
 from jobs._rules import Shaping, audit, depth, hidden, shaped, shaping_of
@@ -35,9 +34,8 @@ from recsys.evaluation.lists import REPEATS_ALLOWED
 from recsys.lake.interaction_files import delete_vector_files
 from recsys.lake.read_features import read_features
 from recsys.lake.runs import newest_figures
-from recsys.scoring.candidates import candidates
 from recsys.scoring.checks import require_publishable
-from recsys.scoring.top_n import ALL, top_n
+from recsys.scoring.top_n import ALL
 from recsys.stages import Figures, Run, Stage
 
 
@@ -78,19 +76,16 @@ def run(run: Run) -> Figures:
 
 
 def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
-    features = read_features(run.lake, [run.day])
-    items, users = run.lake.read(tables.ITEMS), run.lake.read(tables.USERS)
-    named = candidates(features, items, users, run.config.candidates)
-    pairs = with_inputs(run, model, named, features, run.day)
-    return top_n(scored(run, model, pairs).observe(counted, F.count("*").alias("pairs")), run.config.score.top_n)
+    lists = lists_of_candidates(run, model, run.config.score.top_n)
+    return ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
 
 
 def _best_of_all(run: Run, asked: Asking, counted: Observation) -> DataFrame:
     """Users whom the model does not know get the popular list, scored by 1 / rank."""
     n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
     users = _served(run).select(c.USER_ID)
-    pairs = F.coalesce(F.sum(F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))), F.lit(0))
-    best = all_items_lists(run, asked, n).observe(counted, pairs.alias("pairs"))
+    of_user = F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
+    best = all_items_lists(run, asked, n).observe(counted, _num_pairs(of_user))
     ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
     ranks = popular_ranks(items, features.item, window_days=28)
     unknown = users.join(ranked, on=c.USER_ID, how="left_anti")
@@ -100,27 +95,22 @@ def _best_of_all(run: Run, asked: Asking, counted: Observation) -> DataFrame:
 
 
 def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
-    features, items = read_features(run.lake, [run.day]), run.lake.read(tables.ITEMS)
-    users = _served(run)
-    named = candidates(features, items, users, run.config.candidates)
-    if shaping.excluded is not None:
-        named = named.join(shaping.excluded, on=[c.USER_ID, c.ITEM_ID], how="left_anti")
-    scores = scored(run, model, with_inputs(run, model, named, features, run.day))
-    pairs = scores.observe(counted, F.count("*").alias("pairs"))
-    best = top_n(pairs, depth(run)).join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    in_order = F.array_sort(F.collect_list(F.struct(c.RANK, c.ITEM_IDX, c.SCORE, c.SOURCE)))
-    lists = best.groupBy(c.USER_ID).agg(in_order.alias("best"))
-    columns = [F.col(f"best.{name}").alias(name) for name in (c.ITEM_IDX, c.SCORE, c.SOURCE)]
-    return shaped(run, shaping, lists.select(c.USER_ID, *columns), users)
+    lists = lists_of_candidates(run, model, depth(run), shaping.excluded)
+    counted_lists = lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+    return shaped(run, shaping, counted_lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), _served(run))
 
 
 def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, counted: Observation) -> DataFrame:
     users = _served(run)
     best = longer_lists(run, asked, depth(run), shaping.excluded)
-    counted_best = best.observe(counted, F.coalesce(F.sum(c.NUM_ITEMS), F.lit(0)).alias("pairs"))
+    counted_best = best.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
     source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL)).alias(c.SOURCE)
     lists = counted_best.select(c.USER_ID, c.ITEM_IDX, c.SCORE, source)
     return shaped(run, shaping, lists, users, asked.load if shaping.is_by_vectors else None)
+
+
+def _num_pairs(of_user: Column) -> Column:
+    return F.coalesce(F.sum(of_user), F.lit(0)).alias("pairs")
 
 
 def _asked(run: Run, model: Model, users: DataFrame) -> Asking:

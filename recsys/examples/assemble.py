@@ -21,11 +21,8 @@ from recsys.catalog import (
 from recsys.frames.feature_tables import FeatureTables
 
 UNKNOWN_IDX = -1
-# Lookup keys beside the pairs' own columns, which may have any name.
-_CATEGORY = "lookup_category"
 _CATEGORY_NOW = "category_now"
 _IS_SOLD = "is_sold"
-_STORE = "lookup_store_id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,32 +48,64 @@ def assemble(
     the cut-off; of an item without features, that of `items`. Each lookup is unique by the key that its table promises.
     """
     user_item = _inputs(features.user_item, USER_ITEM, taken)
-    user_category = _inputs(features.user_category, USER_CATEGORY, taken).withColumnRenamed(c.CATEGORY, _CATEGORY)
-    store_item = _inputs(features.store_item, STORE_ITEM, taken).withColumnRenamed(c.STORE_ID, _STORE)
+    user_category = _inputs(features.user_category, USER_CATEGORY, taken).withColumnRenamed(
+        c.CATEGORY, c.LOOKUP_CATEGORY
+    )
+    store_item = _inputs(features.store_item, STORE_ITEM, taken).withColumnRenamed(c.STORE_ID, c.LOOKUP_STORE_ID)
     with_user = pairs.join(ids.users, on=c.USER_ID, how="left").join(
         _user_side(features, taken), on=[c.AS_OF_DATE, c.USER_ID], how="left"
     )
     joined = (
         _with_item(with_user, features, items, ids, taken)
         .join(user_item, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left")
-        .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, _CATEGORY], how="left")
-        .join(store_item, on=[c.AS_OF_DATE, _STORE, c.ITEM_ID], how="left")
+        .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, c.LOOKUP_CATEGORY], how="left")
+        .join(store_item, on=[c.AS_OF_DATE, c.LOOKUP_STORE_ID, c.ITEM_ID], how="left")
     )
     return joined.select(*pairs.columns, *_model_inputs(joined.columns))
 
 
-def assemble_users(users: DataFrame, features: FeatureTables, ids: Ids) -> DataFrame:
-    """As assemble, for rows of as_of_date and user_id: what is said of items has its default."""
+def assemble_users(
+    users: DataFrame,
+    features: FeatureTables,
+    ids: Ids,
+    taken: Sequence[Feature] = NUMERIC_INPUTS,
+    *,
+    beside: Sequence[str] = (),
+) -> DataFrame:
+    """As assemble, for rows of as_of_date and user_id: what is said of items has its default.
+
+    `beside`: lookup_store_id, whose rows of features.store_item are the user's.
+    """
     joined = users.join(ids.users, on=c.USER_ID, how="left").join(
-        _user_side(features, NUMERIC_INPUTS), on=[c.AS_OF_DATE, c.USER_ID], how="left"
+        _user_side(features, taken), on=[c.AS_OF_DATE, c.USER_ID], how="left"
     )
-    return joined.select(*users.columns, *_model_inputs(joined.columns))
+    return joined.select(*users.columns, *beside, *_model_inputs(joined.columns))
 
 
-def assemble_items(wanted: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids) -> DataFrame:
-    """As assemble, for rows of as_of_date and item_id: what is said of users has its default."""
-    joined = _with_item(wanted, features, items, ids, NUMERIC_INPUTS)
-    return joined.select(*wanted.columns, *_model_inputs(joined.columns))
+def assemble_items(  # those of assemble
+    wanted: DataFrame,
+    features: FeatureTables,
+    items: DataFrame,
+    ids: Ids,
+    taken: Sequence[Feature] = NUMERIC_INPUTS,
+    *,
+    beside: Sequence[str] = (),
+) -> DataFrame:
+    """As assemble, for rows of as_of_date and item_id: what is said of users has its default.
+
+    `beside`: lookup_category, whose rows of features.user_category are the item's.
+    """
+    joined = _with_item(wanted, features, items, ids, taken)
+    return joined.select(*wanted.columns, *beside, *_model_inputs(joined.columns))
+
+
+def numbers_of(grain: Grain, taken: Sequence[Feature] = NUMERIC_INPUTS) -> list[Column]:
+    """As in assemble, the inputs that rows of the grain's feature table say."""
+    return [
+        _number(feature, F.col(feature.name) if feature in taken else F.lit(None))
+        for feature in NUMERIC_INPUTS
+        if feature.grain == grain.name
+    ]
 
 
 def _user_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
@@ -87,7 +116,7 @@ def _user_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
         c.AS_OF_DATE, *USER.key, *_input_names(USER, taken), c.USER_MAIN_STORE_ID, c.USER_USUAL_WEEKDAY
     )
     in_context = users.join(context, on=[c.AS_OF_DATE, *lookup.values()], how="left")
-    return in_context.drop(c.USER_USUAL_WEEKDAY).withColumnRenamed(c.USER_MAIN_STORE_ID, _STORE)
+    return in_context.drop(c.USER_USUAL_WEEKDAY).withColumnRenamed(c.USER_MAIN_STORE_ID, c.LOOKUP_STORE_ID)
 
 
 def _with_item(
@@ -98,8 +127,8 @@ def _with_item(
         _item_side(features, taken), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
     )
     category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_NOW))
-    categories = ids.categories.withColumnRenamed(c.CATEGORY, _CATEGORY)
-    return with_item.withColumn(_CATEGORY, category).join(categories, on=_CATEGORY, how="left")
+    categories = ids.categories.withColumnRenamed(c.CATEGORY, c.LOOKUP_CATEGORY)
+    return with_item.withColumn(c.LOOKUP_CATEGORY, category).join(categories, on=c.LOOKUP_CATEGORY, how="left")
 
 
 def _item_attributes(items: DataFrame, ids: Ids) -> DataFrame:
@@ -128,8 +157,8 @@ def _model_inputs(found: Sequence[str]) -> list[Column]:
         F.coalesce(value(name), F.lit(UNKNOWN_IDX)).cast("int").alias(name)
         for name in (c.USER_IDX, c.ITEM_IDX, c.CATEGORY_IDX)
     ]
-    numeric = [
-        F.coalesce(value(feature.name).cast("float"), F.lit(feature.default).cast("float")).alias(feature.name)
-        for feature in NUMERIC_INPUTS
-    ]
-    return [*ids, *numeric]
+    return [*ids, *(_number(feature, value(feature.name)) for feature in NUMERIC_INPUTS)]
+
+
+def _number(feature: Feature, value: Column) -> Column:
+    return F.coalesce(value.cast("float"), F.lit(feature.default).cast("float")).alias(feature.name)

@@ -14,6 +14,8 @@ _POSITION = "position"
 _WEIGHT = "weight"
 _USER = (c.AS_OF_DATE, c.USER_ID)
 _ITEM = (c.AS_OF_DATE, c.ITEM_ID)
+OF_ITEMS = (c.ITEM_NEIGHBOURS_USER_IDX, c.ITEM_NEIGHBOURS_WEIGHT)
+OF_USERS = tuple(name for name in NEIGHBOUR_INPUTS if name not in OF_ITEMS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +34,21 @@ def with_neighbours(
     Each has `size` entries: neighbours beyond them are left out, and where there are fewer, or none, the indexes are
     -1 and the weights 0. An item's category is that of `item_features` at the cut-off.
     """
-    of_users, of_items = _of_users(drawn.users, item_features, ids), _of_items(drawn.items, ids)
-    joined = pairs.join(of_users, on=[*_USER], how="left").join(of_items, on=[*_ITEM], how="left")
-    return joined.select(*pairs.columns, *(_filled_up(name, size) for name in NEIGHBOUR_INPUTS))
+    with_users = with_user_neighbours(pairs, drawn.users, item_features, ids, size)
+    joined = with_item_neighbours(with_users, drawn.items, ids, size)
+    return joined.select(*pairs.columns, *NEIGHBOUR_INPUTS)
+
+
+def with_user_neighbours(rows: DataFrame, drawn: DataFrame, item_features: DataFrame, ids: Ids, size: int) -> DataFrame:
+    """The same of rows of as_of_date and user_id, with the lists of the users' items alone."""
+    joined = rows.join(_of_users(drawn, item_features, ids), on=[*_USER], how="left")
+    return joined.select(*rows.columns, *(_filled_up(name, size) for name in OF_USERS))
+
+
+def with_item_neighbours(rows: DataFrame, drawn: DataFrame, ids: Ids, size: int) -> DataFrame:
+    """The same of rows of as_of_date and item_id, with the lists of the items' users alone."""
+    joined = rows.join(_of_items(drawn, ids), on=[*_ITEM], how="left")
+    return joined.select(*rows.columns, *(_filled_up(name, size) for name in OF_ITEMS))
 
 
 def _of_users(users: DataFrame, item_features: DataFrame, ids: Ids) -> DataFrame:

@@ -8,7 +8,7 @@ from recsys import columns as c
 _PLACE = "place"
 
 
-def own_item(*more: str) -> Column:
+def own_item(*more: str | Column) -> Column:
     """Of a row of features.user_item, with columns `more`: a struct that sorts.
 
     Bought items come first, most purchase days before fewer, then those put into the cart, then those only viewed;

@@ -19,6 +19,7 @@ _SALT = "interactions-v1"
 _ITEMS = "items"
 _VECTORS = "vector_files"
 _FACTS = "fact_files"
+_INPUTS = "input_files"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +85,17 @@ def keep_checkpoints(lake: Lake, run_date: date) -> None:
 
 def write_fact_files(lake: Lake, as_of: date, facts: DataFrame) -> tuple[str, ...]:
     """The files of recsys/scoring/item_facts.py, for the executors; replaces those of the day."""
-    folder, files = f"{lake.root}/{_FACTS}/{as_of.isoformat()}", Files(lake.spark)
-    facts.write.mode("overwrite").parquet(folder)
-    return tuple(f"{folder}/{name}" for name in files.names(folder) if name.endswith(".parquet"))
+    return _parquet(lake, facts, f"{lake.root}/{_FACTS}/{as_of.isoformat()}")
+
+
+def write_input_files(lake: Lake, as_of: date, kind: str, rows: DataFrame) -> tuple[str, ...]:
+    """The files of what networks take of items, for the executors; replaces those of the day and kind."""
+    return _parquet(lake, rows, f"{lake.root}/{_INPUTS}/{as_of.isoformat()}/{kind}")
 
 
 def delete_vector_files(lake: Lake) -> None:
-    """And those of facts."""
-    for folder in (_VECTORS, _FACTS):
+    """And those of facts and of inputs."""
+    for folder in (_VECTORS, _FACTS, _INPUTS):
         Files(lake.spark).delete(f"{lake.root}/{folder}")
 
 

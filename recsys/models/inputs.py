@@ -72,5 +72,9 @@ class NormalizedNumbers(nn.Module):
         self.register_buffer("scale_F", torch.tensor(spread, dtype=torch.float32))
 
     def forward(self, numeric_BF: Tensor) -> Tensor:
-        transformed_BF = torch.where(self.is_log1p_F, torch.log1p(numeric_BF.clamp_min(0)), numeric_BF)
-        return (transformed_BF - self.mean_F) * self.scale_F
+        return self.of(slice(None), numeric_BF)
+
+    def of(self, places: slice, numeric_BK: Tensor) -> Tensor:
+        """(B, K) of the inputs at these places alone."""
+        transformed_BK = torch.where(self.is_log1p_F[places], torch.log1p(numeric_BK.clamp_min(0)), numeric_BK)
+        return (transformed_BK - self.mean_F[places]) * self.scale_F[places]

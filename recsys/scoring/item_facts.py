@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.scoring.parquet_files import read_files
 from recsys.scoring.rules import ITEM_ATTRIBUTES
 
 NONE = -1  # of codes and indexes: there is no value, no item
@@ -77,7 +76,7 @@ def item_facts(  # each is another table
 @functools.cache
 def load_item_facts(files: tuple[str, ...]) -> ItemFacts:
     """Once a process. `files` are Parquet, of `item_facts`."""
-    return facts_of(pa.concat_tables([_read(file) for file in files]))
+    return facts_of(read_files(files))
 
 
 def facts_of(rows: pa.Table) -> ItemFacts:
@@ -112,8 +111,3 @@ def _filled(column: pa.Array | pa.ChunkedArray, value: float) -> NDArray[Any]:
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-
-
-def _read(file: str) -> pa.Table:
-    with fsspec.open(file, "rb") as opened:
-        return pq.read_table(opened)

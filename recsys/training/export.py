@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from recsys.catalog import MODEL_INPUTS, NEIGHBOUR_INPUTS
 from recsys.errors import SchemaError
 from recsys.manifest import Inputs, inputs_from, require_catalog
+from recsys.models.inputs import NormalizedNumbers
 from recsys.models.registry import Spec, model_spec
 from recsys.training.description import FORMAT, read_description
 
@@ -79,6 +81,61 @@ def load_scorer(folder: str | Path) -> Scorer:
         return np.concatenate(scores) if scores else np.empty(0, dtype=np.float64)
 
     return score
+
+
+# Equal to itself alone: what is made for a scorer is kept by it.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairScorer:
+    """The same in two steps, for pairs whose users and items come again and again.
+
+    `id_columns` and `number_columns`: where each input stands in the network's two tensors. `batch_rows`: every call
+    of `score` has so many. `numbers`: what the network itself has left to its caller.
+    """
+
+    network: torch.nn.Module
+    numbers: NormalizedNumbers | None
+    id_columns: Mapping[str, slice]
+    number_columns: Mapping[str, slice]
+
+    batch_rows = SCORE_BATCH_ROWS
+
+    @torch.no_grad()
+    def prepared(self, columns: slice, values_XC: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Raw numbers of these columns, as `score` takes them: row for row, so once a user or an item is enough."""
+        if self.numbers is None or columns.start >= len(self.numbers.mean_F):
+            return values_XC
+        prepared: NDArray[np.float32] = self.numbers.of(columns, torch.from_numpy(values_XC)).numpy()
+        return prepared
+
+    @torch.no_grad()
+    def score(self, ids_BI: "NDArray[np.int64]", numeric_BF: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        logit_B = self.network(torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF))
+        scores: NDArray[np.float64] = torch.sigmoid(logit_B.double()).numpy()
+        return scores
+
+
+def load_pair_scorer(folder: str | Path) -> PairScorer:
+    """See load_scorer."""
+    torch.set_num_threads(1)
+    network, inputs = load_network(Path(folder))
+    numbers = getattr(network, "numbers", None)
+    if isinstance(numbers, NormalizedNumbers):
+        network.numbers = torch.nn.Identity()
+    else:
+        numbers = None
+    id_names, number_names = inputs.columns
+    return PairScorer(
+        network=network,
+        numbers=numbers,
+        id_columns=_places(id_names, inputs.neighbours),
+        number_columns=_places(number_names, inputs.neighbours),
+    )
+
+
+def _places(names: Sequence[str], neighbours: int) -> dict[str, slice]:
+    widths = [neighbours if name in NEIGHBOUR_INPUTS else 1 for name in names]
+    stops = [sum(widths[: number + 1]) for number in range(len(names))]
+    return {name: slice(stop - width, stop) for name, width, stop in zip(names, widths, stops, strict=True)}
 
 
 def load_network(folder: Path) -> tuple[torch.nn.Module, Inputs]:

@@ -8,7 +8,8 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._recommend import newest_model, with_inputs
+from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._recommend import newest_model, scored, with_inputs
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
 from recsys import columns as c
@@ -16,8 +17,11 @@ from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError
 from recsys.lake.read_features import read_features
 from recsys.lake.store import Lake
+from recsys.scoring.candidates import candidates
+from recsys.scoring.top_n import top_n
 from recsys.stages import Figures, Run, run_stage
 from recsys.training.export import load_scorer
+from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, MODEL_NAME, copied, register_model, tracking_uri
 
@@ -83,6 +87,32 @@ def test_without_what_the_user_did_with_the_item_a_score_is_less_by_the_stated_c
     assert {row[c.REASON_EN] for row in found} == {"You bought it on 2 days of the last year."}
 
 
+def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake: Lake, tmp_path: Path) -> None:
+    lake = copied(trained_lake, tmp_path / "lake")
+    day = {c.AS_OF_DATE: RUN_DATE}
+    users = lake.read(tables.USER_FEATURES).withColumn(c.USER_MAIN_STORE_ID, F.lit("s1"))
+    lake.overwrite(tables.USER_FEATURES, users.localCheckpoint())
+    liked = [{**day, c.USER_ID: user, c.CATEGORY: "dairy", c.USER_CATEGORY_PURCHASES_91D: 40} for user in USERS[:5]]
+    write_rows(lake, tables.USER_CATEGORY_FEATURES, liked)
+    mailed = [{**day, c.STORE_ID: "s1", c.ITEM_ID: item, c.STORE_ITEM_MAIL_DAYS_7D: 7} for item in ITEMS[3:7]]
+    write_rows(lake, tables.STORE_ITEM_FEATURES, mailed)
+    run, features = run_of(lake, "candidates.own_items=2", "score.batch_rows=40"), read_features(lake, [RUN_DATE])
+    named = candidates(features, lake.read(tables.ITEMS), lake.read(tables.USERS), run.config.candidates)
+    model = newest_model(run)
+    expected = top_n(scored(run, model, with_inputs(run, model, named, features, RUN_DATE)), 9)
+    lists = lists_of_candidates(run, model, 9)
+    columns = [c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE]
+    assert_df_equality(
+        ranked_rows(lists).select(*columns), expected.select(*columns), ignore_row_order=True, ignore_nullable=True
+    )
+    sources = expected.select(c.SOURCE).distinct().collect()
+    assert {row[c.SOURCE] for row in sources} == {"own", "category", "popular"}
+    excluded = named.where(F.col(c.ITEM_ID) == "i03").select(c.USER_ID, c.ITEM_ID)
+    rows = ranked_rows(lists_of_candidates(run, model, 99, excluded))
+    assert rows.where(F.col(c.ITEM_ID) == "i03").isEmpty()
+    assert rows.count() == 13 * (len(ITEMS) - 1)
+
+
 @pytest.mark.long
 def test_another_scene_leaves_the_lists_of_the_first(lake: Lake, first: Figures) -> None:
     assert first["candidate_recall"] == 1.0
@@ -139,7 +169,7 @@ def test_lists_unlike_the_last_ones_are_recorded_and_not_published(lake: Lake) -
     allowed = run_of(lake, "score.top_n=9", "publishing.max_rows_ratio=3", "publishing.max_score_shift=9")
     run_stage(STAGE, replace(allowed, run_date=tomorrow.run_date))
     assert recorded(lake, tomorrow.day)["rows"] == (117, 52, True)
-    days = lake.read(tables.TOP_N).groupBy(c.RUN_DATE).count().collect()
+    days = of_home(lake).groupBy(c.RUN_DATE).count().collect()
     assert {tuple(row) for row in days} == {(RUN_DATE, 52), (tomorrow.day, 117)}
 
 

@@ -14,7 +14,7 @@ from recsys.families import FEATURES, TOWERS
 from recsys.manifest import Inputs
 from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.training.batches import Batch, ordered_batches
-from recsys.training.export import load_network, load_scorer, save_model, state_bytes
+from recsys.training.export import load_network, load_pair_scorer, load_scorer, save_model, state_bytes
 from recsys.training.loop import Fit, log_loss_of_rows, take_step
 from recsys.training.objective import LossSum
 from recsys.training.towers import log_shares, tower_loss
@@ -164,6 +164,21 @@ def test_saved_and_loaded_scores_equal_the_network(name: str, tmp_path: Path) ->
     with torch.no_grad():
         assert torch.equal(loaded(batch.ids_BI, batch.numeric_BF), network(batch.ids_BI, batch.numeric_BF))
     assert known == inputs(name)
+
+
+@pytest.mark.parametrize("name", names_of(FEATURES))
+def test_numbers_that_are_prepared_by_parts_give_the_same_scores(name: str, tmp_path: Path) -> None:
+    network, _ = trained_network(tiny(name), planted_batch(tmp_path, name), steps=5)
+    folder, columns = exported(tmp_path / "model", tiny(name), network), random_rows(2048)
+    scorer, expected = load_pair_scorer(folder), load_scorer(folder)(columns)
+    ids, numbers = (
+        np.column_stack([columns[name] for name in places]).astype(dtype)
+        for places, dtype in ((scorer.id_columns, np.int64), (scorer.number_columns, np.float32))
+    )
+    for place in scorer.number_columns.values():
+        numbers[:, place] = scorer.prepared(place, np.ascontiguousarray(numbers[:, place]))
+    assert scorer.score(ids, numbers) == pytest.approx(expected, abs=1e-7)
+    assert len(np.unique(expected)) > 1000
 
 
 @EVERY_MODEL
