@@ -196,7 +196,9 @@ class _Reranker:
         )
         if len(short_V):
             short = lists.rows(short_V)
-            found, item_BL = self._filled(short, np.concatenate([fill, pinned]), plan)
+            # What is pinned may be popular, too.
+            rest = fill[~np.isin(fill, pinned)]
+            found, item_BL = self._filled(short, np.concatenate([rest, pinned]), plan)
             yield self._rows(found, row_V[short_V], item_BL, short, before_BK[short_V], plan)
 
     def _filled(self, lists: _Lists, more: Indexes, plan: Plan) -> tuple[Filled, Indexes]:

@@ -146,6 +146,16 @@ def test_a_pin_names_nothing_that_is_left_out_or_blocked():
     assert items_of(rows) == [0, 3, 6, 9]
 
 
+def test_a_pinned_item_that_is_popular_too_stands_once_in_a_list_that_is_filled_up():
+    rules = [
+        rule("at_most", "few", attribute="category", k=1),
+        rule("block", "no", item_ids=tuple(f"i{item}" for item in (0, 2, 4, 6, 7, 9))),
+        rule("pin", "top", item_ids=("i8",), rank=1),
+    ]
+    (rows,) = published([None], rules, left_out=[[1, 3, 5]])
+    assert items_of(rows) == [8, 10, 11]
+
+
 @pytest.mark.parametrize("method", [MMR, DPP])
 def test_diversity_keeps_the_best_and_brings_other_categories_up(method):
     (plain,) = published([LIST], diversity=Diversity(method=method, by=c.CATEGORY, weight=0.0))
