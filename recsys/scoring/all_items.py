@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.scoring.arrow_lists import rectangular
+from recsys.scoring.arrow_lists import lengths, places, rectangular
 from recsys.scoring.pairs import SCORE_DECIMALS
 
 ASKED = "asked"
@@ -145,8 +145,8 @@ def _as_lists(users: pa.Array, item_BK: Indexes, score_BK: NDArray[np.floating[A
 
 
 def _left_out(lists: pa.ListArray) -> tuple[Indexes, Indexes]:
-    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    return np.repeat(np.arange(len(lists)), lengths), _indexes(lists.flatten())
+    row_P, _ = places(lengths(lists))
+    return row_P, _indexes(lists.flatten())
 
 
 def asked_of(column: pa.Array) -> Asked:

@@ -33,8 +33,7 @@ def due_items(item_days: DataFrame, items: DataFrame, as_of: date, n: int, setti
     """
     eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
     before = known_before(item_days, [as_of], settings.history_days)
-    weights = before.groupBy(*USER_ITEM).agg(exact_sum(_weight(as_of, settings.recency_days)).alias(_WEIGHT))
-    own = intervals(before, settings).join(weights, on=list(USER_ITEM), how="inner")
+    own = intervals(before, as_of, settings)
     elapsed = F.datediff(F.lit(as_of), F.col(c.LAST_DATE))
     due = due_probability(elapsed, F.col(c.INTERVAL_DAYS), F.col(c.PURCHASE_DAYS), settings.due_days)
     known = own.join(repeat_shares(own, settings.repeat_prior_users), on=c.ITEM_ID, how="inner")
@@ -62,8 +61,9 @@ def repeat_shares(own: DataFrame, prior_users: float) -> DataFrame:
     return of_item.crossJoin(F.broadcast(of_all)).select(c.ITEM_ID, share.alias(_REPEAT_SHARE))
 
 
-def intervals(item_days: DataFrame, settings: ScenesConfig) -> DataFrame:
-    """One row per user and item: purchase_days, last_date, and interval_days, the expected gap between two of them.
+def intervals(item_days: DataFrame, as_of: date, settings: ScenesConfig) -> DataFrame:
+    """One row per user and item: purchase_days, last_date, `weight`, the purchase days by their recency on the day, and
+    interval_days, the expected gap between two of them.
 
     A user's own gaps count beside `interval_prior_gaps` gaps of the item's mean, and the item's beside as many of the
     mean over all items: one long gap is no rhythm. Without a gap in the whole log the mean is all of `history_days`.
@@ -71,6 +71,7 @@ def intervals(item_days: DataFrame, settings: ScenesConfig) -> DataFrame:
     own = item_days.groupBy(*USER_ITEM).agg(
         F.count("*").alias(c.PURCHASE_DAYS),
         F.max(c.EVENT_DATE).alias(c.LAST_DATE),
+        exact_sum(_weight(as_of, settings.recency_days)).alias(_WEIGHT),
         F.datediff(F.max(c.EVENT_DATE), F.min(c.EVENT_DATE)).alias(_GAP_DAYS),
     )
     gaps = own.withColumn(_GAPS, F.col(c.PURCHASE_DAYS) - 1)
@@ -82,7 +83,7 @@ def intervals(item_days: DataFrame, settings: ScenesConfig) -> DataFrame:
     item_interval = _shrunk("item_gap_days", "item_gaps", F.col("mean_gap"), prior)
     joined = gaps.join(of_item.select(c.ITEM_ID, item_interval.alias("item_interval")), on=c.ITEM_ID, how="inner")
     own_interval = _shrunk(_GAP_DAYS, _GAPS, F.col("item_interval"), prior)
-    return joined.select(*USER_ITEM, c.PURCHASE_DAYS, c.LAST_DATE, own_interval.alias(c.INTERVAL_DAYS))
+    return joined.select(*USER_ITEM, c.PURCHASE_DAYS, c.LAST_DATE, _WEIGHT, own_interval.alias(c.INTERVAL_DAYS))
 
 
 def _shrunk(days: str, gaps: str, prior_days: Column, prior: float) -> Column:

@@ -4,7 +4,7 @@ Shapes: B users of a block, K list length, H items taken, T rows of the result.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from recsys import columns as c
 from recsys.scoring.all_items import ASKED, Asked, Indexes, asked_of
+from recsys.scoring.arrow_lists import lengths
 from recsys.scoring.pairs import SCORE_DECIMALS
 
 TAKEN = "taken"
@@ -79,7 +80,7 @@ def largest(
 
 def padded(lists: pa.Array) -> Indexes:
     """(B, longest), filled up with -1."""
-    lengths: NDArray[Any] = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    rows = np.full((len(lists), int(lengths.max(initial=0))), _NONE, dtype=np.int64)
-    rows[np.arange(rows.shape[1]) < lengths[:, None]] = lists.flatten().to_numpy(zero_copy_only=False)
+    length_B = lengths(lists)
+    rows = np.full((len(lists), int(length_B.max(initial=0))), _NONE, dtype=np.int64)
+    rows[np.arange(rows.shape[1]) < length_B[:, None]] = lists.flatten().to_numpy(zero_copy_only=False)
     return rows

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.scoring.arrow_lists import whole
 from recsys.scoring.parquet_files import read_files
 from recsys.scoring.rules import ITEM_ATTRIBUTES
 
@@ -89,7 +90,7 @@ def facts_of(rows: pa.Table) -> ItemFacts:
     coded = {name: _coded(in_order.column(name)) for name in ITEM_ATTRIBUTES}
     popular_I = _filled(in_order.column(PLACE), np.iinfo(np.int32).max)
     return ItemFacts(
-        item_id_I=_whole(in_order.column(c.ITEM_ID)),
+        item_id_I=whole(in_order.column(c.ITEM_ID)),
         codes={name: codes for name, (codes, _) in coded.items()},
         values={name: values for name, (_, values) in coded.items()},
         price_cents_I=_filled(in_order.column(c.ITEM_PRICE_CENTS_91D).cast(pa.float64()), np.nan),
@@ -99,7 +100,7 @@ def facts_of(rows: pa.Table) -> ItemFacts:
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[Indexes, dict[str, int]]:
-    encoded = _whole(column).dictionary_encode()
+    encoded = whole(column).dictionary_encode()
     values = {value: number for number, value in enumerate(encoded.dictionary.to_pylist())}
     return _filled(encoded.indices, NONE).astype(np.int64), values
 
@@ -107,7 +108,3 @@ def _coded(column: pa.ChunkedArray) -> tuple[Indexes, dict[str, int]]:
 def _filled(column: pa.Array | pa.ChunkedArray, value: float) -> NDArray[Any]:
     filled: NDArray[Any] = np.asarray(pc.fill_null(column, value))
     return filled
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

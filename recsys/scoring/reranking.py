@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 
 from recsys import columns as c
 from recsys.scoring.all_items import LEFT_OUT
+from recsys.scoring.arrow_lists import lengths, places
 from recsys.scoring.candidates import POPULAR
 from recsys.scoring.diversity import CATEGORY, Diversity, Doubles, diverse, similarity_of_codes, similarity_of_vectors
 from recsys.scoring.filling import Filled, filled, moved, popular_for
@@ -230,8 +231,7 @@ class _Reranker:
 
 def _lists_of(batch: pa.RecordBatch, popular_A: Indexes, depth: int) -> _Lists:
     lists, users = batch.column(c.ITEM_IDX), batch.num_rows
-    length_B = _filled(lists.value_lengths(), 0)
-    row_P, place_P = _places(length_B)
+    row_P, place_P = places(lengths(lists))
     encoded = batch.column(c.SOURCE).flatten().dictionary_encode()
     sources = (*encoded.dictionary.to_pylist(), POPULAR, FILL, RULE)
     item_BK = np.full((users, depth), NONE, dtype=np.int64)
@@ -244,7 +244,7 @@ def _lists_of(batch: pa.RecordBatch, popular_A: Indexes, depth: int) -> _Lists:
     score_BK[is_unknown_B, :count] = np.round(1 / (np.arange(count) + 1), 6)
     source_BK[is_unknown_B, :count] = sources.index(POPULAR)
     left_out = batch.column(LEFT_OUT)
-    left_row, _ = _places(_filled(left_out.value_lengths(), 0))
+    left_row, _ = places(lengths(left_out))
     return _Lists(
         item_BK=item_BK,
         score_BK=score_BK,
@@ -252,13 +252,6 @@ def _lists_of(batch: pa.RecordBatch, popular_A: Indexes, depth: int) -> _Lists:
         sources=sources,
         left_out=(left_row, left_out.flatten().to_numpy().astype(np.int64)),
     )
-
-
-def _places(length_B: NDArray[Any]) -> tuple[Indexes, Indexes]:
-    """Row and place of each entry of lists of these lengths."""
-    row_P = np.repeat(np.arange(len(length_B)), length_B)
-    start_B = np.cumsum(length_B) - length_B
-    return row_P, np.arange(len(row_P)) - start_B[row_P]
 
 
 def _beside(item_BK: Indexes, more: Indexes) -> Indexes:
@@ -347,8 +340,3 @@ def _texts(row_P: Indexes, texts: Sequence[str], rows: int) -> pa.ListArray:
     order = np.argsort(row_P, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(row_P, minlength=rows))]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(texts, pa.string()).take(pa.array(order)))
-
-
-def _filled(array: pa.Array, value: int) -> NDArray[Any]:
-    lengths: NDArray[Any] = array.fill_null(value).to_numpy(zero_copy_only=False)
-    return lengths

@@ -27,7 +27,7 @@ from recsys.catalog import (
     Grain,
 )
 from recsys.scoring.all_items import LEFT_OUT
-from recsys.scoring.arrow_lists import rectangular
+from recsys.scoring.arrow_lists import lengths, places, rectangular, whole
 from recsys.scoring.candidates import OWN_ROWS, SOURCES
 from recsys.scoring.pairs import SCORE_DECIMALS
 from recsys.scoring.parquet_files import read_files
@@ -139,9 +139,9 @@ def catalogue_of(scorer: PairScorer, items: pa.Table, store_items: pa.Table) -> 
     row_of_I = np.zeros(size, dtype=np.int64)
     row_of_I[idx] = np.arange(len(idx))
     in_order = items.take(pa.array(row_of_I)) if size else items
-    category = _whole(in_order.column(c.LOOKUP_CATEGORY)).dictionary_encode()
-    item_id_I = _whole(in_order.column(c.ITEM_ID))
-    stores = _whole(store_items.column(c.STORE_ID)).dictionary_encode()
+    category = whole(in_order.column(c.LOOKUP_CATEGORY)).dictionary_encode()
+    item_id_I = whole(in_order.column(c.ITEM_ID))
+    stores = whole(store_items.column(c.STORE_ID)).dictionary_encode()
     key = _codes(stores.indices) * size + store_items.column(c.ITEM_IDX).to_numpy()
     return Catalogue(
         item_id_I=item_id_I,
@@ -208,7 +208,7 @@ class _Pairs:
 
 
 def _num_candidates(batch: pa.RecordBatch) -> Indexes:
-    lengths_SB: Indexes = np.array([_lengths(batch.column(source)) for source in SOURCES])
+    lengths_SB: Indexes = np.array([lengths(batch.column(source)) for source in SOURCES])
     return np.asarray(lengths_SB.sum(axis=0))
 
 
@@ -242,12 +242,12 @@ def _ranked(block: pa.RecordBatch, scorer: PairScorer, catalogue: Catalogue, n: 
 
 
 def _pairs_of(block: pa.RecordBatch, num_items: int) -> _Pairs:
-    length_SB = np.array([_lengths(block.column(source)) for source in SOURCES])
+    length_SB = np.array([lengths(block.column(source)) for source in SOURCES])
     before_SB = np.cumsum(length_SB, axis=0) - length_SB
-    row_P = np.concatenate([np.repeat(np.arange(block.num_rows), length_B) for length_B in length_SB])
+    row_of, place_of = zip(*map(places, length_SB), strict=True)
     pairs = _Pairs(
-        row_P=row_P,
-        place_P=np.concatenate([_within(length_B) for length_B in length_SB]) + np.repeat(before_SB, length_SB.ravel()),
+        row_P=np.concatenate(row_of),
+        place_P=np.concatenate(place_of) + np.repeat(before_SB, length_SB.ravel()),
         item_P=np.concatenate([block.column(source).flatten().to_numpy() for source in SOURCES]).astype(np.int64),
         source_P=np.repeat(np.arange(len(SOURCES)), length_SB.sum(axis=1)),
     )
@@ -255,14 +255,9 @@ def _pairs_of(block: pa.RecordBatch, num_items: int) -> _Pairs:
 
 
 def _without(pairs: _Pairs, left_out: pa.ListArray, num_items: int) -> _Pairs:
-    row = np.repeat(np.arange(len(left_out)), _lengths(left_out))
+    row, _ = places(lengths(left_out))
     key = row * num_items + left_out.flatten().to_numpy()
     return pairs.where(~np.isin(pairs.row_P * num_items + pairs.item_P, key))
-
-
-def _within(length_B: Indexes) -> Indexes:
-    """0, 1, … for each of the rows, one after the other."""
-    return np.arange(length_B.sum()) - np.repeat(np.cumsum(length_B) - length_B, length_B)
 
 
 def _sides(
@@ -297,7 +292,7 @@ def _listed(column: pa.ListArray) -> tuple[Indexes, dict[str, Any]]:
     structs = column.flatten()
     fields = {field.name: structs.field(field.name) for field in structs.type}
     values = {name: value if pa.types.is_string(value.type) else value.to_numpy() for name, value in fields.items()}
-    return np.repeat(np.arange(len(column)), _lengths(column)), values
+    return places(lengths(column))[0], values
 
 
 def _scores(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]], num_pairs: int) -> NDArray[np.float64]:
@@ -309,9 +304,9 @@ def _scores(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]], num_pairs
         last = min(first + scorer.batch_rows, num_pairs)
         for side, row_P in sides:
             row = row_P[first:last]
-            for whole, parts in ((ids_BI, side.ids), (numeric_BF, side.numbers)):
+            for tensor, parts in ((ids_BI, side.ids), (numeric_BF, side.numbers)):
                 for place, values in parts:
-                    whole[: len(row), place] = values.take(row, axis=0)
+                    tensor[: len(row), place] = values.take(row, axis=0)
         score_P[first:last] = scorer.score(ids_BI, numeric_BF)[: last - first]
     if not np.isfinite(score_P).all():
         found = int((~np.isfinite(score_P)).sum())
@@ -351,19 +346,10 @@ def _width(places: Mapping[str, slice]) -> int:
 def _arrays(rows: pa.Table) -> dict[str, NDArray[Any]]:
     """The columns of numbers, and of lists of them."""
     is_text = pa.types.is_string
-    return {name: rectangular(_whole(rows[name])) for name in rows.column_names if not is_text(rows[name].type)}
+    return {name: rectangular(whole(rows[name])) for name in rows.column_names if not is_text(rows[name].type)}
 
 
 def _codes(indexes: pa.Array) -> Indexes:
     """From 1; 0 for null."""
     codes: Indexes = np.asarray(pc.fill_null(indexes, -1)).astype(np.int64) + 1
     return codes
-
-
-def _lengths(lists: pa.ListArray) -> Indexes:
-    lengths: Indexes = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    return lengths
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -29,7 +29,9 @@ def items_of(spark: SparkSession, *eligible: str) -> DataFrame:
 
 def test_intervals_are_the_users_own_drawn_towards_the_items(spark: SparkSession) -> None:
     bought = {("u", "milk"): [21, 14, 7], ("v", "milk"): [30], ("u", "soap"): [70, 10], ("v", "salt"): [5]}
-    found = {(row[c.USER_ID], row[c.ITEM_ID]): row for row in intervals(days_of(spark, bought), SETTINGS).collect()}
+    found = {
+        (row[c.USER_ID], row[c.ITEM_ID]): row for row in intervals(days_of(spark, bought), AS_OF, SETTINGS).collect()
+    }
     mean = (14 + 60) / 3
     milk, soap = (14 + 2 * mean) / (2 + 2), (60 + 2 * mean) / (1 + 2)
     assert {pair: row[c.INTERVAL_DAYS] for pair, row in found.items()} == pytest.approx(
@@ -44,7 +46,7 @@ def test_intervals_are_the_users_own_drawn_towards_the_items(spark: SparkSession
 
 
 def test_without_any_gap_the_interval_is_the_whole_history(spark: SparkSession) -> None:
-    (row,) = intervals(days_of(spark, {("u", "milk"): [3]}), SETTINGS).collect()
+    (row,) = intervals(days_of(spark, {("u", "milk"): [3]}), AS_OF, SETTINGS).collect()
     assert row[c.INTERVAL_DAYS] == pytest.approx(100)
 
 
@@ -85,7 +87,7 @@ def test_the_score_is_that_of_the_formula(spark: SparkSession) -> None:
 
 def test_repeat_shares_are_drawn_towards_that_of_all_items_and_never_0(spark: SparkSession) -> None:
     bought = {("u", "milk"): [1, 2], ("v", "milk"): [1, 2], ("u", "soap"): [1], ("v", "salt"): [3]}
-    shares = repeat_shares(intervals(days_of(spark, bought), SETTINGS), 2.0).collect()
+    shares = repeat_shares(intervals(days_of(spark, bought), AS_OF, SETTINGS), 2.0).collect()
     of_all = 3 / 5
     assert dict(map(tuple, shares)) == pytest.approx(
         {"milk": (2 + 2 * of_all) / 4, "soap": 2 * of_all / 3, "salt": 2 * of_all / 3}
