@@ -110,27 +110,21 @@ def finished_lake(slice_folder: Path, request: pytest.FixtureRequest) -> tuple[P
     lake = KEPT / "lake"
     arguments = command("run_pipeline", lake, f"source.input={slice_folder}")
     with _alone():
-        is_anew = request.config.option.markexpr == "not long" and _is_first_of_this_run()
-        if is_anew or _is_of_other_code():
+        # Both are asked: the process that comes next must find what this one has noted.
+        is_next_run = _is_other("run", os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())))
+        is_other_code = _is_other("code", code_hash())
+        if is_other_code or (is_next_run and request.config.option.markexpr == "not long"):
             shutil.rmtree(lake, ignore_errors=True)
         done = run(arguments, KEPT, {"TZ": "Asia/Kathmandu"})
         assert done.code == 0, done.err
     return lake, done
 
 
-def _is_first_of_this_run() -> bool:
-    """Of the processes that share the tests."""
-    this, last = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), KEPT / "run"
-    is_first = not last.exists() or last.read_text() != this
-    last.write_text(this)
-    return is_first
-
-
-def _is_of_other_code() -> bool:
-    """Than the last time that this was asked."""
-    this, last = code_hash(), KEPT / "code"
-    is_other = not last.exists() or last.read_text() != this
-    last.write_text(this)
+def _is_other(name: str, value: str) -> bool:
+    """Than the last time that this was asked, by whichever process."""
+    last = KEPT / name
+    is_other = not last.exists() or last.read_text() != value
+    last.write_text(value)
     return is_other
 
 
