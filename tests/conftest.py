@@ -33,24 +33,31 @@ TIERS = {
 }
 
 
-LONGEST_FIRST = ("slow", "horovod")
+# Groups of tests that begin first, so that no process is left alone with a long one at the end. The lake of the whole
+# pipeline is made by the first; the others that read it wait for it.
+_FIRST = ("e2e/test_pipeline.py", "trained_lake", "horovod", "e2e")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tier is the folder; what lies outside of any says its own, or needs nothing but Python.
 
-    Long files come first, so that no process is left alone with one at the end.
+    A file's tests go to one process, and so do all that read the trained lake, which takes half a minute to make.
     """
     for item in items:
-        folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
+        path = Path(item.path).relative_to(Path(__file__).parent)
         for tier, folders in TIERS.items():
-            if folder in folders:
+            if path.parts[0] in folders:
                 item.add_marker(getattr(pytest.mark, tier))
-    items.sort(key=lambda item: min(map(_place, item.iter_markers()), default=len(LONGEST_FIRST)))
+        item.add_marker(pytest.mark.xdist_group(_group(item, path)))
+    items.sort(key=lambda item: _place(next(item.iter_markers("xdist_group")).args[0]))
 
 
-def _place(mark: pytest.Mark) -> int:
-    return LONGEST_FIRST.index(mark.name) if mark.name in LONGEST_FIRST else len(LONGEST_FIRST)
+def _group(item: pytest.Item, path: Path) -> str:
+    return "trained_lake" if "trained_lake" in getattr(item, "fixturenames", ()) else str(path)
+
+
+def _place(group: str) -> int:
+    return next((place for place, first in enumerate(_FIRST) if group.startswith(first)), len(_FIRST))
 
 
 @pytest.fixture(scope="session")

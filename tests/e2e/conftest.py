@@ -54,7 +54,7 @@ def slice_folder() -> Path:
     data = Path(package_path[0]) / "data"
     whole = {name: pq.read_table(data / f"{name}.parquet") for name in FILES}
     folder = KEPT / "slice"
-    with _alone():
+    with _alone("slice"):
         folder.mkdir(exist_ok=True)
         for name, table in cut(whole, every=30, weeks=12, stores=1).items():
             path = folder / f"{name}.parquet"
@@ -64,10 +64,10 @@ def slice_folder() -> Path:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One test process at a time."""
+def _alone(name: str) -> Iterator[None]:
+    """One test process at a time makes what has this name."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    with (KEPT / "lock").open("w") as lock:
+    with (KEPT / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -109,7 +109,7 @@ def finished_lake(slice_folder: Path, request: pytest.FixtureRequest) -> tuple[P
     """
     lake = KEPT / "lake"
     arguments = command("run_pipeline", lake, f"source.input={slice_folder}")
-    with _alone():
+    with _alone("lake"):
         # Both are asked: the process that comes next must find what this one has noted.
         is_next_run = _is_other("run", os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())))
         is_other_code = _is_other("code", code_hash())

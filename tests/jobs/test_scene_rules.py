@@ -74,6 +74,7 @@ def written(run: Run, rules: SceneRules, table: Table, items: Sequence[str]) -> 
     }
 
 
+@pytest.mark.long
 def test_no_table_of_a_scene_shows_what_is_blocked_and_each_obeys_pins_and_limits(lake: Lake) -> None:
     run, rules = rules_of(lake, BLOCK, PIN, FEW)
     assert len(TABLES) == 6
@@ -87,6 +88,7 @@ def test_no_table_of_a_scene_shows_what_is_blocked_and_each_obeys_pins_and_limit
             assert [row[c.SCORE] for row in rows] == [1 / 2, None, 1 / 5], table.name
 
 
+@pytest.mark.long
 def test_rules_for_some_users_hold_in_their_lists_and_in_no_list_of_items(lake: Lake) -> None:
     in_store = {**BLOCK, c.RULE_ID: "store", c.STORE_ID: "s2", c.ITEM_IDS: ["i03"]}
     write_rows(
