@@ -33,10 +33,10 @@ demo: setup ## raw logs to recommendation tables: LAKE=./lake SOURCE=complete_jo
 	  $(if $(INPUT),--set source.input=$(INPUT)) $(ARGS)
 
 test: setup ## all tests (10 minutes at most on two cores)
-	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m 'not long' $(TESTS)
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m 'not long' $(TESTS)
 
 test-long: setup ## tests of a minute or more: kills at every stage, workers that hang, days of ingest
-	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m long $(TESTS)
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m long $(TESTS)
 
 check: setup fmt-check lint types imports ## format, lint, types, import borders
 

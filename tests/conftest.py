@@ -1,10 +1,13 @@
+import functools
 import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ["TZ"] = "UTC"
 time.tzset()
@@ -35,25 +38,37 @@ TIERS = {
 
 # Groups of tests that begin first, so that no process is left alone with a long one at the end. The lake of the whole
 # pipeline is made by the first; the others that read it wait for it.
-_FIRST = ("e2e/test_pipeline.py", "trained_lake", "horovod", "e2e")
+_FIRST = ("tests/e2e/test_pipeline.py", "trained_lake", "tests/horovod", "tests/e2e")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tier is the folder; what lies outside of any says its own, or needs nothing but Python.
-
-    A file's tests go to one process, and so do all that read the trained lake, which takes half a minute to make.
-    """
+    """The tier is the folder; what lies outside of any says its own, or needs nothing but Python."""
     for item in items:
-        path = Path(item.path).relative_to(Path(__file__).parent)
+        folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
         for tier, folders in TIERS.items():
-            if path.parts[0] in folders:
+            if folder in folders:
                 item.add_marker(getattr(pytest.mark, tier))
-        item.add_marker(pytest.mark.xdist_group(_group(item, path)))
-    items.sort(key=lambda item: _place(next(item.iter_markers("xdist_group")).args[0]))
+    items.sort(key=lambda item: _place(_group(item.nodeid)))
 
 
-def _group(item: pytest.Item, path: Path) -> str:
-    return "trained_lake" if "trained_lake" in getattr(item, "fixturenames", ()) else str(path)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """A file's tests go to one process, and so do all that read the trained lake, which takes half a minute to make."""
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return GroupScheduling(config, log)
+
+
+def _group(nodeid: str) -> str:
+    path = nodeid.split("::")[0]
+    return "trained_lake" if _reads_trained_lake(path) else path
+
+
+@functools.cache
+def _reads_trained_lake(path: str) -> bool:
+    return "trained_lake: Lake" in (Path(__file__).parents[1] / path).read_text()
 
 
 def _place(group: str) -> int:
