@@ -9,10 +9,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._day_rules import facts, rules_of_day
+from jobs._diverse import diversity_of, vectors_of
 from jobs._recommend import Model
 from recsys import columns as c
 from recsys import tables
-from recsys.errors import ConfigError
 from recsys.frames.as_of import events_before
 from recsys.frames.local_rows import local_rows
 from recsys.lake.interaction_files import write_fact_files
@@ -45,11 +45,7 @@ class Shaping:
 
 def shaping_of(run: Run, model: Model) -> Shaping:
     """Raises ConfigError or InputError where the rules of the day cannot hold, before anything is ranked."""
-    settings = run.config.score
-    diversity = None
-    if settings.diversity != "none":
-        diversity = Diversity(method=settings.diversity, by=settings.diversity_by, weight=settings.diversity_weight)
-        _require_vectors(model, diversity)
+    settings, diversity = run.config.score, diversity_of(run, model)
     return Shaping(
         rules=rules_of_day(run, settings.scene, settings.top_n), diversity=diversity, excluded=_excluded(run)
     )
@@ -80,7 +76,7 @@ def shaped(
         _with_left_out(run, asked, shaping.excluded),
         functools.partial(load_item_facts, files),
         reranking,
-        functools.partial(_vectors_of, load_ranker) if load_ranker is not None else None,
+        functools.partial(vectors_of, load_ranker) if load_ranker is not None else None,
     )
 
 
@@ -133,15 +129,3 @@ def _with_left_out(run: Run, asked: DataFrame, excluded: DataFrame | None) -> Da
     indexed = excluded.join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
     lists = indexed.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
     return asked.join(lists, on=c.USER_ID, how="left")
-
-
-def _vectors_of(load_ranker: Callable[[], Any]) -> Any:
-    return load_ranker().item_vectors
-
-
-def _require_vectors(model: Model, diversity: Diversity) -> None:
-    if diversity.by == VECTOR and not model.has_vectors:
-        raise ConfigError(
-            f"score.diversity_by is vector, and the model {model.name} has no vectors of items. Cure: "
-            "score.diversity_by=category, or train a model with vectors, such as mf or two_tower"
-        )

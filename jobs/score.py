@@ -30,6 +30,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.app import main
 from recsys.evaluation.baselines import POPULAR, baseline_lists, popular_ranks
+from recsys.evaluation.list_quality import list_quality
 from recsys.evaluation.lists import REPEATS_ALLOWED
 from recsys.lake.interaction_files import delete_vector_files
 from recsys.lake.read_features import read_features
@@ -37,6 +38,8 @@ from recsys.lake.runs import newest_figures
 from recsys.scoring.checks import require_publishable
 from recsys.scoring.top_n import ALL
 from recsys.stages import Figures, Run, Stage
+
+PUBLISHED = "published"
 
 
 def run(run: Run) -> Figures:
@@ -61,6 +64,7 @@ def run(run: Run) -> Figures:
     publish(run, lists)
     written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
     assert written is not None, "an aggregate without groups has one row"
+    quality = _quality(lists, items)
     if shaping.rules:
         run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=of_run(run))
     for frame in (lists, best):
@@ -70,9 +74,15 @@ def run(run: Run) -> Figures:
     return {
         **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
         "candidate_recall": candidate_recall,
+        **quality,
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }
+
+
+def _quality(lists: DataFrame, items: DataFrame) -> Figures:
+    one_kind = lists.withColumns({c.LIST_KIND: F.lit(REPEATS_ALLOWED), c.RECOMMENDER: F.lit(PUBLISHED)})
+    return {row[c.METRIC]: row[c.VALUE] for row in list_quality(one_kind, items).collect()}
 
 
 def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:

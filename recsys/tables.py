@@ -884,10 +884,19 @@ METRICS = Table(
         _RUN_DATE,
         (c.SPLIT, "string", "test"),
         (c.LIST_KIND, "string", "repeats_allowed, or new_items_only: items the user had not bought"),
-        (c.RECOMMENDER, "string", "model, popular, personal; model-popular and the like for a difference"),
-        (c.METRIC, "string", "recall, precision, ndcg, map, mrr, hit_rate, coverage, candidate_recall"),
+        (
+            c.RECOMMENDER,
+            "string",
+            "model; diverse: its lists re-ranked as score.diversity says; popular, personal; model-popular and "
+            "the like for a difference",
+        ),
+        (
+            c.METRIC,
+            "string",
+            "recall, precision, ndcg, map, mrr, hit_rate, coverage, intra_list_diversity, gini, candidate_recall",
+        ),
         (c.K, "int", "List length the metric looks at; null for candidate_recall"),
-        (c.VALUE, "double", "Mean over users; for coverage the share of eligible items"),
+        (c.VALUE, "double", "Mean over users; for coverage and gini of all eligible items"),
         (c.LOW, "double", "Lower end of the 95 % paired bootstrap interval; null but for differences"),
         (c.HIGH, "double", "Upper end of it"),
         (c.NUM_USERS, "bigint", "Users behind the figure: those with a purchase in the label window"),

@@ -94,16 +94,6 @@ def candidate_recall(candidates: DataFrame, truth: DataFrame) -> DataFrame:
     return by_user.groupBy(c.LIST_KIND).agg(F.round(F.mean("share"), DECIMALS).alias(c.VALUE))
 
 
-def coverage(lists: DataFrame, truth: DataFrame, items: DataFrame) -> DataFrame:
-    """Per list_kind and recommender, the share of all eligible items that stand in the lists of users with a truth."""
-    num_eligible = items.where(c.IS_ELIGIBLE).agg(F.count("*").alias("num_eligible"))
-    evaluated = truth.select(c.LIST_KIND, c.USER_ID).distinct()
-    shown = lists.join(evaluated, on=[c.LIST_KIND, c.USER_ID], how="left_semi")
-    distinct = shown.groupBy(c.LIST_KIND, c.RECOMMENDER).agg(F.count_distinct(c.ITEM_ID).alias("num_items"))
-    share = F.round(F.col("num_items") / F.col("num_eligible"), DECIMALS)
-    return distinct.crossJoin(num_eligible).select(c.LIST_KIND, c.RECOMMENDER, share.alias(c.VALUE))
-
-
 def _hits(ranks: pa.ListArray, k: int) -> NDArray[np.bool_]:
     """From the ranks of each user's hits to flags by position, (U, K)."""
     lengths = np.asarray(pa.compute.list_value_length(ranks))

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys import columns as c
+from recsys.evaluation.list_quality import LIST_METRICS
 from recsys.evaluation.lists import LIST_KINDS, REPEATS_ALLOWED
 from recsys.evaluation.ranking import DECIMALS, REPLICATE, value_name
 from recsys.evaluation.significance import interval
 from recsys.metrics import METRICS
 
 MODEL = "model"
-COVERAGE = "coverage"
 CANDIDATE_RECALL = "candidate_recall"
 
 MetricRow = dict[str, Any]
@@ -22,14 +22,14 @@ Row = TypeVar("Row", bound=Mapping[str, Any])
 
 def metric_rows(
     sums: Sequence[Mapping[str, Any]],
-    coverages: Sequence[Mapping[str, Any]],
+    of_lists: Sequence[Mapping[str, Any]],
     candidate_recalls: Sequence[Mapping[str, Any]],
     baselines: Sequence[str],
     k: int,
 ) -> list[MetricRow]:
     """The columns of ops.metrics that describe a figure, for every list kind that has users.
 
-    The first three are the rows of ranking.sums_by_replicate, coverage and candidate_recall.
+    The first three are the rows of ranking.sums_by_replicate, list_quality and candidate_recall.
     """
     rows: list[MetricRow] = []
     for kind in LIST_KINDS:
@@ -38,7 +38,7 @@ def metric_rows(
             num_users = int(replicates[0][c.NUM_USERS])
             of_kind = [
                 *recommender_rows(replicates, (MODEL, *baselines), k),
-                *(_row(row[c.RECOMMENDER], COVERAGE, k, row[c.VALUE], num_users) for row in _of_kind(coverages, kind)),
+                *(_of_list(row, k, num_users) for row in _of_kind(of_lists, kind) if row[c.VALUE] is not None),
                 *(
                     _row(MODEL, CANDIDATE_RECALL, None, row[c.VALUE], num_users)
                     for row in _of_kind(candidate_recalls, kind)
@@ -98,6 +98,10 @@ def recommender_rows(
             yield _row(f"{tested}-{baseline}", metric, k, difference[0], num_users, bounds)
 
 
+def _of_list(row: Mapping[str, Any], k: int, num_users: int) -> MetricRow:
+    return _row(row[c.RECOMMENDER], row[c.METRIC], k, row[c.VALUE], num_users)
+
+
 def _row(
     recommender: str,
     metric: str,
@@ -130,12 +134,12 @@ def _table_lines(rows: Sequence[Any]) -> Iterator[str]:
     recall = found[(CANDIDATE_RECALL, MODEL)][c.VALUE]
     users = f"{rows[0][c.NUM_USERS]:,} users with a purchase in the window"
     yield f"{rows[0][c.LIST_KIND]}: {users}; the candidate set holds {recall:.1%} of what they bought"
-    yield f"  {'':<14}" + "".join(f"{name:>10}" for name in plain) + "".join(f"{name:>30}" for name in differences)
-    for metric in (*METRICS, COVERAGE):
+    yield f"  {'':<24}" + "".join(f"{name:>10}" for name in plain) + "".join(f"{name:>30}" for name in differences)
+    for metric in (*METRICS, *LIST_METRICS):
         k = next((row[c.K] for row in rows if row[c.METRIC] == metric), None)
         cells = [f"{_value(found.get((metric, name))):>10}" for name in plain]
         cells += [f"{_with_interval(found.get((metric, name))):>30}" for name in differences]
-        yield f"  {f'{metric}@{k}':<14}{''.join(cells)}".rstrip()
+        yield f"  {f'{metric}@{k}':<24}{''.join(cells)}".rstrip()
 
 
 def _value(row: Any) -> str:

@@ -2,10 +2,8 @@ import pytest
 from chispa import assert_approx_df_equality, assert_df_equality
 
 from recsys import columns as c
-from recsys import tables
-from recsys.evaluation.ranking import candidate_recall, coverage, sums_by_replicate, user_hits, value_name
+from recsys.evaluation.ranking import candidate_recall, sums_by_replicate, user_hits, value_name
 from recsys.frames.local_rows import local_rows
-from tests.feature_rows import rows_of
 
 ALL = "repeats_allowed"
 NEW = "new_items_only"
@@ -75,24 +73,6 @@ def test_sums_do_not_depend_on_the_partitioning(lists, truth):
 
 def test_without_a_truth_there_are_no_sums(lists, truth):
     assert sums_of(lists, truth.where("false")).isEmpty()
-
-
-def test_coverage_counts_the_items_that_users_with_a_truth_are_shown(spark, lists, truth):
-    items = rows_of(
-        spark,
-        tables.ITEMS,
-        [{c.ITEM_ID: item, c.IS_ELIGIBLE: item != "fee"} for item in ("a", "b", "x", "y", "fee")],
-    )
-    expected = local_rows(
-        spark,
-        [
-            (ALL, "model", 3 / 4),  # a, b, x
-            (ALL, "popular", 2 / 4),
-            (NEW, "model", 1 / 4),  # y is shown to a user who does not count
-        ],
-        "list_kind string, recommender string, value double",
-    )
-    assert_df_equality(coverage(lists, truth, items), expected, ignore_nullable=True, ignore_row_order=True)
 
 
 def test_candidate_recall_is_the_mean_share_of_a_users_truth(spark, truth):

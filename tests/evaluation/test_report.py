@@ -23,9 +23,13 @@ SUMS = [
     sums(1, 2.0, 1.5, 0.5),  # 0.5
     sums(3, 0.0, 0.0, 0.0),  # a replicate that counts nobody
 ]
-COVERAGES = [{c.LIST_KIND: ALL, c.RECOMMENDER: "model", c.VALUE: 0.6}]
+OF_LISTS = [
+    {c.LIST_KIND: ALL, c.RECOMMENDER: "model", c.METRIC: "coverage", c.VALUE: 0.6},
+    {c.LIST_KIND: ALL, c.RECOMMENDER: "model", c.METRIC: "gini", c.VALUE: 0.25},
+    {c.LIST_KIND: ALL, c.RECOMMENDER: "model", c.METRIC: "intra_list_diversity", c.VALUE: None},
+]
 CANDIDATE_RECALLS = [{c.LIST_KIND: ALL, c.VALUE: 0.44}, {c.LIST_KIND: "new_items_only", c.VALUE: 0.1}]
-ROWS = metric_rows(SUMS, COVERAGES, CANDIDATE_RECALLS, ("popular",), 10)
+ROWS = metric_rows(SUMS, OF_LISTS, CANDIDATE_RECALLS, ("popular",), 10)
 
 
 def row_of(recommender: str, metric: str) -> dict[str, object]:
@@ -60,7 +64,7 @@ def test_coverage_has_a_k_and_candidate_recall_has_none():
 
 def test_a_list_kind_without_users_has_no_rows():
     assert {row[c.LIST_KIND] for row in ROWS} == {ALL}
-    assert len(ROWS) == 3 * len(METRICS) + 2
+    assert len(ROWS) == 3 * len(METRICS) + 3, "no row for a metric that says nothing"
 
 
 def test_figures_name_metric_k_and_recommender():
@@ -81,6 +85,7 @@ def test_the_table_is_aligned():
         lines[0]
         == "repeats_allowed: 4 users with a purchase in the window; the candidate set holds 44.0% of what they bought"
     )
-    assert lines[1] == "                     model   popular                 model-popular"
-    assert lines[4] == "  ndcg@10           0.2500    0.1250    +0.1250 [+0.2562, +0.4938]"
-    assert lines[-1] == "  coverage@10       0.6000"
+    assert lines[1] == "                               model   popular                 model-popular"
+    assert lines[4] == "  ndcg@10                     0.2500    0.1250    +0.1250 [+0.2562, +0.4938]"
+    assert lines[-3] == "  coverage@10                 0.6000"
+    assert lines[-1] == "  gini@10                     0.2500"

@@ -10,6 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
+from recsys.evaluation.list_quality import LIST_METRICS
 from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
 from recsys.lake.store import Lake
 from recsys.metrics import METRICS
@@ -43,8 +44,8 @@ def test_two_runs_write_equal_figures(lake: Lake, first: Outcome) -> None:
     again = run_stage(STAGE, run_of(lake)).figures
     assert first.figures == again
     assert_df_equality(lake.read(tables.METRICS), rows, ignore_row_order=True)
-    # Of each kind of list, three recommenders and two differences; coverage of three; candidate recall.
-    assert again[c.ROWS] == rows.count() == 2 * (5 * len(METRICS) + 3 + 1)
+    # Of each kind of list, three recommenders and two differences; what the lists of three are like; candidate recall.
+    assert again[c.ROWS] == rows.count() == 2 * (5 * len(METRICS) + 3 * len(LIST_METRICS) + 1)
 
 
 @pytest.mark.usefixtures("first")
@@ -107,3 +108,15 @@ def test_a_window_without_purchases_is_refused(lake: Lake) -> None:
     with pytest.raises(InputError, match=r"nothing eligible was bought .* before 2017-12-18; choose another"):
         run_stage(STAGE, run_of(lake))
     lake.restore(tables.USERS, version)
+
+
+def test_lists_that_are_published_diverse_are_measured_beside_those_of_the_model(lake: Lake) -> None:
+    """Even items are dairy, odd ones bakery, and a user likes one of the two. The last test: it leaves others."""
+    figures = run_stage(
+        STAGE, run_of(lake, "score.diversity=mmr", "score.diversity_weight=0.99", "evaluation.k=4")
+    ).figures
+    model, diverse = (values_of(lake, REPEATS_ALLOWED, name) for name in ("model", "diverse"))
+    assert diverse["intra_list_diversity"] == pytest.approx(3 / 6, abs=1e-6), "once both are there, none is unlike"
+    assert model["intra_list_diversity"] == 0.0
+    difference = figures["ndcg_at_4_model_minus_diverse"]
+    assert difference == pytest.approx(model["ndcg"] - diverse["ndcg"], abs=1e-5)
