@@ -1,0 +1,111 @@
+"""What rules, diversity and reasons cost: seconds from feature tables to lists in a Delta table with them, beside the
+same lists without.
+
+Usage: python -m benchmarks.shaping [--users N] [--model NAME] [--quick]
+
+Tables and network are those of benchmarks/two_stage.py. Both sides rank lists as long as score.rank_depth asks; seconds
+are those of a second run in one session. The limit is 1.3 times the seconds without.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from benchmarks.report import emit
+from benchmarks.two_stage import DAY, register, write_tables
+from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._reasons import with_reasons_of
+from jobs._recommend import Model
+from jobs._rules import Shaping, depth, shaped
+from recsys import columns as c
+from recsys import tables
+from recsys.config import CONF_FOLDER, load_config
+from recsys.lake.session import build_session
+from recsys.lake.store import Lake
+from recsys.scoring.diversity import CATEGORY, MMR, Diversity
+from recsys.scoring.rules import AT_MOST, BLOCK, BOOST, Rule
+from recsys.stages import Run
+
+LIMIT = 1.3
+RULES = (
+    Rule(rule_id="gone", kind=BLOCK, item_ids=("i0000007", "i0000042")),
+    Rule(rule_id="pushed", kind=BOOST, attribute=CATEGORY, attribute_values=("c0000003",), places=3),
+    Rule(rule_id="few", kind=AT_MOST, attribute=CATEGORY, k=3),
+)
+DIVERSITY = Diversity(method=MMR, by=CATEGORY, weight=0.3)
+PLAIN = Shaping(rules=(), diversity=None, excluded=None)
+
+
+def plain_rows(run: Run, model: Model) -> DataFrame:
+    rows = ranked_rows(lists_of_candidates(run, model, depth(run)))
+    return rows.where(F.col(c.RANK) <= run.config.score.top_n)
+
+
+def shaped_rows(run: Run, model: Model, shaping: Shaping) -> DataFrame:
+    lists = lists_of_candidates(run, model, depth(run))
+    users = run.lake.read(tables.USERS)
+    return shaped(run, shaping, lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), users)
+
+
+def seconds_of(run: Run, model: Model, shaping: Shaping, *, has_reasons: bool) -> float:
+    """To the written lists."""
+    started = time.perf_counter()
+    rows = plain_rows(run, model) if shaping is PLAIN else shaped_rows(run, model, shaping)
+    kept = rows.persist()
+    told = with_reasons_of(run, model, kept, None) if has_reasons else kept
+    told.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(f"{run.lake.root}/lists")
+    kept.unpersist()
+    return time.perf_counter() - started
+
+
+def compare(run: Run, model: Model, case: str) -> None:
+    shaping = replace(PLAIN, rules=RULES, diversity=DIVERSITY)
+    sides = {
+        "without": (PLAIN, False),
+        "rules": (replace(PLAIN, rules=RULES), False),
+        "rules and diversity": (shaping, False),
+        "reasons": (PLAIN, True),
+        "rules, diversity and reasons": (shaping, True),
+    }
+    for shape, has_reasons in sides.values():
+        seconds_of(run, model, shape, has_reasons=has_reasons)
+    seconds = {name: seconds_of(run, model, shape, has_reasons=told) for name, (shape, told) in sides.items()}
+    for name in list(sides)[1:]:
+        emit(
+            "shaping",
+            f"{case}, {name}",
+            seconds[name],
+            "s",
+            peer=f"{LIMIT} times the seconds without",
+            peer_value=LIMIT * seconds["without"],
+            is_higher_better=False,
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--model", default="mlp")
+    parser.add_argument("--quick", action="store_true", help="2,000 users")
+    given = parser.parse_args()
+    users = 2_000 if given.quick else given.users
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config([], [f"tracking.uri=sqlite:///{folder}/mlflow.db"])
+        spark = build_session("recsys-benchmark", config.spark)
+        lake = Lake(spark, f"{folder}/lake")
+        run = Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=DAY)
+        write_tables(lake, users)
+        model = register(run, given.model, Path(folder) / "exported")
+        compare(run, model, f"{users:,} users, {given.model}")
+        spark.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
