@@ -1,15 +1,16 @@
 """Business rules, diversity and exclusions in the score job: longer lists, cut to those that are published."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._day_rules import facts, rules_of_day
-from jobs._recommend import Model
+from jobs._models import Model
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import ConfigError
@@ -19,7 +20,7 @@ from recsys.lake.interaction_files import write_fact_files
 from recsys.lake.read_features import read_features
 from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.diversity import VECTOR, Diversity
-from recsys.scoring.item_facts import load_item_facts
+from recsys.scoring.item_facts import ItemFacts, load_item_facts
 from recsys.scoring.reranking import KEPT_AWAY, RELAXED, Reranking, reranked
 from recsys.scoring.rule_checks import hidden_for_all, user_contexts
 from recsys.scoring.rules import Rule
@@ -43,20 +44,25 @@ class Shaping:
         return not self.rules and self.diversity is None and self.excluded is None
 
 
-def shaping_of(run: Run, model: Model) -> Shaping:
+def shaping_of(run: Run, models: Sequence[Model]) -> Shaping:
     """Raises ConfigError or InputError where the rules of the day cannot hold, before anything is ranked."""
     settings = run.config.score
     diversity = None
     if settings.diversity != "none":
         diversity = Diversity(method=settings.diversity, by=settings.diversity_by, weight=settings.diversity_weight)
-        _require_vectors(model, diversity)
+        _require_vectors(models, diversity)
     return Shaping(
         rules=rules_of_day(run, settings.scene, settings.top_n), diversity=diversity, excluded=_excluded(run)
     )
 
 
-def shaped(
-    run: Run, shaping: Shaping, lists: DataFrame, users: DataFrame, load_ranker: Callable[[], Any] | None = None
+def shaped(  # lists, whose they are, and what is loaded on the executors
+    run: Run,
+    shaping: Shaping,
+    lists: DataFrame,
+    users: DataFrame,
+    load_facts: Callable[[], ItemFacts],
+    load_ranker: Callable[[], Any] | None = None,
 ) -> DataFrame:
     """What `reranked` returns, from longer lists (reranking.LISTS); users without one get the popular one.
 
@@ -68,7 +74,6 @@ def shaped(
         whole.select(c.USER_ID, c.ATTRIBUTES), features.user, shaping.rules, settings.age_attribute
     )
     asked = whole.drop(c.ATTRIBUTES).join(contexts, on=c.USER_ID, how="left")
-    files = write_fact_files(run.lake, run.day, facts(run, features))
     reranking = Reranking(
         rules=shaping.rules,
         countries=run.config.features.countries,
@@ -78,10 +83,16 @@ def shaped(
     )
     return reranked(
         _with_left_out(run, asked, shaping.excluded),
-        functools.partial(load_item_facts, files),
+        load_facts,
         reranking,
         functools.partial(_vectors_of, load_ranker) if load_ranker is not None else None,
     )
+
+
+def facts_loader(run: Run, as_of: date) -> Callable[[], ItemFacts]:
+    """Writes the facts of the day to files, which executors read once a process."""
+    files = write_fact_files(run.lake, as_of, facts(run, read_features(run.lake, [as_of])))
+    return functools.partial(load_item_facts, files)
 
 
 def depth(run: Run) -> int:
@@ -139,9 +150,10 @@ def _vectors_of(load_ranker: Callable[[], Any]) -> Any:
     return load_ranker().item_vectors
 
 
-def _require_vectors(model: Model, diversity: Diversity) -> None:
-    if diversity.by == VECTOR and not model.has_vectors:
+def _require_vectors(models: Sequence[Model], diversity: Diversity) -> None:
+    if diversity.by == VECTOR and not any(model.has_vectors for model in models):
+        names = " and ".join(model.name for model in models)
         raise ConfigError(
-            f"score.diversity_by is vector, and the model {model.name} has no vectors of items. Cure: "
+            f"score.diversity_by is vector, and the model {names} has no vectors of items. Cure: "
             "score.diversity_by=category, or train a model with vectors, such as mf or two_tower"
         )

@@ -1,5 +1,7 @@
-"""Measures the newest model beside the baselines on the last label window, with paired intervals, into ops.metrics."""
+"""Measures the newest model, or several models fused, beside the baselines on the last label window, with paired
+intervals, into ops.metrics. Beside fused lists stand those of each model alone."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,15 +9,14 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._fusion import fused_rows, fusion_inputs
+from jobs._models import Model, model_columns, model_inputs, names_of, served_models
 from jobs._recommend import (
     Asking,
     LabelWindow,
-    Model,
     all_items_lists,
     asking,
     candidates_text,
-    model_inputs,
-    newest_model,
     reads_of,
     recall_of_candidates,
     scored,
@@ -23,12 +24,13 @@ from jobs._recommend import (
     with_inputs,
     with_popular,
 )
+from jobs._rules import facts_loader
 from recsys import columns as c
 from recsys import tables
 from recsys.app import run_program, summary
 from recsys.errors import InputError
 from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
-from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
+from recsys.evaluation.lists import IS_NEW, LIST_KINDS, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
 from recsys.evaluation.ranking import coverage, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.frames.local_rows import local_rows
@@ -36,39 +38,74 @@ from recsys.lake.interaction_files import delete_vector_files
 from recsys.scoring.top_n import top_n
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date, run_stage
 
-RECOMMENDERS = (MODEL, *BASELINES)
-
 
 def run(run: Run) -> Figures:
-    settings, window, model = run.config.evaluation, test_window(run), newest_model(run)
+    settings, window, models = run.config.evaluation, test_window(run), served_models(run)
     of_baselines = _baseline_lists(run, window).persist()
-    asked = _asked_of_buyers(run, window, model) if model.ranks_all_items else None
-    of_model = (
-        _best_of_candidates(run, window, model) if asked is None else _best_of_all(run, window, asked, of_baselines)
-    )
-    lists = of_model.unionByName(of_baselines).persist()
-    hits = user_hits(lists, window.truth, RECOMMENDERS, settings.seed)
-    sums = sums_by_replicate(hits, RECOMMENDERS, k=settings.k, replicates=settings.bootstrap_samples)
+    asked = [_asked_of_buyers(run, window, model) if model.ranks_all_items else None for model in models]
+    lists = _lists_of_models(run, window, models, asked, of_baselines).unionByName(of_baselines).persist()
+    beside = (*_alone(run), *BASELINES)
+    recommenders = (MODEL, *beside)
+    hits = user_hits(lists, window.truth, recommenders, settings.seed)
+    sums = sums_by_replicate(hits, recommenders, k=settings.k, replicates=settings.bootstrap_samples)
     rows = metric_rows(
         _collected(sums),
         _collected(coverage(lists, window.truth, run.lake.read(tables.ITEMS))),
-        _collected(recall_of_candidates(run, model, window, asked)),
-        BASELINES,
+        _collected(recall_of_candidates(run, models, window, asked)),
+        beside,
         settings.k,
     )
     if not rows:
         raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
-    _write(run, rows, model)
-    for frame in (lists, of_baselines, window.truth, *([asked.users] if asked else [])):
+    _write(run, rows, models)
+    for frame in (lists, of_baselines, window.truth, *(one.users for one in asked if one)):
         frame.unpersist()
     delete_vector_files(run.lake)
-    return {c.ROWS: len(rows), **figures_of(rows), "candidates": candidates_text(model, run.config.candidates)}
+    told = {"candidates": candidates_text(models, run.config.candidates), "models": names_of(models)}
+    return {c.ROWS: len(rows), **figures_of(rows), **told}
 
 
-def _best_of_candidates(run: Run, window: LabelWindow, model: Model) -> DataFrame:
-    pairs = with_inputs(run, model, window.candidates, window.features, window.as_of).withColumn(IS_NEW, is_new_item())
-    scored_pairs, k = scored(run, model, pairs).persist(), run.config.evaluation.k
-    return _of_model(top_n(scored_pairs, k), top_n(scored_pairs.where(IS_NEW), k))
+def _alone(run: Run) -> tuple[str, ...]:
+    """Recommenders that stand beside fused lists: each model's own."""
+    names = run.config.score.models
+    return tuple(f"{MODEL}_{name}" for name in names) if len(names) > 1 else ()
+
+
+def _lists_of_models(
+    run: Run,
+    window: LabelWindow,
+    models: Sequence[Model],
+    asked: Sequence[Asking | None],
+    of_baselines: DataFrame,
+) -> DataFrame:
+    """A user whom a model that ranks all items does not know, or no model that is fused, gets the popular list."""
+    k, names = run.config.evaluation.k, _alone(run) or (MODEL,)
+    length = k * run.config.score.rank_depth if len(models) > 1 else k
+    ranked = [_ranked(run, window, model, one, length) for model, one in zip(models, asked, strict=True)]
+    lists = [
+        _best(rows, k, name, None if one is None else of_baselines)
+        for rows, name, one in zip(ranked, names, asked, strict=True)
+    ]
+    if len(models) > 1:
+        lists.append(_best(_fused(run, window, ranked), k, MODEL, of_baselines))
+    return functools.reduce(DataFrame.unionByName, lists)
+
+
+def _best(ranked: DataFrame, k: int, recommender: str, of_baselines: DataFrame | None) -> DataFrame:
+    """`of_baselines`: where those who have no list get the popular one."""
+    best = ranked.where(F.col(c.RANK) <= k)
+    filled = best if of_baselines is None else with_popular(best, of_baselines, [c.LIST_KIND, c.USER_ID])
+    return filled.select(c.LIST_KIND, F.lit(recommender).alias(c.RECOMMENDER), c.USER_ID, c.RANK, c.ITEM_ID)
+
+
+def _ranked(run: Run, window: LabelWindow, model: Model, asked: Asking | None, n: int) -> DataFrame:
+    """list_kind, user_id, rank, item_id and score of the best `n` of each kind of list."""
+    if asked is None:
+        pairs = with_inputs(run, model, window.candidates, window.features, window.as_of)
+        scored_pairs = scored(run, model, pairs.withColumn(IS_NEW, is_new_item())).persist()
+        return _of_kinds(top_n(scored_pairs, n), top_n(scored_pairs.where(IS_NEW), n))
+    owned = owned_items(window.features.user_item)
+    return _of_kinds(all_items_lists(run, asked, n), all_items_lists(run, asked, n, owned=owned)).persist()
 
 
 def _asked_of_buyers(run: Run, window: LabelWindow, model: Model) -> Asking:
@@ -76,19 +113,17 @@ def _asked_of_buyers(run: Run, window: LabelWindow, model: Model) -> Asking:
     return replace(asked, users=asked.users.join(window.truth, on=c.USER_ID, how="left_semi").persist())
 
 
-def _best_of_all(run: Run, window: LabelWindow, asked: Asking, of_baselines: DataFrame) -> DataFrame:
-    """Users whom the model does not know get the popular list."""
-    owned, k = owned_items(window.features.user_item), run.config.evaluation.k
-    lists = (all_items_lists(run, asked, k), all_items_lists(run, asked, k, owned=owned))
-    ranked = _of_model(*lists).persist()
-    return with_popular(ranked, of_baselines, [c.LIST_KIND, c.USER_ID]).withColumn(c.RECOMMENDER, F.lit(MODEL))
+def _fused(run: Run, window: LabelWindow, ranked: Sequence[DataFrame]) -> DataFrame:
+    """The columns of `ranked`, of each model longer lists, fused to the best k."""
+    k, load_facts = run.config.evaluation.k, facts_loader(run, window.as_of)
+    of_kinds = [[rows.where(F.col(c.LIST_KIND) == kind) for rows in ranked] for kind in LIST_KINDS]
+    return _of_kinds(*(fused_rows(run, of_models, load_facts, k) for of_models in of_kinds))
 
 
-def _of_model(repeats: DataFrame, new: DataFrame) -> DataFrame:
+def _of_kinds(repeats: DataFrame, new: DataFrame) -> DataFrame:
     kinds = {REPEATS_ALLOWED: repeats, NEW_ITEMS_ONLY: new}
-    of_kind = [lists.withColumn(c.LIST_KIND, F.lit(kind)) for kind, lists in kinds.items()]
-    columns = (c.LIST_KIND, c.RECOMMENDER, c.USER_ID, c.RANK, c.ITEM_ID)
-    repeats, new = (lists.withColumn(c.RECOMMENDER, F.lit(MODEL)).select(*columns) for lists in of_kind)
+    columns = (c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE)
+    repeats, new = (lists.select(F.lit(kind).alias(c.LIST_KIND), *columns) for kind, lists in kinds.items())
     return repeats.unionByName(new)
 
 
@@ -104,10 +139,11 @@ def _collected(rows: DataFrame) -> list[MetricRow]:
     return [row.asDict() for row in rows.collect()]
 
 
-def _write(run: Run, rows: Sequence[MetricRow], model: Model) -> None:
+def _write(run: Run, rows: Sequence[MetricRow], models: Sequence[Model]) -> None:
     constant = {c.RUN_DATE: run.day, c.SPLIT: c.TEST, c.RUN_ID: run.run_id}
-    of_model = {c.MODEL_NAME: model.name, c.MODEL_VERSION: model.version}
-    whole = [{**constant, **row, **(of_model if row[c.RECOMMENDER].startswith(MODEL) else {})} for row in rows]
+    alone = {name: model_columns([model]) for name, model in zip(_alone(run), models, strict=False)}
+    of_models = {MODEL: model_columns(models), **alone}
+    whole = [{**constant, **row, **of_models.get(row[c.RECOMMENDER].partition("-")[0], {})} for row in rows]
     values = [tuple(row.get(name) for name in tables.METRICS.column_names) for row in whole]
     frame = local_rows(run.spark, values, tables.METRICS.schema).coalesce(1)
     run.lake.overwrite(tables.METRICS, frame, where=f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'")
@@ -125,7 +161,7 @@ STAGE = Stage(
     writes=(tables.METRICS,),
     settings=("examples", "candidates", "train", "evaluation", "tracking"),
     run=run,
-    inputs=model_inputs,
+    inputs=lambda run: (*model_inputs(run), *fusion_inputs(run)),
 )
 
 if __name__ == "__main__":

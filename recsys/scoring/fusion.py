@@ -60,9 +60,7 @@ class _Entries:
     share_P: Doubles
 
 
-def fused(
-    lists: DataFrame, fusion: Fusion, load_id_order: Callable[[], Indexes], *, n: int, length: int
-) -> DataFrame:
+def fused(lists: DataFrame, fusion: Fusion, load_id_order: Callable[[], Indexes], *, n: int, length: int) -> DataFrame:
     """One list a user, with the columns of reranking.LISTS, at most `length` long; the best first, at equal scores the
     smaller item id. `source` names the models that named the item, as mlp+lightgcn.
 
