@@ -8,16 +8,20 @@ coverage and Gini of the places of items.
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from benchmarks.report import emit
-from jobs._diverse import diverse_lists, fact_files, longer_by
-from jobs._recommend import LabelWindow, newest_model, test_window
-from jobs.evaluate import DIVERSE, asked_of_buyers, longer_lists, named
+from jobs._diverse import diverse_lists, longer_by
+from jobs._models import newest_model
+from jobs._recommend import LabelWindow, test_window
+from jobs._rules import facts_loader
+from jobs.evaluate import DIVERSE, asked_of_buyers, ranked_lists
 from recsys import columns as c
 from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
@@ -73,17 +77,21 @@ def report(name: str, values: dict[str, dict[str, float]], difference: Sequence[
 def curve(run: Run, by: str, weights: Sequence[float]) -> None:
     model, window = newest_model(run), test_window(run)
     asked = asked_of_buyers(run, window, model) if model.ranks_all_items else None
-    longer = longer_lists(run, window, model, asked, longer_by(run))[REPEATS_ALLOWED].persist()
-    files, load = fact_files(run, window), asked.load if asked else None
-    plain = named(MODEL, {REPEATS_ALLOWED: longer.where(f"{c.RANK} <= {run.config.evaluation.k}")})
-    for method in METHODS:
-        for weight in weights:
-            diversity = Diversity(method=method, by=by, weight=weight)
-            lists = diverse_lists(run, longer, diversity, files, load)
-            both = plain.unionByName(named(DIVERSE, {REPEATS_ALLOWED: lists})).persist()
-            report(f"{model.name}, {method} by {by}, weight {weight:g}", *measured(run, window, both))
-            both.unpersist()
+    ranked = ranked_lists(run, window, model, asked, longer_by(run))
+    longer = ranked.where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).persist()
+    load_facts, load = facts_loader(run, window.as_of), asked.load if asked else None
+    plain = _named(MODEL, longer.where(F.col(c.RANK) <= run.config.evaluation.k))
+    for method, weight in itertools.product(METHODS, weights):
+        diversity = Diversity(method=method, by=by, weight=weight)
+        lists = plain.unionByName(_named(DIVERSE, diverse_lists(run, longer, diversity, load_facts, load))).persist()
+        report(f"{model.name}, {method} by {by}, weight {weight:g}", *measured(run, window, lists))
+        lists.unpersist()
     delete_vector_files(run.lake)
+
+
+def _named(recommender: str, rows: DataFrame) -> DataFrame:
+    named = rows.withColumns({c.LIST_KIND: F.lit(REPEATS_ALLOWED), c.RECOMMENDER: F.lit(recommender)})
+    return named.select(c.LIST_KIND, c.RECOMMENDER, c.USER_ID, c.RANK, c.ITEM_ID)
 
 
 def main() -> int:

@@ -20,9 +20,9 @@ from pyspark.sql import functions as F
 from benchmarks.report import emit
 from benchmarks.two_stage import DAY, register, write_tables
 from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._models import Model
 from jobs._reasons import with_reasons_of
-from jobs._recommend import Model
-from jobs._rules import Shaping, depth, shaped
+from jobs._rules import Shaping, depth, facts_loader, shaped
 from recsys import columns as c
 from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
@@ -50,7 +50,9 @@ def plain_rows(run: Run, model: Model) -> DataFrame:
 def shaped_rows(run: Run, model: Model, shaping: Shaping) -> DataFrame:
     lists = lists_of_candidates(run, model, depth(run))
     users = run.lake.read(tables.USERS)
-    return shaped(run, shaping, lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), users)
+    return shaped(
+        run, shaping, lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), users, facts_loader(run, run.day)
+    )
 
 
 def seconds_of(run: Run, model: Model, shaping: Shaping, *, has_reasons: bool) -> float:
@@ -58,7 +60,7 @@ def seconds_of(run: Run, model: Model, shaping: Shaping, *, has_reasons: bool) -
     started = time.perf_counter()
     rows = plain_rows(run, model) if shaping is PLAIN else shaped_rows(run, model, shaping)
     kept = rows.persist()
-    told = with_reasons_of(run, model, kept, None) if has_reasons else kept
+    told = with_reasons_of(run, [model], kept, [None]) if has_reasons else kept
     told.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(f"{run.lake.root}/lists")
     kept.unpersist()
     return time.perf_counter() - started

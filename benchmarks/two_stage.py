@@ -27,7 +27,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from benchmarks.planted_examples import VOCABULARY, planted_columns, planted_inputs
 from benchmarks.report import emit
 from jobs._candidates import lists_of_candidates, ranked_rows
-from jobs._recommend import Model
+from jobs._models import Model
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import NUMERIC_INPUTS

@@ -7,7 +7,8 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._recommend import Model, loader
+from jobs._models import Model
+from jobs._recommend import loader
 from jobs._taken import ids_of
 from recsys import columns as c
 from recsys import tables
@@ -95,8 +96,8 @@ def _item_files(
     in_stores = features.store_item.join(ids.items, on=c.ITEM_ID, how="inner")
     stored = in_stores.select(c.STORE_ID, c.ITEM_IDX, *numbers_of(STORE_ITEM, taken))
     return (
-        write_input_files(run.lake, run.day, _ITEMS, rows.select(*names)),
-        write_input_files(run.lake, run.day, _STORE_ITEMS, stored),
+        write_input_files(run.lake, run.day, f"{model.name}/{_ITEMS}", rows.select(*names)),
+        write_input_files(run.lake, run.day, f"{model.name}/{_STORE_ITEMS}", stored),
     )
 
 

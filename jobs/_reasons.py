@@ -1,11 +1,13 @@
 """Reasons of the lists that are published: what their scores owe to what the users did, and the sentences."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._recommend import Asking, Model, scored, with_inputs
+from jobs._models import Model
+from jobs._recommend import Asking, scored, with_inputs
 from recsys import columns as c
 from recsys import tables
 from recsys.families import HISTORIES
@@ -27,14 +29,21 @@ _PAIR = (c.USER_ID, c.ITEM_ID)
 _OWN = "array<struct<kind:string,id:string,name:string,contribution:double>>"
 
 
-def with_reasons_of(run: Run, model: Model, best: DataFrame, asked: Asking | None) -> DataFrame:
-    """`best` with reason, evidence and sentences. `asked`: of a model that ranks all items."""
+def with_reasons_of(run: Run, models: Sequence[Model], best: DataFrame, asked: Sequence[Asking | None]) -> DataFrame:
+    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates.
+
+    Of fused lists nothing is told: what one model's score owes to an item is no part of the fused one, which ranks or
+    the other items of the list make.
+    """
     features = read_features(run.lake, [run.day])
-    rows = _with_facts(best, features)
-    if asked is None:
-        owed = _owed(run, model, best, features).withColumn(c.OWN_EVIDENCE, F.lit(None).cast(_OWN))
+    rows, nothing = _with_facts(best, features), F.lit(None)
+    no_evidence, no_contribution = nothing.cast(_OWN), nothing.cast("double")
+    if len(models) > 1:
+        return with_reasons(rows.withColumns({c.OWN_EVIDENCE: no_evidence, c.CONTRIBUTION: no_contribution}))
+    if asked[0] is None:
+        owed = _owed(run, models[0], best, features).withColumn(c.OWN_EVIDENCE, no_evidence)
     else:
-        owed = _own_evidence(run, model, best, asked, features).withColumn(c.CONTRIBUTION, F.lit(None).cast("double"))
+        owed = _own_evidence(run, models[0], best, asked[0], features).withColumn(c.CONTRIBUTION, no_contribution)
     return with_reasons(rows.join(owed, on=list(_PAIR), how="left"))
 
 

@@ -17,13 +17,13 @@ from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs._models import Model
 from jobs._neighbours import beside_neighbours
 from jobs._taken import ids_of, newest_histories
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import numeric_inputs
 from recsys.config import CandidatesConfig
-from recsys.errors import InputError
 from recsys.evaluation.baselines import POPULAR
 from recsys.evaluation.lists import truth_of
 from recsys.evaluation.ranking import candidate_recall
@@ -35,7 +35,6 @@ from recsys.families import (
     FACTORS,
     FEATURES,
     HISTORIES,
-    RANKING_CANDIDATES,
     SPARK_FACTORS,
     SPARK_FEATURES,
     TOWERS,
@@ -44,7 +43,6 @@ from recsys.features.item_words import item_words
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.interaction_files import write_vector_files
 from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, read_features
-from recsys.lake.runs import newest_figures
 from recsys.lake.told import told_by
 from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known, lists_of_all
 from recsys.scoring.candidates import candidates
@@ -90,58 +88,6 @@ class LabelWindow:
     features: FeatureTables
     truth: DataFrame
     candidates: DataFrame
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """A version in the model registry.
-
-    `history`: how many events of `history_events` a model of histories reads; `item_words`: buckets and words that two
-    towers read of an item's text; `neighbours`: how many of a user and of an item a model of neighbourhoods reads.
-    """
-
-    name: str
-    version: int
-    family: str = FEATURES
-    history: int = 0
-    history_events: tuple[str, ...] = ()
-    item_words: tuple[int, ...] = ()
-    neighbours: int = 0
-
-    @property
-    def ranks_all_items(self) -> bool:
-        """A network of features ranks candidates."""
-        return self.family not in RANKING_CANDIDATES
-
-    @property
-    def has_vectors(self) -> bool:
-        """Of items, whose product with a user's is the score."""
-        return self.family in (FACTORS, HISTORIES, TOWERS)
-
-
-def newest_model(run: Run) -> Model:
-    """That of the newest training for the run date or a day before. Raises InputError where there is none."""
-    figures = newest_figures(run.lake, "train", run.day)
-    if figures is None:
-        raise InputError(
-            f"no training is recorded in {run.lake.root} for {run.day} or a day before. Cure: run the jobs "
-            "build_features, build_examples and train for this run date first, or jobs/run_pipeline.py"
-        )
-    return Model(
-        name=figures[c.MODEL_NAME],
-        version=int(figures[c.MODEL_VERSION]),
-        family=figures.get(c.FAMILY, FEATURES),
-        history=figures.get(c.HISTORY, 0),
-        history_events=tuple(figures.get(c.HISTORY_EVENTS, ())),
-        item_words=tuple(figures.get(c.ITEM_WORDS, ())),
-        neighbours=figures.get(c.NEIGHBOURS, 0),
-    )
-
-
-def model_inputs(run: Run) -> tuple[str, ...]:
-    """What a stage that uses the model depends on outside its tables."""
-    model = newest_model(run)
-    return model.name, str(model.version)
 
 
 def test_window(run: Run) -> LabelWindow:
@@ -243,18 +189,31 @@ def with_popular(ranked: DataFrame, baselines: DataFrame, key: Sequence[str]) ->
     return ranked.select(*shared).unionByName(popular.select(*shared))
 
 
-def recall_of_candidates(run: Run, model: Model, window: LabelWindow, asked: Asking | None = None) -> DataFrame:
-    """Per list_kind, the share of the truth that the model can name at all. `asked`: of the window, if at hand."""
-    if not model.ranks_all_items:
-        return candidate_recall(window.candidates, window.truth)
-    asked, items = asked or asking(run, model, window.as_of), run.lake.read(tables.ITEM_IDS)
-    pairs = window.truth.select(c.USER_ID, c.ITEM_ID).distinct()
+def recall_of_candidates(
+    run: Run, models: Sequence[Model], window: LabelWindow, asked: Sequence[Asking | None] = ()
+) -> DataFrame:
+    """Per list_kind, the share of the truth that one of the models can name at all. `asked`: of the window and each
+    model, if at hand; None for one that ranks candidates."""
+    at_hand = asked or [asking(run, model, window.as_of) if model.ranks_all_items else None for model in models]
+    named = [_nameable(run, window, one) for one in at_hand]
+    pairs = named[0] if len(named) == 1 else functools.reduce(DataFrame.unionByName, named).distinct()
+    return candidate_recall(pairs, window.truth)
+
+
+def _nameable(run: Run, window: LabelWindow, asked: Asking | None) -> DataFrame:
+    """user_id and item_id of candidates, or of those pairs of the truth that the model knows."""
+    if asked is None:
+        return window.candidates.select(c.USER_ID, c.ITEM_ID)
+    pairs, items = window.truth.select(c.USER_ID, c.ITEM_ID).distinct(), run.lake.read(tables.ITEM_IDS)
     indexed = pairs.join(asked.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
-    return candidate_recall(keep_known(indexed, asked.load), window.truth)
+    return keep_known(indexed, asked.load).select(c.USER_ID, c.ITEM_ID)
 
 
-def candidates_text(model: Model, quotas: CandidatesConfig) -> str:
-    return "all items" if model.ranks_all_items else quotas_text(quotas)
+def candidates_text(models: Sequence[Model], quotas: CandidatesConfig) -> str:
+    """What there is to choose from; of several models the quotas where one of them ranks candidates, and all items
+    where one ranks these."""
+    texts = ["all items" if model.ranks_all_items else quotas_text(quotas) for model in models]
+    return " and ".join(dict.fromkeys(texts))
 
 
 def quotas_text(quotas: CandidatesConfig) -> str:

@@ -1,8 +1,9 @@
 """Business rules, diversity and exclusions in the score job: longer lists, cut to those that are published."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 
 from jobs._day_rules import facts, rules_of_day
 from jobs._diverse import diversity_of, vectors_of
-from jobs._recommend import Model
+from jobs._models import Model
 from recsys import columns as c
 from recsys import tables
 from recsys.frames.as_of import events_before
@@ -19,7 +20,7 @@ from recsys.lake.interaction_files import write_fact_files
 from recsys.lake.read_features import read_features
 from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.diversity import VECTOR, Diversity
-from recsys.scoring.item_facts import load_item_facts
+from recsys.scoring.item_facts import ItemFacts, load_item_facts
 from recsys.scoring.reranking import KEPT_AWAY, RELAXED, Reranking, reranked
 from recsys.scoring.rule_checks import hidden_for_all, user_contexts
 from recsys.scoring.rules import Rule
@@ -43,16 +44,21 @@ class Shaping:
         return not self.rules and self.diversity is None and self.excluded is None
 
 
-def shaping_of(run: Run, model: Model) -> Shaping:
+def shaping_of(run: Run, models: Sequence[Model]) -> Shaping:
     """Raises ConfigError or InputError where the rules of the day cannot hold, before anything is ranked."""
-    settings, diversity = run.config.score, diversity_of(run, model)
+    settings, diversity = run.config.score, diversity_of(run, models)
     return Shaping(
         rules=rules_of_day(run, settings.scene, settings.top_n), diversity=diversity, excluded=_excluded(run)
     )
 
 
-def shaped(
-    run: Run, shaping: Shaping, lists: DataFrame, users: DataFrame, load_ranker: Callable[[], Any] | None = None
+def shaped(  # lists, whose they are, and what is loaded on the executors
+    run: Run,
+    shaping: Shaping,
+    lists: DataFrame,
+    users: DataFrame,
+    load_facts: Callable[[], ItemFacts],
+    load_ranker: Callable[[], Any] | None = None,
 ) -> DataFrame:
     """What `reranked` returns, from longer lists (reranking.LISTS); users without one get the popular one.
 
@@ -64,7 +70,6 @@ def shaped(
         whole.select(c.USER_ID, c.ATTRIBUTES), features.user, shaping.rules, settings.age_attribute
     )
     asked = whole.drop(c.ATTRIBUTES).join(contexts, on=c.USER_ID, how="left")
-    files = write_fact_files(run.lake, run.day, facts(run, features))
     reranking = Reranking(
         rules=shaping.rules,
         countries=run.config.features.countries,
@@ -74,10 +79,16 @@ def shaped(
     )
     return reranked(
         _with_left_out(run, asked, shaping.excluded),
-        functools.partial(load_item_facts, files),
+        load_facts,
         reranking,
         functools.partial(vectors_of, load_ranker) if load_ranker is not None else None,
     )
+
+
+def facts_loader(run: Run, as_of: date) -> Callable[[], ItemFacts]:
+    """Writes the facts of the day to files, which executors read once a process."""
+    files = write_fact_files(run.lake, as_of, facts(run, read_features(run.lake, [as_of])))
+    return functools.partial(load_item_facts, files)
 
 
 def depth(run: Run) -> int:

@@ -1,23 +1,24 @@
-"""Measures the newest model beside the baselines on the last label window, with paired intervals, into ops.metrics."""
+"""Measures the newest model, or several models fused, beside the baselines on the last label window, with paired
+intervals, into ops.metrics. Beside fused lists stand those of each model alone."""
 
+import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._diverse import diverse_lists, diversity_of, fact_files, longer_by
+from jobs._diverse import diverse_lists, diversity_inputs, diversity_of, longer_by
+from jobs._fusion import fused_rows, fusion_inputs
+from jobs._models import Model, model_columns, model_inputs, names_of, served_models
 from jobs._recommend import (
     Asking,
     LabelWindow,
-    Model,
     all_items_lists,
     asking,
     candidates_text,
-    model_inputs,
-    newest_model,
     reads_of,
     recall_of_candidates,
     scored,
@@ -25,18 +26,20 @@ from jobs._recommend import (
     with_inputs,
     with_popular,
 )
+from jobs._rules import facts_loader
 from recsys import columns as c
 from recsys import tables
 from recsys.app import run_program, summary
 from recsys.errors import InputError
 from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
 from recsys.evaluation.list_quality import list_quality
-from recsys.evaluation.lists import IS_NEW, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
+from recsys.evaluation.lists import IS_NEW, LIST_KINDS, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
 from recsys.evaluation.ranking import sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.frames.local_rows import local_rows
 from recsys.lake.interaction_files import delete_vector_files
 from recsys.scoring.diversity import Diversity
+from recsys.scoring.item_facts import ItemFacts
 from recsys.scoring.top_n import top_n
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date, run_stage
 
@@ -44,45 +47,88 @@ DIVERSE = "diverse"
 
 
 def run(run: Run) -> Figures:
-    model = newest_model(run)
-    diversity = diversity_of(run, model)
-    settings, window = run.config.evaluation, test_window(run)
+    settings, models = run.config.evaluation, served_models(run)
+    diversity = diversity_of(run, models)
+    window = test_window(run)
     of_baselines = _baseline_lists(run, window).persist()
-    asked = asked_of_buyers(run, window, model) if model.ranks_all_items else None
-    others = BASELINES if diversity is None else (DIVERSE, *BASELINES)
-    longer = longer_lists(run, window, model, asked, settings.k if diversity is None else longer_by(run))
-    of_model = _lists_of_model(run, window, longer, diversity, asked)
-    if asked is not None:
-        of_model = {name: _with_popular(name, ranked, of_baselines) for name, ranked in of_model.items()}
-    lists = reduce(DataFrame.unionByName, [*of_model.values(), of_baselines]).persist()
-    names = (MODEL, *others)
-    hits = user_hits(lists, window.truth, names, settings.seed)
-    sums = sums_by_replicate(hits, names, k=settings.k, replicates=settings.bootstrap_samples)
+    asked = [asked_of_buyers(run, window, model) if model.ranks_all_items else None for model in models]
+    of_models = _lists_of_models(run, window, models, asked, of_baselines, diversity)
+    lists = of_models.unionByName(of_baselines).persist()
+    beside = (*_alone(run), *([DIVERSE] if diversity else []), *BASELINES)
+    recommenders = (MODEL, *beside)
+    hits = user_hits(lists, window.truth, recommenders, settings.seed)
+    sums = sums_by_replicate(hits, recommenders, k=settings.k, replicates=settings.bootstrap_samples)
     rows = metric_rows(
         _collected(sums),
         _collected(list_quality(_of_evaluated(lists, window), run.lake.read(tables.ITEMS))),
-        _collected(recall_of_candidates(run, model, window, asked)),
-        others,
+        _collected(recall_of_candidates(run, models, window, asked)),
+        beside,
         settings.k,
     )
     if not rows:
         raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
-    _write(run, rows, model)
-    for frame in (lists, of_baselines, window.truth, *([asked.users] if asked else [])):
+    _write(run, rows, models)
+    for frame in (lists, of_baselines, window.truth, *(one.users for one in asked if one)):
         frame.unpersist()
     delete_vector_files(run.lake)
-    return {c.ROWS: len(rows), **figures_of(rows), "candidates": candidates_text(model, run.config.candidates)}
+    told = {"candidates": candidates_text(models, run.config.candidates), "models": names_of(models)}
+    return {c.ROWS: len(rows), **figures_of(rows), **told}
 
 
-def longer_lists(run: Run, window: LabelWindow, model: Model, asked: Asking | None, n: int) -> Mapping[str, DataFrame]:
-    """By list kind the model's `n` best: rows of user_id, rank, item_id and score."""
+def _alone(run: Run) -> tuple[str, ...]:
+    """Recommenders that stand beside fused lists: each model's own."""
+    names = run.config.score.models
+    return tuple(f"{MODEL}_{name}" for name in names) if len(names) > 1 else ()
+
+
+def _lists_of_models(  # those of run
+    run: Run,
+    window: LabelWindow,
+    models: Sequence[Model],
+    asked: Sequence[Asking | None],
+    of_baselines: DataFrame,
+    diversity: Diversity | None,
+) -> DataFrame:
+    """A user whom a model that ranks all items does not know, or no model that is fused, gets the popular list."""
+    k, names = run.config.evaluation.k, _alone(run) or (MODEL,)
+    is_cut = len(models) > 1 or diversity is not None
+    ranked = [
+        ranked_lists(run, window, model, one, longer_by(run) if is_cut else k)
+        for model, one in zip(models, asked, strict=True)
+    ]
+    fills = [None if one is None else of_baselines for one in asked]
+    lists = [_best(rows, k, name, fill) for rows, name, fill in zip(ranked, names, fills, strict=True)]
+    load_facts = facts_loader(run, window.as_of) if is_cut else None
+    longer, fill = ranked[0], fills[0]
+    if load_facts and len(models) > 1:
+        longer, fill = _fused(run, ranked, load_facts), of_baselines
+        lists.append(_best(longer, k, MODEL, fill))
+    if load_facts and diversity is not None:
+        diverse = _diverse(run, longer, diversity, load_facts, _vectors_of(models, asked))
+        lists.append(_best(diverse, k, DIVERSE, fill))
+    return functools.reduce(DataFrame.unionByName, lists)
+
+
+def _vectors_of(models: Sequence[Model], asked: Sequence[Asking | None]) -> Callable[[], Any] | None:
+    """What loads the first model that has vectors of items."""
+    return next((one.load for model, one in zip(models, asked, strict=True) if one and model.has_vectors), None)
+
+
+def _best(ranked: DataFrame, k: int, recommender: str, of_baselines: DataFrame | None) -> DataFrame:
+    """`of_baselines`: where those who have no list get the popular one."""
+    best = ranked.where(F.col(c.RANK) <= k)
+    filled = best if of_baselines is None else with_popular(best, of_baselines, [c.LIST_KIND, c.USER_ID])
+    return filled.select(c.LIST_KIND, F.lit(recommender).alias(c.RECOMMENDER), c.USER_ID, c.RANK, c.ITEM_ID)
+
+
+def ranked_lists(run: Run, window: LabelWindow, model: Model, asked: Asking | None, n: int) -> DataFrame:
+    """list_kind, user_id, rank, item_id and score of the best `n` of each kind of list."""
     if asked is None:
         pairs = with_inputs(run, model, window.candidates, window.features, window.as_of)
         scored_pairs = scored(run, model, pairs.withColumn(IS_NEW, is_new_item())).persist()
-        return {REPEATS_ALLOWED: top_n(scored_pairs, n), NEW_ITEMS_ONLY: top_n(scored_pairs.where(IS_NEW), n)}
+        return _of_kinds(top_n(scored_pairs, n), top_n(scored_pairs.where(IS_NEW), n))
     owned = owned_items(window.features.user_item)
-    lists = {REPEATS_ALLOWED: None, NEW_ITEMS_ONLY: owned}
-    return {kind: all_items_lists(run, asked, n, owned=left_out).persist() for kind, left_out in lists.items()}
+    return _of_kinds(all_items_lists(run, asked, n), all_items_lists(run, asked, n, owned=owned)).persist()
 
 
 def asked_of_buyers(run: Run, window: LabelWindow, model: Model) -> Asking:
@@ -90,38 +136,35 @@ def asked_of_buyers(run: Run, window: LabelWindow, model: Model) -> Asking:
     return replace(asked, users=asked.users.join(window.truth, on=c.USER_ID, how="left_semi").persist())
 
 
-def _lists_of_model(
-    run: Run, window: LabelWindow, longer: Mapping[str, DataFrame], diversity: Diversity | None, asked: Asking | None
-) -> Mapping[str, DataFrame]:
-    """By recommender: the model as it ranks and, where lists are published diverse, as they are published."""
-    k = run.config.evaluation.k
-    of_model = {MODEL: named(MODEL, {kind: rows.where(F.col(c.RANK) <= k) for kind, rows in longer.items()})}
-    if diversity is None:
-        return of_model
-    files, load = fact_files(run, window), asked.load if asked else None
-    diverse = {kind: diverse_lists(run, rows, diversity, files, load) for kind, rows in longer.items()}
-    return {**of_model, DIVERSE: named(DIVERSE, diverse)}
+def _fused(run: Run, ranked: Sequence[DataFrame], load_facts: Callable[[], ItemFacts]) -> DataFrame:
+    """The columns of `ranked`, of each model longer lists, and as long ones."""
+    k, length = run.config.evaluation.k, longer_by(run)
+    of_kinds = [[rows.where(F.col(c.LIST_KIND) == kind) for rows in ranked] for kind in LIST_KINDS]
+    return _of_kinds(*(fused_rows(run, of_models, load_facts, n=k, length=length) for of_models in of_kinds))
 
 
-def named(recommender: str, of_kinds: Mapping[str, DataFrame]) -> DataFrame:
-    columns = (c.LIST_KIND, c.RECOMMENDER, c.USER_ID, c.RANK, c.ITEM_ID)
-    named = (
-        rows.withColumns({c.LIST_KIND: F.lit(kind), c.RECOMMENDER: F.lit(recommender)}).select(*columns)
-        for kind, rows in of_kinds.items()
-    )
-    return reduce(DataFrame.unionByName, named)
-
-
-def _with_popular(recommender: str, ranked: DataFrame, of_baselines: DataFrame) -> DataFrame:
-    """Users whom the model does not know get the popular list."""
-    kept = ranked.persist()
-    return with_popular(kept, of_baselines, [c.LIST_KIND, c.USER_ID]).withColumn(c.RECOMMENDER, F.lit(recommender))
+def _diverse(
+    run: Run,
+    longer: DataFrame,
+    diversity: Diversity,
+    load_facts: Callable[[], ItemFacts],
+    load_ranker: Callable[[], Any] | None,
+) -> DataFrame:
+    of_kinds = (longer.where(F.col(c.LIST_KIND) == kind) for kind in LIST_KINDS)
+    return _of_kinds(*(diverse_lists(run, rows, diversity, load_facts, load_ranker) for rows in of_kinds))
 
 
 def _of_evaluated(lists: DataFrame, window: LabelWindow) -> DataFrame:
     """Of users with a truth of the kind."""
     evaluated = window.truth.select(c.LIST_KIND, c.USER_ID).distinct()
     return lists.join(evaluated, on=[c.LIST_KIND, c.USER_ID], how="left_semi")
+
+
+def _of_kinds(repeats: DataFrame, new: DataFrame) -> DataFrame:
+    kinds = {REPEATS_ALLOWED: repeats, NEW_ITEMS_ONLY: new}
+    columns = (c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE)
+    repeats, new = (lists.select(F.lit(kind).alias(c.LIST_KIND), *columns) for kind, lists in kinds.items())
+    return repeats.unionByName(new)
 
 
 def _baseline_lists(run: Run, window: LabelWindow) -> DataFrame:
@@ -136,12 +179,11 @@ def _collected(rows: DataFrame) -> list[MetricRow]:
     return [row.asDict() for row in rows.collect()]
 
 
-def _write(run: Run, rows: Sequence[MetricRow], model: Model) -> None:
+def _write(run: Run, rows: Sequence[MetricRow], models: Sequence[Model]) -> None:
     constant = {c.RUN_DATE: run.day, c.SPLIT: c.TEST, c.RUN_ID: run.run_id}
-    of_model = {c.MODEL_NAME: model.name, c.MODEL_VERSION: model.version}
-    whole = [
-        {**constant, **row, **(of_model if row[c.RECOMMENDER].startswith((MODEL, DIVERSE)) else {})} for row in rows
-    ]
+    alone = {name: model_columns([model]) for name, model in zip(_alone(run), models, strict=False)}
+    of_models = {MODEL: model_columns(models), DIVERSE: model_columns(models), **alone}
+    whole = [{**constant, **row, **of_models.get(row[c.RECOMMENDER].partition("-")[0], {})} for row in rows]
     values = [tuple(row.get(name) for name in tables.METRICS.column_names) for row in whole]
     frame = local_rows(run.spark, values, tables.METRICS.schema).coalesce(1)
     run.lake.overwrite(tables.METRICS, frame, where=f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'")
@@ -157,9 +199,9 @@ STAGE = Stage(
     name="evaluate",
     reads=reads_of,
     writes=(tables.METRICS,),
-    settings=("examples", "candidates", "train", "evaluation", "score", "tracking"),
+    settings=("examples", "candidates", "train", "evaluation", "tracking"),
     run=run,
-    inputs=model_inputs,
+    inputs=lambda run: (*model_inputs(run), *fusion_inputs(run), *diversity_inputs(run)),
 )
 
 if __name__ == "__main__":

@@ -88,8 +88,14 @@ def _row_lines(row: Row) -> list[str]:
 
 
 def _lineage_lines(row: Row, of_score: Row | None, of_train: Row | None) -> list[str]:
-    lines = [f"model {row[c.MODEL_NAME]} version {row[c.MODEL_VERSION]}, scored by run {row[c.RUN_ID]}"]
-    for stage, record in (("score", of_score), ("train", of_train)):
+    is_fused = row[c.MODEL_VERSION] is None
+    of_models = (
+        f"models {row[c.MODEL_NAME]}" if is_fused else f"model {row[c.MODEL_NAME]} version {row[c.MODEL_VERSION]}"
+    )
+    lines = [f"{of_models}, scored by run {row[c.RUN_ID]}"]
+    if is_fused:
+        lines.append("  train: the lists of these models were fused; the registry has what each was trained from")
+    for stage, record in (("score", of_score), *(() if is_fused else (("train", of_train),))):
         if record is None:
             lines.append(f"  {stage}: ops.runs holds no record of it any more; tables are read as they are now")
         else:

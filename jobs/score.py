@@ -1,7 +1,9 @@
-"""Ranks the candidates of every user with the newest model, checks the lists and publishes them in recs.top_n."""
+"""Ranks items for every user with the newest model, or with several whose lists are fused, checks the lists and
+publishes them in recs.top_n."""
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -9,23 +11,22 @@ from pyspark.sql import functions as F
 
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._day_rules import optional_inputs, optional_reads
+from jobs._fusion import by_member, fused_lists
+from jobs._models import Model, model_columns, model_inputs, names_of, require_trained, served_models
 from jobs._publishing import of_run, publish
 from jobs._reasons import with_reasons_of
 from jobs._recommend import (
     Asking,
-    Model,
     all_items_lists,
     asking,
     candidates_text,
     longer_lists,
-    model_inputs,
-    newest_model,
     reads_of,
     recall_of_candidates,
     test_window,
     with_popular,
 )
-from jobs._rules import Shaping, audit, depth, hidden, shaped, shaping_of
+from jobs._rules import Shaping, audit, depth, facts_loader, hidden, shaped, shaping_of
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
@@ -47,18 +48,12 @@ def run(run: Run) -> Figures:
     items, served = run.lake.read(tables.ITEMS), _served(run)
     n = run.config.score.top_n
     counted = Observation("scored")
-    model = newest_model(run)
-    shaping = shaping_of(run, model)
-    asked = _asked(run, model, served) if model.ranks_all_items else None
-    if shaping.is_plain:
-        best = _best_of_candidates(run, model, counted) if asked is None else _best_of_all(run, asked, counted)
-        best = best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
-    elif asked is None:
-        best = _shaped_candidates(run, model, shaping, counted)
-    else:
-        best = _shaped_of_all(run, asked, shaping, counted)
+    models = served_models(run)
+    shaping = shaping_of(run, models)
+    asked = [_asked(run, model, served) if model.ranks_all_items else None for model in models]
+    best = _best(run, models, asked, shaping, counted)
     best = best.persist()
-    lists = _published(run, model, with_reasons_of(run, model, best, asked)).persist()
+    lists = _published(run, models, with_reasons_of(run, models, best, asked)).persist()
     require_publishable(lists, items, served, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
     seconds = time.monotonic() - started
     publish(run, lists)
@@ -69,7 +64,7 @@ def run(run: Run) -> Figures:
         run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=of_run(run))
     for frame in (lists, best):
         frame.unpersist()
-    pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, model)
+    pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, models)
     delete_vector_files(run.lake)
     return {
         **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
@@ -83,6 +78,21 @@ def run(run: Run) -> Figures:
 def _quality(lists: DataFrame, items: DataFrame) -> Figures:
     one_kind = lists.withColumns({c.LIST_KIND: F.lit(REPEATS_ALLOWED), c.RECOMMENDER: F.lit(PUBLISHED)})
     return {row[c.METRIC]: row[c.VALUE] for row in list_quality(one_kind, items).collect()}
+
+
+def _best(
+    run: Run, models: Sequence[Model], asked: Sequence[Asking | None], shaping: Shaping, counted: Observation
+) -> DataFrame:
+    """With `rules` and rank_before_rules; `asked`: of each model, None for one that ranks candidates."""
+    if len(models) > 1:
+        return _shaped_of_several(run, models, asked, shaping, counted)
+    (model,), (of_model,) = models, asked
+    if shaping.is_plain:
+        best = _best_of_candidates(run, model, counted) if of_model is None else _best_of_all(run, of_model, counted)
+        return best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
+    if of_model is None:
+        return _shaped_candidates(run, model, shaping, counted)
+    return _shaped_of_all(run, of_model, shaping, counted)
 
 
 def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
@@ -105,18 +115,39 @@ def _best_of_all(run: Run, asked: Asking, counted: Observation) -> DataFrame:
 
 
 def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
-    lists = lists_of_candidates(run, model, depth(run), shaping.excluded)
-    counted_lists = lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
-    return shaped(run, shaping, counted_lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), _served(run))
+    lists = _candidate_lists(run, model, shaping).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+    return shaped(run, shaping, lists, _served(run), facts_loader(run, run.day))
 
 
 def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, counted: Observation) -> DataFrame:
-    users = _served(run)
-    best = longer_lists(run, asked, depth(run), shaping.excluded)
-    counted_best = best.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
-    source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL)).alias(c.SOURCE)
-    lists = counted_best.select(c.USER_ID, c.ITEM_IDX, c.SCORE, source)
-    return shaped(run, shaping, lists, users, asked.load if shaping.is_by_vectors else None)
+    lists = _lists_of_all(run, asked, shaping).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+    load_ranker = asked.load if shaping.is_by_vectors else None
+    return shaped(run, shaping, lists, _served(run), facts_loader(run, run.day), load_ranker)
+
+
+def _shaped_of_several(
+    run: Run, models: Sequence[Model], asked: Sequence[Asking | None], shaping: Shaping, counted: Observation
+) -> DataFrame:
+    """Vectors that tell how alike items are: those of the first model that has some."""
+    of_models = [
+        _candidate_lists(run, model, shaping) if of_model is None else _lists_of_all(run, of_model, shaping)
+        for model, of_model in zip(models, asked, strict=True)
+    ]
+    of_members = by_member(of_models).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+    load_facts = facts_loader(run, run.day)
+    lists = fused_lists(run, of_members, load_facts, n=run.config.score.top_n, length=depth(run))
+    load_ranker = next((one.load for model, one in zip(models, asked, strict=True) if one and model.has_vectors), None)
+    return shaped(run, shaping, lists, _served(run), load_facts, load_ranker if shaping.is_by_vectors else None)
+
+
+def _candidate_lists(run: Run, model: Model, shaping: Shaping) -> DataFrame:
+    lists = lists_of_candidates(run, model, depth(run), shaping.excluded)
+    return lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, c.NUM_ITEMS)
+
+
+def _lists_of_all(run: Run, asked: Asking, shaping: Shaping) -> DataFrame:
+    source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL))
+    return longer_lists(run, asked, depth(run), shaping.excluded).withColumn(c.SOURCE, source)
 
 
 def _num_pairs(of_user: Column) -> Column:
@@ -132,24 +163,27 @@ def _served(run: Run) -> DataFrame:
     return run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
 
 
-def _published(run: Run, model: Model, best: DataFrame) -> DataFrame:
+def _published(run: Run, models: Sequence[Model], best: DataFrame) -> DataFrame:
+    of_models = model_columns(models)
     constants = {
         c.RUN_DATE: F.lit(run.day),
         c.SCENE: F.lit(run.config.score.scene),
-        c.MODEL_NAME: F.lit(model.name),
-        c.MODEL_VERSION: F.lit(model.version),
+        c.MODEL_NAME: F.lit(of_models[c.MODEL_NAME]),
+        c.MODEL_VERSION: F.lit(of_models[c.MODEL_VERSION]).cast("int"),
         c.RUN_ID: F.lit(run.run_id),
     }
     return best.withColumns(constants).select(*tables.TOP_N.column_names)
 
 
-def _candidate_recall(run: Run, model: Model) -> float | None:
-    """Of the last evaluation where it had these quotas, else measured now; None where nobody bought anything."""
+def _candidate_recall(run: Run, models: Sequence[Model]) -> float | None:
+    """Of the last evaluation where it had these models and quotas, else measured now; None where nobody bought
+    anything."""
     last = newest_figures(run.lake, "evaluate", run.day)
-    if last is not None and last["candidates"] == candidates_text(model, run.config.candidates):
+    text = candidates_text(models, run.config.candidates)
+    if last is not None and (last["candidates"], last.get("models")) == (text, names_of(models)):
         return float(last["candidate_recall"])
     window = test_window(run)
-    found = recall_of_candidates(run, model, window).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
+    found = recall_of_candidates(run, models, window).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
     window.truth.unpersist()
     return None if found is None else float(found[c.VALUE])
 
@@ -161,6 +195,7 @@ STAGE = Stage(
     writes=(tables.TOP_N, tables.RULE_AUDIT),
     settings=("examples", "candidates", "train", "score", "publishing", "tracking"),
     run=run,
+    check=require_trained,
     inputs=lambda run: (*model_inputs(run), *optional_inputs(run)),
 )
 

@@ -7,6 +7,7 @@ import dataclasses
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -37,6 +38,7 @@ CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS = SCENES = (
     "cart", "substitutes", "buy_again", "new_items", "anonymous", "coupons",
 )  # fmt: skip
 
+RECIPROCAL_RANK, MEAN, WEIGHTED, VOTE = FUSIONS = ("reciprocal_rank", "mean", "weighted", "vote")
 PARQUET, JSON_LINES, KEY_VALUE = EXPORT_FORMATS = ("parquet", "json_lines", "key_value")
 
 # Of `clean`; at 0 the rule or column behind them is off.
@@ -116,6 +118,26 @@ def _require_grades(labels: Mapping[str, float]) -> None:
             f"examples.labels must grade purchase, and may grade view and cart, rising in the order {list(GRADED)}, "
             f"above 0 and up to 1, such as {{view: 0.2, cart: 0.5, purchase: 1.0}}; got {dict(labels)}"
         )
+
+
+def _require_fusion(models: Sequence[str], fusion: str, weights: Mapping[str, float]) -> None:
+    """Each model once, and of `weighted`, which alone takes weights, one above 0 for each of them."""
+    if twice := sorted(name for name, count in Counter(models).items() if count > 1):
+        raise ConfigError(f"score.models has {twice} more than once; name each model once, got {list(models)}")
+    if weights and fusion != WEIGHTED:
+        raise ConfigError(
+            f"score.fusion_weights hold for score.fusion weighted alone, got {fusion} with {dict(weights)}; give "
+            "score.fusion=weighted, or no weights"
+        )
+    if unknown := sorted(set(weights) - set(models)):
+        raise ConfigError(f"score.fusion_weights has {unknown}, which score.models, {list(models)}, does not name")
+    if fusion == WEIGHTED and (not models or set(models) - set(weights)):
+        raise ConfigError(
+            "score.fusion weighted needs models, and a weight for each of them in score.fusion_weights, such as "
+            f"{{mlp: 2, lightgcn: 1}}; got models {list(models)} and weights {dict(weights)}"
+        )
+    if wrong := {name: weight for name, weight in weights.items() if not 0 < weight < float("inf")}:
+        raise ConfigError(f"score.fusion_weights must be above 0 and finite, got {wrong}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,6 +370,9 @@ class EvaluationConfig:
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
     top_n: int
+    models: tuple[str, ...]
+    fusion: str
+    fusion_weights: dict[str, float]
     scene: str
     scenes: tuple[str, ...]
     batch_rows: int
@@ -374,6 +399,8 @@ class ScoreConfig:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.scene):
             raise ConfigError(f"score.scene must be lower-case letters, digits and _, got {self.scene!r}")
         _require_known(self, "scenes", self.scenes, SCENES)
+        _require_one_of(self, "fusion", FUSIONS)
+        _require_fusion(self.models, self.fusion, self.fusion_weights)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,8 +57,13 @@ _SAID_IN = (c.SOURCE_FILE, "string", "File that first said so, relative to the i
 _AS_OF = (c.AS_OF_DATE, "date", "Knowledge cut-off: only events before this day (UTC) are counted")
 _RUN_DATE = (c.RUN_DATE, "date", "Day the job ran for")
 _RUN_ID = (c.RUN_ID, "string", "Run that wrote the row; joins ops.runs")
-_MODEL_NAME = (c.MODEL_NAME, "string", "Registered model; null for a baseline")
-_MODEL_VERSION = (c.MODEL_VERSION, "int", "Version of the registered model; null for a baseline")
+_MODEL_NAME = (
+    c.MODEL_NAME,
+    "string",
+    "Registered model; of fused lists all of them with their versions, as in recsys-mlp/3+recsys-lightgcn/1; null for "
+    "a baseline",
+)
+_MODEL_VERSION = (c.MODEL_VERSION, "int", "Version of the registered model; null for a baseline and for fused lists")
 
 _EVENT_TYPE = (
     "struct<user_id:string,item_id:string,event_type:string,event_ts:timestamp,basket_id:string,store_id:string,"
@@ -556,14 +561,15 @@ TOP_N = Table(
             c.SOURCE,
             "string",
             "Where the candidate came from: own, viewed, category, popular; all: all were ranked; rule: pinned; fill: "
-            "popular, where rules left too few",
+            "popular, where rules left too few; of fused lists the models that named it, as in mlp+lightgcn",
         ),
         (
             c.REASON,
             "string",
             "Why: bought_before, viewed_before, favourite_category, popular_now, goes_with_bought, "
             "goes_with_two_bought, goes_with_taken and goes_with_two_taken (of histories with views or carts), "
-            "similar_taste: the model tells of no item, chosen_by_the_shop, in_our_range: no customer bought it lately",
+            "similar_taste: the model tells of no item, or lists were fused, chosen_by_the_shop, in_our_range: no "
+            "customer bought it lately",
         ),
         (
             c.EVIDENCE,
@@ -887,8 +893,8 @@ METRICS = Table(
         (
             c.RECOMMENDER,
             "string",
-            "model; diverse: its lists re-ranked as score.diversity says; popular, personal; model-popular and "
-            "the like for a difference",
+            "model, popular, personal; beside fused lists each model alone, as in model_mlp; diverse: the model's, "
+            "re-ranked as score.diversity says; model-popular and the like for a difference",
         ),
         (
             c.METRIC,

@@ -179,6 +179,31 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
             "scenes: {coupon_budgets: {k: -1}}",
             r"scenes.coupon_budgets: offers of a campaign, at least 0, got {'k': -1}",
         ),
+        (
+            "score: {fusion: borda}",
+            r"score.fusion must be reciprocal_rank, mean, weighted or vote, got 'borda'",
+        ),
+        (
+            "score: {models: [mlp, ease, mlp]}",
+            r"score.models has \['mlp'\] more than once; .* got \['mlp', 'ease', 'mlp'\]",
+        ),
+        (
+            "score: {models: [mlp, ease], fusion: mean, fusion_weights: {mlp: 1}}",
+            r"fusion_weights hold for score.fusion weighted alone, got mean with {'mlp': 1.0}; give",
+        ),
+        (
+            "score: {models: [mlp, ease], fusion: weighted, fusion_weights: {mlp: 1, ease: 1, mf: 1}}",
+            r"score.fusion_weights has \['mf'\], which score.models, \['mlp', 'ease'\], does not name",
+        ),
+        (
+            "score: {models: [mlp, ease], fusion: weighted, fusion_weights: {mlp: 1}}",
+            r"a weight for each of them .* got models \['mlp', 'ease'\] and weights {'mlp': 1.0}",
+        ),
+        ("score: {fusion: weighted}", r"score.fusion weighted needs models, .* got models \[\] and weights {}"),
+        (
+            "score: {models: [mlp, ease], fusion: weighted, fusion_weights: {mlp: 1, ease: 0}}",
+            r"score.fusion_weights must be above 0 and finite, got {'ease': 0.0}",
+        ),
         ("train: 5", r"section 'train' must hold keys, found 5"),
         ("[train]", r"my.yaml must hold sections with keys, found list"),
         ("train: {epochs: 1", r"(?s)my.yaml is not valid YAML: .*line 1"),
@@ -187,6 +212,13 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
 def test_a_wrong_file_is_refused_with_what_was_found_and_expected(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config([written(tmp_path, text)])
+
+
+def test_one_model_and_weights_of_all_models_are_fine() -> None:
+    assert load_config([], ["score.models=[mlp]"]).score.models == ("mlp",)
+    weighted = ["score.models=[mlp,ease]", "score.fusion=weighted", "score.fusion_weights={mlp: 2, ease: 0.5}"]
+    assert load_config([], weighted).score.fusion_weights == {"mlp": 2.0, "ease": 0.5}
+    assert load_config([]).score.models == ()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ class ItemFacts:
         flags[self.popular_A] = True
         return flags
 
+    @functools.cached_property
+    def id_order(self) -> Indexes:
+        """The place of the item's id among all, from 0; an index without an id comes last."""
+        return np.asarray(pc.rank(self.item_id_I, tiebreaker="first")).astype(np.int64) - 1
+
     def idx_of(self, item_ids: Sequence[str]) -> Indexes:
         """NONE for an item that is not there."""
         found = pc.index_in(pa.array(item_ids, pa.string()), value_set=self.item_id_I)

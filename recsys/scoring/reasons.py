@@ -11,8 +11,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.scoring.candidates import CATEGORY, OWN, VIEWED
-from recsys.scoring.reranking import RULE
+from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
+from recsys.scoring.reranking import FILL, RULE
 from recsys.scoring.top_n import ALL
 
 # Kinds of evidence.
@@ -89,8 +89,9 @@ def _code() -> Column:
         .when(source.isin(VIEWED, OWN), "viewed_before")
         .when((source == CATEGORY) & (F.col(c.CATEGORY_PURCHASES) > 0), "favourite_category")
         .when((source == ALL) & is_told, goes_with)
-        .when(source == ALL, "similar_taste")
         .when(source == RULE, "chosen_by_the_shop")
+        # All items were ranked, or models are named whose lists were fused.
+        .when(~source.isin(CATEGORY, POPULAR, FILL), "similar_taste")
         .when(F.col(c.BUYERS) > 0, "popular_now")
         .otherwise("in_our_range")
     )

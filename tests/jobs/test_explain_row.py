@@ -96,6 +96,16 @@ def test_a_row_without_evidence_leads_to_the_users_newest_events(run: Run) -> No
     assert "no evidence is told: the user's newest events\n  rests on 3 lines" in explained(run, "jar")
 
 
+def test_a_fused_row_names_all_models(run: Run, tmp_path: Path) -> None:
+    lake, name = Lake(run.spark, str(tmp_path / "lake")), "recsys-mlp/3+recsys-ease/1"
+    write_rows(lake, tables.EVENTS, [event("u", "tea", 4, 1)])
+    write_rows(lake, tables.TOP_N, [{**listed(1, "tea", "mlp+ease"), c.MODEL_NAME: name, c.MODEL_VERSION: None}])
+    text = explained(replace(run, lake=lake), "tea")
+    assert f"models {name}, scored by run r2\n  train: the lists of these models were fused; the registry has" in text
+    assert "candidate from mlp+ease" in text
+    assert "version None" not in text
+
+
 def test_a_row_that_is_not_there_names_those_that_are(run: Run) -> None:
     message = (
         r"no row of 'u' with item 'cake' in home for 2017-12-18; the user's list has \['tea', 'pot', 'jar'\]. Cure"

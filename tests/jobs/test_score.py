@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._candidates import lists_of_candidates, ranked_rows
-from jobs._recommend import newest_model, scored, with_inputs
+from jobs._models import newest_model
+from jobs._recommend import scored, with_inputs
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
 from recsys import columns as c

@@ -55,6 +55,9 @@ SEEN = ("taken", "c1", "Cup", 0.4)
          "Because you looked at or bought Cup.", "因为您浏览或购买过Cup。"),
         ("all", [], {"buyers": 3}, "similar_taste", [], "We expect that you like it.", "我们猜您会喜欢它。"),
         ("all", None, {}, "similar_taste", [], "We expect that you like it.", "我们猜您会喜欢它。"),
+        ("mlp+lightgcn", None, {"buyers": 3, "purchases": 2}, "similar_taste", [], "We expect that you like it.",
+         "我们猜您会喜欢它。"),
+        ("mlp", None, {"buyers": 3}, "similar_taste", [], "We expect that you like it.", "我们猜您会喜欢它。"),
     ],
 )  # fmt: skip
 def test_a_reason_says_what_the_facts_say(
