@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
@@ -20,7 +20,7 @@ def publish(run: Run, lists: DataFrame) -> None:
 
     The checks are recorded either way: a failure is what people look for there.
     """
-    last_day = _last_published(run)
+    last_day = newest_day(run, F.col(c.RUN_DATE) < F.lit(run.day))
     found = _checks(run, lists, last_day)
     try:
         require_alike(found, run.config.score.scene, run.day, last_day)
@@ -38,12 +38,12 @@ def of_run(run: Run) -> str:
     return f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{run.config.score.scene}'"
 
 
-def _last_published(run: Run) -> date | None:
-    """The newest day before the run date that has lists of the scene."""
+def newest_day(run: Run, is_asked: Column) -> date | None:
+    """The newest run date, of those asked for, that has lists of the scene."""
     if not run.lake.exists(tables.TOP_N):
         return None
     of_scene = run.lake.read(tables.TOP_N).where(F.col(c.SCENE) == run.config.score.scene)
-    newest = of_scene.where(F.col(c.RUN_DATE) < F.lit(run.day)).agg(F.max(c.RUN_DATE).alias(c.RUN_DATE)).first()
+    newest = of_scene.where(is_asked).agg(F.max(c.RUN_DATE).alias(c.RUN_DATE)).first()
     return None if newest is None else newest[c.RUN_DATE]
 
 

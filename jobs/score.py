@@ -1,14 +1,16 @@
 """Ranks the candidates of every user with the newest model, checks the lists and publishes them in recs.top_n."""
 
+import functools
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._day_rules import optional_inputs, optional_reads
+from jobs._incremental import Rescoring, record, rescoring
 from jobs._publishing import of_run, publish
 from jobs._reasons import with_reasons_of
 from jobs._recommend import (
@@ -38,41 +40,87 @@ from recsys.scoring.checks import require_publishable
 from recsys.scoring.top_n import ALL
 from recsys.stages import Figures, Run, Stage
 
+_AUDITED = (c.USER_ID, c.RULES, c.KEPT_AWAY)
+_TEXTS = "array<string>"
+
 
 def run(run: Run) -> Figures:
     started = time.monotonic()
-    items, served = run.lake.read(tables.ITEMS), _served(run)
-    n = run.config.score.top_n
-    counted = Observation("scored")
     model = newest_model(run)
-    shaping = shaping_of(run, model)
-    asked = _asked(run, model, served) if model.ranks_all_items else None
-    if shaping.is_plain:
-        best = _best_of_candidates(run, model, counted) if asked is None else _best_of_all(run, asked, counted)
-        best = best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
-    elif asked is None:
-        best = _shaped_candidates(run, model, shaping, counted)
-    else:
-        best = _shaped_of_all(run, asked, shaping, counted)
-    best = best.persist()
-    lists = _published(run, model, with_reasons_of(run, model, best, asked)).persist()
-    require_publishable(lists, items, served, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
+    shaping, served = shaping_of(run, model), _served(run)
+    asked = _asked_by(asking(run, model, run.day), served) if model.ranks_all_items else None
+    change = rescoring(run, model, shaping, asked, served)
+    scored = _scored(run, model, shaping, asked, change) if change.num_scored != 0 else None
+    lists = _all_lists(run, model, change, scored)
     seconds = time.monotonic() - started
     publish(run, lists)
     written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
     assert written is not None, "an aggregate without groups has one row"
     if shaping.rules:
-        run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=of_run(run))
-    for frame in (lists, best):
+        run.lake.overwrite(tables.RULE_AUDIT, audit(run, _audited(change, scored), shaping.rules), where=of_run(run))
+    record(run, change, scored.best if scored else None)
+    for frame in (scored.lists, scored.best) if scored else ():
         frame.unpersist()
-    pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, model)
+    pairs, candidate_recall = scored.pairs() if scored else 0, _candidate_recall(run, model)
     delete_vector_files(run.lake)
+    num_scored = written[1] if change.num_scored is None else change.num_scored
     return {
         **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
+        "users_scored": num_scored,
+        "users_kept": written[1] - num_scored,
+        "why_all_users": change.why_all,
         "candidate_recall": candidate_recall,
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Of the users that were scored: rows of recs.top_n, checked, and what they were made from; both in memory."""
+
+    lists: DataFrame
+    best: DataFrame
+    counted: Observation
+
+    def pairs(self) -> int:
+        return int(self.counted.get["pairs"])
+
+
+def _scored(run: Run, model: Model, shaping: Shaping, asked: Asking | None, change: Rescoring) -> Scored:
+    counted, users = Observation("scored"), change.users
+    if asked is not None and change.kept is not None:
+        asked = _asked_by(asked, users)
+    if shaping.is_plain:
+        best = _best_of_candidates(run, model, counted) if asked is None else _best_of_all(run, asked, users, counted)
+        best = best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
+    elif asked is None:
+        best = _shaped_candidates(run, model, shaping, counted)
+    else:
+        best = _shaped_of_all(run, asked, shaping, users, counted)
+    best = best.persist()
+    lists = _published(run, model, with_reasons_of(run, model, best, asked)).persist()
+    items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
+    require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
+    return Scored(lists=lists, best=best, counted=counted)
+
+
+def _all_lists(run: Run, model: Model, change: Rescoring, scored: Scored | None) -> DataFrame:
+    if change.kept is None:
+        assert scored is not None, "all users are scored"
+        return scored.lists
+    kept = _published(run, model, change.kept.lists)
+    return kept if scored is None else scored.lists.unionByName(kept)
+
+
+def _audited(change: Rescoring, scored: Scored | None) -> DataFrame:
+    """The rules that touched each row, and those that kept something away from each user."""
+    parts = [] if scored is None else [scored.best.select(*_AUDITED)]
+    if change.kept is not None:
+        rows, users = change.kept.lists, change.kept.inputs
+        parts.append(rows.withColumn(c.KEPT_AWAY, F.lit(None).cast(_TEXTS)).select(*_AUDITED))
+        parts.append(users.withColumn(c.RULES, F.lit(None).cast(_TEXTS)).select(*_AUDITED))
+    return functools.reduce(DataFrame.unionByName, parts)
 
 
 def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
@@ -80,15 +128,14 @@ def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFra
     return ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
 
 
-def _best_of_all(run: Run, asked: Asking, counted: Observation) -> DataFrame:
+def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation) -> DataFrame:
     """Users whom the model does not know get the popular list, scored by 1 / rank."""
     n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
-    users = _served(run).select(c.USER_ID)
     of_user = F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
     best = all_items_lists(run, asked, n).observe(counted, _num_pairs(of_user))
     ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
     ranks = popular_ranks(items, features.item, window_days=28)
-    unknown = users.join(ranked, on=c.USER_ID, how="left_anti")
+    unknown = users.select(c.USER_ID).join(ranked, on=c.USER_ID, how="left_anti")
     lists = baseline_lists(unknown, features.user_item, ranks, n).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED)
     popular = lists.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
     return with_popular(ranked, popular, [c.USER_ID])
@@ -100,8 +147,7 @@ def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observ
     return shaped(run, shaping, counted_lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), _served(run))
 
 
-def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, counted: Observation) -> DataFrame:
-    users = _served(run)
+def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, users: DataFrame, counted: Observation) -> DataFrame:
     best = longer_lists(run, asked, depth(run), shaping.excluded)
     counted_best = best.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
     source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL)).alias(c.SOURCE)
@@ -113,8 +159,7 @@ def _num_pairs(of_user: Column) -> Column:
     return F.coalesce(F.sum(of_user), F.lit(0)).alias("pairs")
 
 
-def _asked(run: Run, model: Model, users: DataFrame) -> Asking:
-    asked = asking(run, model, run.day)
+def _asked_by(asked: Asking, users: DataFrame) -> Asking:
     return replace(asked, users=asked.users.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
 
 
@@ -148,7 +193,7 @@ STAGE = Stage(
     name="score",
     reads=lambda run: (*reads_of(run), *optional_reads(run)),
     # Not ops.publishing: what it says of lists that failed has to stay.
-    writes=(tables.TOP_N, tables.RULE_AUDIT),
+    writes=(tables.TOP_N, tables.RULE_AUDIT, tables.SCORED_INPUTS),
     settings=("examples", "candidates", "train", "score", "publishing", "tracking"),
     run=run,
     inputs=lambda run: (*model_inputs(run), *optional_inputs(run)),
