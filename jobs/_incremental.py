@@ -8,7 +8,8 @@ what the rules ask of users. The other lists are taken over as they are: a run o
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -22,6 +23,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import popular_ranks
 from recsys.families import CLOSED_FORM, FACTORS, HISTORIES, SPARK_FACTORS
+from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import local_rows
 from recsys.lake.read_features import read_features
 from recsys.scoring.all_items import ASKED, IS_KNOWN, item_flags, with_is_known
@@ -57,8 +59,9 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """Rows of recs.top_n of one run, and those of recs.scored_inputs, without the state's."""
+    """Rows of recs.top_n of one day's run, and those of recs.scored_inputs, without the state's."""
 
+    day: date
     lists: DataFrame
     inputs: DataFrame
 
@@ -66,14 +69,17 @@ class Published:
 @dataclass(frozen=True, kw_only=True)
 class Rescoring:
     """`users`: rows of clean.users that are scored; `kept`: of the others; None where all are scored, for the reason
-    `why_all`. `inputs`: user_id and fingerprint of all users, where these are to be recorded, with `state`."""
+    `why_all`. `replaced`: rows of recs.top_n beside the kept ones. `inputs`: user_id and fingerprint of all users,
+    where these are to be recorded, with `state`. `held`: in memory."""
 
     users: DataFrame
     why_all: str | None = None
     kept: Published | None = None
+    replaced: DataFrame | None = None
     num_scored: int | None = None
     inputs: DataFrame | None = None
     state: State | None = None
+    held: tuple[DataFrame, ...] = ()
 
 
 def rescoring(run: Run, model: Model, shaping: Shaping, asked: Asking | None, served: DataFrame) -> Rescoring:
@@ -81,19 +87,28 @@ def rescoring(run: Run, model: Model, shaping: Shaping, asked: Asking | None, se
         return Rescoring(users=served, why_all="score.incremental is false")
     if asked is None or model.family not in _FAMILIES:
         return Rescoring(users=served, why_all=f"models of {model.family} read features, which change every day")
-    state = _state(run, model, shaping, asked)
-    inputs = _inputs(run, model, shaping, asked, served).persist()
+    features = read_features(run.lake, [run.day])
+    state = _state(run, model, shaping, asked, features)
+    parts = _parts(run, model, shaping, asked, served, features)
+    inputs = user_fingerprints(served, list(parts)).persist()
     found = _last(run)
     why_all = found if isinstance(found, str) else _why_all(found[1], state)
     if why_all is not None or isinstance(found, str):
-        return Rescoring(users=served, why_all=why_all, inputs=inputs, state=state)
+        return Rescoring(users=served, why_all=why_all, inputs=inputs, state=state, held=(inputs,))
     last, last_state = found
     changed = _changed(run, last, last_state, state, inputs).persist()
     num_scored = changed.count()
     gone = last.inputs.select(c.USER_ID).join(inputs, on=c.USER_ID, how="left_anti")
-    kept = _without(last, gone.unionByName(changed))
-    users = served.join(changed, on=c.USER_ID, how="left_semi")
-    return Rescoring(users=users, kept=kept, num_scored=num_scored, inputs=inputs, state=state)
+    others = gone.unionByName(changed).persist()
+    return Rescoring(
+        users=served.join(changed, on=c.USER_ID, how="left_semi"),
+        kept=_without(last, others),
+        replaced=last.lists.join(others, on=c.USER_ID, how="left_semi"),
+        num_scored=num_scored,
+        inputs=inputs,
+        state=state,
+        held=(inputs, changed, others),
+    )
 
 
 def record(run: Run, change: Rescoring, best: DataFrame | None) -> None:
@@ -124,7 +139,7 @@ def _last(run: Run) -> tuple[Published, State] | str:
     published, state = lists.select(c.RUN_ID).first(), inputs.where(F.col(c.USER_ID).isNull()).first()
     if state is None or published is None or published[c.RUN_ID] != state[c.RUN_ID]:
         return "recs.scored_inputs is not of the run that published the last lists"
-    last = Published(lists=lists, inputs=inputs.where(F.col(c.USER_ID).isNotNull()))
+    last = Published(day=day, lists=lists, inputs=inputs.where(F.col(c.USER_ID).isNotNull()))
     eligible = bytes(state[c.ELIGIBLE_ITEMS])
     return last, State(common=state[c.FINGERPRINT], popularity=state[c.POPULARITY], eligible=eligible)
 
@@ -158,16 +173,13 @@ def _changed(run: Run, last: Published, last_state: State, now: State, inputs: D
 
 def _without(last: Published, users: DataFrame) -> Published:
     lists, inputs = (rows.join(users, on=c.USER_ID, how="left_anti") for rows in (last.lists, last.inputs))
-    return Published(lists=lists, inputs=inputs)
+    return replace(last, lists=lists, inputs=inputs)
 
 
-def _inputs(run: Run, model: Model, shaping: Shaping, asked: Asking, served: DataFrame) -> DataFrame:
-    return user_fingerprints(served, list(_parts(run, model, shaping, asked, served)))
-
-
-def _parts(run: Run, model: Model, shaping: Shaping, asked: Asking, served: DataFrame) -> Iterator[DataFrame]:
+def _parts(
+    run: Run, model: Model, shaping: Shaping, asked: Asking, served: DataFrame, features: FeatureTables
+) -> Iterator[DataFrame]:
     """What a user's list is made from, a row a user at most."""
-    features = read_features(run.lake, [run.day])
     yield asked.users.select(c.USER_ID, ASKED)
     if model.family != HISTORIES:
         yield taken_fingerprints(features.user_item)
@@ -178,12 +190,13 @@ def _parts(run: Run, model: Model, shaping: Shaping, asked: Asking, served: Data
         yield user_contexts(of_users, features.user, shaping.rules, run.config.score.age_attribute)
 
 
-def _state(run: Run, model: Model, shaping: Shaping, asked: Asking) -> State:
-    items = with_is_known(_plain_items(run) if shaping.is_plain else _shaped_items(run, shaping), asked.load).persist()
+def _state(run: Run, model: Model, shaping: Shaping, asked: Asking, features: FeatureTables) -> State:
+    named = _plain_items(run) if shaping.is_plain else _shaped_items(run, shaping, features)
+    items = with_is_known(named, asked.load).persist()
     is_named = F.col(IS_KNOWN) | F.col(c.ITEM_ID).isin(_pinned(shaping.rules))
     told_apart = (IS_KNOWN, PLACE, c.ITEM_BUYERS_28D, *([c.IS_ELIGIBLE] if shaping.is_plain else []))
     of_items = _fingerprint(items.where(is_named).drop(*told_apart))
-    popular = _popular(run) if shaping.is_plain else items.where(c.IS_ELIGIBLE).drop(IS_KNOWN)
+    popular = _popular(run, features) if shaping.is_plain else items.where(c.IS_ELIGIBLE).drop(IS_KNOWN)
     flags = item_flags(items.where(F.col(IS_KNOWN) & F.col(c.IS_ELIGIBLE)))
     popularity = _fingerprint(popular)
     items.unpersist()
@@ -200,9 +213,9 @@ def _plain_items(run: Run) -> DataFrame:
     return read(tables.ITEM_IDS).join(named, on=c.ITEM_ID, how="left")
 
 
-def _shaped_items(run: Run, shaping: Shaping) -> DataFrame:
+def _shaped_items(run: Run, shaping: Shaping, features: FeatureTables) -> DataFrame:
     """What rules and diversity read of an item, and by what it is filled up with."""
-    features, kinds = read_features(run.lake, [run.day]), {rule.kind for rule in shaping.rules}
+    kinds = {rule.kind for rule in shaping.rules}
     buyers = features.item.select(c.ITEM_ID, c.ITEM_BUYERS_28D)
     items = facts(run, features).withColumn(c.IS_ELIGIBLE, F.col(PLACE).isNotNull())
     unread = {c.ITEM_PRICE_CENTS_91D: PRICE_RANGE, IS_IN_STOCK: IN_STOCK}
@@ -211,9 +224,8 @@ def _shaped_items(run: Run, shaping: Shaping) -> DataFrame:
     )
 
 
-def _popular(run: Run) -> DataFrame:
+def _popular(run: Run, features: FeatureTables) -> DataFrame:
     """The list of users whom the model does not know, and what its reasons say."""
-    features = read_features(run.lake, [run.day])
     ranks = popular_ranks(run.lake.read(tables.ITEMS), features.item, window_days=28).toDF(c.ITEM_ID, PLACE)
     buyers = features.item.select(c.ITEM_ID, c.ITEM_BUYERS_28D)
     return ranks.where(F.col(PLACE) <= run.config.score.top_n).join(buyers, on=c.ITEM_ID, how="left")

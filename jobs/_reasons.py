@@ -27,15 +27,28 @@ _PAIR = (c.USER_ID, c.ITEM_ID)
 _OWN = "array<struct<kind:string,id:string,name:string,contribution:double>>"
 
 
-def with_reasons_of(run: Run, model: Model, best: DataFrame, asked: Asking | None) -> DataFrame:
-    """`best` with reason, evidence and sentences. `asked`: of a model that ranks all items."""
+def with_reasons_of(
+    run: Run, model: Model, best: DataFrame, asked: Asking | None, *, among: DataFrame | None = None
+) -> DataFrame:
+    """`best` with reason, evidence and sentences. `asked`: of a model that ranks all items; `among`: the users of
+    `best`, where these are few."""
     features = read_features(run.lake, [run.day])
+    if among is not None:
+        features = _features_of(features, among.select(c.USER_ID))
     rows = _with_facts(best, features)
     if asked is None:
         owed = _owed(run, model, best, features).withColumn(c.OWN_EVIDENCE, F.lit(None).cast(_OWN))
     else:
         owed = _own_evidence(run, model, best, asked, features).withColumn(c.CONTRIBUTION, F.lit(None).cast("double"))
     return with_reasons(rows.join(owed, on=list(_PAIR), how="left"))
+
+
+def _features_of(features: FeatureTables, users: DataFrame) -> FeatureTables:
+    """With rows of these users alone where there are many a user."""
+    user_item, user_category = (
+        rows.join(users, on=c.USER_ID, how="left_semi") for rows in (features.user_item, features.user_category)
+    )
+    return replace(features, user_item=user_item, user_category=user_category)
 
 
 def _with_facts(best: DataFrame, features: FeatureTables) -> DataFrame:

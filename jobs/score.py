@@ -3,7 +3,7 @@
 import functools
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._day_rules import optional_inputs, optional_reads
 from jobs._incremental import Rescoring, record, rescoring
-from jobs._publishing import of_run, publish
+from jobs._publishing import Lists, of_run, publish
 from jobs._reasons import with_reasons_of
 from jobs._recommend import (
     Asking,
@@ -53,21 +53,19 @@ def run(run: Run) -> Figures:
     scored = _scored(run, model, shaping, asked, change) if change.num_scored != 0 else None
     lists = _all_lists(run, model, change, scored)
     seconds = time.monotonic() - started
-    publish(run, lists)
-    written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
-    assert written is not None, "an aggregate without groups has one row"
+    size = publish(run, lists)
     if shaping.rules:
         run.lake.overwrite(tables.RULE_AUDIT, audit(run, _audited(change, scored), shaping.rules), where=of_run(run))
     record(run, change, scored.best if scored else None)
-    for frame in (scored.lists, scored.best) if scored else ():
+    for frame in (*((scored.lists, scored.best) if scored else ()), *change.held):
         frame.unpersist()
     pairs, candidate_recall = scored.pairs() if scored else 0, _candidate_recall(run, model)
     delete_vector_files(run.lake)
-    num_scored = written[1] if change.num_scored is None else change.num_scored
+    num_scored = size.users if change.num_scored is None else change.num_scored
     return {
-        **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
+        **asdict(size),
         "users_scored": num_scored,
-        "users_kept": written[1] - num_scored,
+        "users_kept": size.users - num_scored,
         "why_all_users": change.why_all,
         "candidate_recall": candidate_recall,
         "pairs": pairs,
@@ -99,18 +97,20 @@ def _scored(run: Run, model: Model, shaping: Shaping, asked: Asking | None, chan
     else:
         best = _shaped_of_all(run, asked, shaping, users, counted)
     best = best.persist()
-    lists = _published(run, model, with_reasons_of(run, model, best, asked)).persist()
+    among = None if change.kept is None else users
+    lists = _published(run, model, with_reasons_of(run, model, best, asked, among=among)).persist()
     items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
     require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
     return Scored(lists=lists, best=best, counted=counted)
 
 
-def _all_lists(run: Run, model: Model, change: Rescoring, scored: Scored | None) -> DataFrame:
+def _all_lists(run: Run, model: Model, change: Rescoring, scored: Scored | None) -> Lists:
     if change.kept is None:
         assert scored is not None, "all users are scored"
-        return scored.lists
+        return Lists(new=scored.lists)
     kept = _published(run, model, change.kept.lists)
-    return kept if scored is None else scored.lists.unionByName(kept)
+    new = kept.limit(0) if scored is None else scored.lists
+    return Lists(new=new, kept=kept, replaced=change.replaced, kept_day=change.kept.day)
 
 
 def _audited(change: Rescoring, scored: Scored | None) -> DataFrame:
