@@ -29,13 +29,23 @@ _PAIR = (c.USER_ID, c.ITEM_ID)
 _OWN = "array<struct<kind:string,id:string,name:string,contribution:double>>"
 
 
-def with_reasons_of(run: Run, models: Sequence[Model], best: DataFrame, asked: Sequence[Asking | None]) -> DataFrame:
-    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates.
+def with_reasons_of(
+    run: Run,
+    models: Sequence[Model],
+    best: DataFrame,
+    asked: Sequence[Asking | None],
+    *,
+    among: DataFrame | None = None,
+) -> DataFrame:
+    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates; `among`:
+    the users of `best`, where these are few.
 
     Of fused lists nothing is told: what one model's score owes to an item is no part of the fused one, which ranks or
     the other items of the list make.
     """
     features = read_features(run.lake, [run.day])
+    if among is not None:
+        features = _features_of(features, among.select(c.USER_ID))
     rows, nothing = _with_facts(best, features), F.lit(None)
     no_evidence, no_contribution = nothing.cast(_OWN), nothing.cast("double")
     if len(models) > 1:
@@ -45,6 +55,14 @@ def with_reasons_of(run: Run, models: Sequence[Model], best: DataFrame, asked: S
     else:
         owed = _own_evidence(run, models[0], best, asked[0], features).withColumn(c.CONTRIBUTION, no_contribution)
     return with_reasons(rows.join(owed, on=list(_PAIR), how="left"))
+
+
+def _features_of(features: FeatureTables, users: DataFrame) -> FeatureTables:
+    """With rows of these users alone where there are many a user."""
+    user_item, user_category = (
+        rows.join(users, on=c.USER_ID, how="left_semi") for rows in (features.user_item, features.user_category)
+    )
+    return replace(features, user_item=user_item, user_category=user_category)
 
 
 def _with_facts(best: DataFrame, features: FeatureTables) -> DataFrame:

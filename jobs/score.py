@@ -1,10 +1,11 @@
 """Ranks items for every user with the newest model, or with several whose lists are fused, checks the lists and
 publishes them in recs.top_n."""
 
+import functools
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -12,8 +13,9 @@ from pyspark.sql import functions as F
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._day_rules import optional_inputs, optional_reads
 from jobs._fusion import by_member, fused_lists
+from jobs._incremental import Rescoring, record, rescoring
 from jobs._models import Model, model_columns, model_inputs, names_of, require_trained, served_models
-from jobs._publishing import of_run, publish
+from jobs._publishing import Lists, of_run, publish
 from jobs._reasons import with_reasons_of
 from jobs._recommend import (
     Asking,
@@ -41,38 +43,84 @@ from recsys.scoring.top_n import ALL
 from recsys.stages import Figures, Run, Stage
 
 PUBLISHED = "published"
+_AUDITED = (c.USER_ID, c.RULES, c.KEPT_AWAY)
+_TEXTS = "array<string>"
 
 
 def run(run: Run) -> Figures:
     started = time.monotonic()
-    items, served = run.lake.read(tables.ITEMS), _served(run)
-    n = run.config.score.top_n
-    counted = Observation("scored")
     models = served_models(run)
-    shaping = shaping_of(run, models)
-    asked = [_asked(run, model, served) if model.ranks_all_items else None for model in models]
-    best = _best(run, models, asked, shaping, counted)
-    best = best.persist()
-    lists = _published(run, models, with_reasons_of(run, models, best, asked)).persist()
-    require_publishable(lists, items, served, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
+    shaping, served = shaping_of(run, models), _served(run)
+    asked = [_asked_by(asking(run, model, run.day), served) if model.ranks_all_items else None for model in models]
+    change = rescoring(run, models, shaping, asked, served)
+    scored = _scored(run, models, shaping, asked, change) if change.num_scored != 0 else None
+    lists = _all_lists(run, models, change, scored)
     seconds = time.monotonic() - started
-    publish(run, lists)
-    written = lists.agg(F.count("*").alias("rows"), F.count_distinct(c.USER_ID), F.count_distinct(c.ITEM_ID)).first()
-    assert written is not None, "an aggregate without groups has one row"
-    quality = _quality(lists, items)
+    size = publish(run, lists)
+    quality = _quality(lists.new, run.lake.read(tables.ITEMS)) if change.kept is None else {}
     if shaping.rules:
-        run.lake.overwrite(tables.RULE_AUDIT, audit(run, best, shaping.rules), where=of_run(run))
-    for frame in (lists, best):
+        run.lake.overwrite(tables.RULE_AUDIT, audit(run, _audited(change, scored), shaping.rules), where=of_run(run))
+    record(run, change, scored.best if scored else None)
+    for frame in (*((scored.lists, scored.best) if scored else ()), *change.held):
         frame.unpersist()
-    pairs, candidate_recall = int(counted.get["pairs"]), _candidate_recall(run, models)
+    pairs, candidate_recall = scored.pairs() if scored else 0, _candidate_recall(run, models)
     delete_vector_files(run.lake)
+    num_scored = size.users if change.num_scored is None else change.num_scored
     return {
-        **dict(zip((c.ROWS, "users", "items"), written, strict=True)),
-        "candidate_recall": candidate_recall,
+        **asdict(size),
+        "users_scored": num_scored,
+        "users_kept": size.users - num_scored,
+        "why_all_users": change.why_all,
         **quality,
+        "candidate_recall": candidate_recall,
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Of the users that were scored: rows of recs.top_n, checked, and what they were made from; both in memory."""
+
+    lists: DataFrame
+    best: DataFrame
+    counted: Observation
+
+    def pairs(self) -> int:
+        return int(self.counted.get["pairs"])
+
+
+def _scored(
+    run: Run, models: Sequence[Model], shaping: Shaping, asked: Sequence[Asking | None], change: Rescoring
+) -> Scored:
+    counted, users = Observation("scored"), change.users
+    if change.kept is not None:
+        asked = [_asked_by(one, users) if one else None for one in asked]
+    best = _best(run, models, asked, shaping, users, counted).persist()
+    among = None if change.kept is None else users
+    lists = _published(run, models, with_reasons_of(run, models, best, asked, among=among)).persist()
+    items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
+    require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
+    return Scored(lists=lists, best=best, counted=counted)
+
+
+def _all_lists(run: Run, models: Sequence[Model], change: Rescoring, scored: Scored | None) -> Lists:
+    if change.kept is None:
+        assert scored is not None, "all users are scored"
+        return Lists(new=scored.lists)
+    kept = _published(run, models, change.kept.lists)
+    new = kept.limit(0) if scored is None else scored.lists
+    return Lists(new=new, kept=kept, replaced=change.replaced, kept_day=change.kept.day)
+
+
+def _audited(change: Rescoring, scored: Scored | None) -> DataFrame:
+    """The rules that touched each row, and those that kept something away from each user."""
+    parts = [] if scored is None else [scored.best.select(*_AUDITED)]
+    if change.kept is not None:
+        rows, users = change.kept.lists, change.kept.inputs
+        parts.append(rows.withColumn(c.KEPT_AWAY, F.lit(None).cast(_TEXTS)).select(*_AUDITED))
+        parts.append(users.withColumn(c.RULES, F.lit(None).cast(_TEXTS)).select(*_AUDITED))
+    return functools.reduce(DataFrame.unionByName, parts)
 
 
 def _quality(lists: DataFrame, items: DataFrame) -> Figures:
@@ -80,19 +128,28 @@ def _quality(lists: DataFrame, items: DataFrame) -> Figures:
     return {row[c.METRIC]: row[c.VALUE] for row in list_quality(one_kind, items).collect()}
 
 
-def _best(
-    run: Run, models: Sequence[Model], asked: Sequence[Asking | None], shaping: Shaping, counted: Observation
+def _best(  # those of the scored, and who these are
+    run: Run,
+    models: Sequence[Model],
+    asked: Sequence[Asking | None],
+    shaping: Shaping,
+    users: DataFrame,
+    counted: Observation,
 ) -> DataFrame:
     """With `rules` and rank_before_rules; `asked`: of each model, None for one that ranks candidates."""
     if len(models) > 1:
-        return _shaped_of_several(run, models, asked, shaping, counted)
+        return _shaped_of_several(run, models, asked, shaping, users, counted)
     (model,), (of_model,) = models, asked
     if shaping.is_plain:
-        best = _best_of_candidates(run, model, counted) if of_model is None else _best_of_all(run, of_model, counted)
+        best = (
+            _best_of_candidates(run, model, counted)
+            if of_model is None
+            else _best_of_all(run, of_model, users, counted)
+        )
         return best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
     if of_model is None:
         return _shaped_candidates(run, model, shaping, counted)
-    return _shaped_of_all(run, of_model, shaping, counted)
+    return _shaped_of_all(run, of_model, shaping, users, counted)
 
 
 def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
@@ -100,15 +157,14 @@ def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFra
     return ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
 
 
-def _best_of_all(run: Run, asked: Asking, counted: Observation) -> DataFrame:
+def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation) -> DataFrame:
     """Users whom the model does not know get the popular list, scored by 1 / rank."""
     n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
-    users = _served(run).select(c.USER_ID)
     of_user = F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
     best = all_items_lists(run, asked, n).observe(counted, _num_pairs(of_user))
     ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
     ranks = popular_ranks(items, features.item, window_days=28)
-    unknown = users.join(ranked, on=c.USER_ID, how="left_anti")
+    unknown = users.select(c.USER_ID).join(ranked, on=c.USER_ID, how="left_anti")
     lists = baseline_lists(unknown, features.user_item, ranks, n).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED)
     popular = lists.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
     return with_popular(ranked, popular, [c.USER_ID])
@@ -119,14 +175,19 @@ def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observ
     return shaped(run, shaping, lists, _served(run), facts_loader(run, run.day))
 
 
-def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, counted: Observation) -> DataFrame:
+def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, users: DataFrame, counted: Observation) -> DataFrame:
     lists = _lists_of_all(run, asked, shaping).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
     load_ranker = asked.load if shaping.is_by_vectors else None
-    return shaped(run, shaping, lists, _served(run), facts_loader(run, run.day), load_ranker)
+    return shaped(run, shaping, lists, users, facts_loader(run, run.day), load_ranker)
 
 
-def _shaped_of_several(
-    run: Run, models: Sequence[Model], asked: Sequence[Asking | None], shaping: Shaping, counted: Observation
+def _shaped_of_several(  # those of _best
+    run: Run,
+    models: Sequence[Model],
+    asked: Sequence[Asking | None],
+    shaping: Shaping,
+    users: DataFrame,
+    counted: Observation,
 ) -> DataFrame:
     """Vectors that tell how alike items are: those of the first model that has some."""
     of_models = [
@@ -137,7 +198,7 @@ def _shaped_of_several(
     load_facts = facts_loader(run, run.day)
     lists = fused_lists(run, of_members, load_facts, n=run.config.score.top_n, length=depth(run))
     load_ranker = next((one.load for model, one in zip(models, asked, strict=True) if one and model.has_vectors), None)
-    return shaped(run, shaping, lists, _served(run), load_facts, load_ranker if shaping.is_by_vectors else None)
+    return shaped(run, shaping, lists, users, load_facts, load_ranker if shaping.is_by_vectors else None)
 
 
 def _candidate_lists(run: Run, model: Model, shaping: Shaping) -> DataFrame:
@@ -154,8 +215,7 @@ def _num_pairs(of_user: Column) -> Column:
     return F.coalesce(F.sum(of_user), F.lit(0)).alias("pairs")
 
 
-def _asked(run: Run, model: Model, users: DataFrame) -> Asking:
-    asked = asking(run, model, run.day)
+def _asked_by(asked: Asking, users: DataFrame) -> Asking:
     return replace(asked, users=asked.users.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
 
 
@@ -192,7 +252,7 @@ STAGE = Stage(
     name="score",
     reads=lambda run: (*reads_of(run), *optional_reads(run)),
     # Not ops.publishing: what it says of lists that failed has to stay.
-    writes=(tables.TOP_N, tables.RULE_AUDIT),
+    writes=(tables.TOP_N, tables.RULE_AUDIT, tables.SCORED_INPUTS),
     settings=("examples", "candidates", "train", "score", "publishing", "tracking"),
     run=run,
     check=require_trained,

@@ -380,6 +380,7 @@ class ScoreConfig:
     age_attribute: str | None
     exclude_bought_days: dict[str, int]
     exclude_viewed_days: dict[str, int]
+    incremental: bool
     diversity: str
     diversity_by: str
     diversity_weight: float

@@ -597,6 +597,36 @@ TOP_N = Table(
     ),
 )
 
+SCORED_INPUTS = Table(
+    name="recs.scored_inputs",
+    writer="score",
+    key=(c.RUN_DATE, c.SCENE, c.USER_ID),
+    partition_by=(c.RUN_DATE, c.SCENE),
+    columns=_columns(
+        _RUN_DATE,
+        (c.SCENE, "string", "Place the lists are for, as in recs.top_n"),
+        (c.USER_ID, "string", "User with a list; null: the row of what all lists were made from"),
+        (c.FINGERPRINT, "string", "Hash of what the list was made from; with an equal one it is not made again"),
+        (
+            c.IS_BY_POPULARITY,
+            "boolean",
+            "Popular items, or filled up with them: made again where popularity changed; null without user_id",
+        ),
+        (
+            c.KEPT_AWAY,
+            "array<string>",
+            "Business rules that kept an item out of the list or put one there; may be null",
+        ),
+        (c.POPULARITY, "string", "Hash of popular items and their buyers; null with user_id"),
+        (
+            c.ELIGIBLE_ITEMS,
+            "binary",
+            "A bit for each item_idx, the lowest first: the model knows the item and may name it; null with user_id",
+        ),
+        (c.RUN_ID, "string", "Run that wrote the row; another one than in recs.top_n: these are not of its lists"),
+    ),
+)
+
 _RANK = (c.RANK, "int", "Position in the list, from 1")
 _NEIGHBOUR = (c.NEIGHBOUR_ID, "string", "The other item, one that may be recommended")
 _TOUCHED_BY = (
@@ -934,6 +964,6 @@ ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, *OFFER_TABLES, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER,
     ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES,
     USER_ITEM_FEATURES, CONTEXT_FEATURES, STORE_ITEM_FEATURES, *OPTIONAL_FEATURES, TEXT_VECTORS, *DAY_TABLES, EXAMPLES,
-    NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, PUBLISHING, EXPORTS, METRICS,
-    COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS, SCENE_METRICS, RUNS,
+    NEGATIVES, PARTED_EVENTS, SPLITS, LEAKAGE, BUSINESS_RULES, STOCK, RULE_AUDIT, TOP_N, SCORED_INPUTS, PUBLISHING,
+    EXPORTS, METRICS, COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS, SCENE_METRICS, RUNS,
 )  # fmt: skip

@@ -5,17 +5,22 @@ import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables, tracking
+from recsys.families import FACTORS
 from recsys.lake import runs
 from recsys.lake.store import Lake
+from recsys.models.factors import FactorScores
+from recsys.models.interactions import Known
 from recsys.models.registry import model_spec
 from recsys.tracking import Registry, TrainingRecord
 from recsys.training.export import save_model, state_bytes
+from recsys.training.recommenders import RANKER_RECORD, save_recommender
 from tests.example_sets import inputs_of
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS, write_small_lake
 
@@ -69,12 +74,33 @@ def tracking_uri(lake: Lake) -> str:
     return f"sqlite:///{lake.root}/mlflow.db"
 
 
+def register_factors(lake: Lake, seed: int) -> int:
+    """A version of mf with random vectors; it knows all users but the last, and all items. Recorded as the training of
+    the run date."""
+    generator = np.random.default_rng(seed)
+    user_UD, item_ID = (generator.normal(size=(len(ids), 4)).astype(np.float32) for ids in (USERS, ITEMS))
+    known = Known(user_U=np.arange(len(USERS)) < len(USERS) - 1, item_I=np.ones(len(ITEMS), dtype=np.bool_))
+    with TemporaryDirectory() as folder:
+        exported, name = Path(folder) / "exported", tracking.registered_name("mf")
+        save_recommender(exported, "mf", FactorScores(user_UD=user_UD, item_ID=item_ID), known)
+        record = TrainingRecord(
+            name=name, fingerprint=f"seed {seed}", params={}, tags={}, curve=[], model_folder=exported, **RANKER_RECORD
+        )
+        version = tracking.log_and_register(registry_of(lake), record).version
+    figures = {c.MODEL_NAME: name, c.MODEL_VERSION: version, c.FAMILY: FACTORS}
+    runs.record(lake, "train", RUN_DATE, f"seed {seed}", 1.0, {}, figures)
+    return version
+
+
+def registry_of(lake: Lake) -> Registry:
+    return Registry(uri=tracking_uri(lake), artifact_root=f"{lake.root}/mlflow", experiment="recsys")
+
+
 def register_model(lake: Lake, seed: int) -> int:
     """The next version, with random weights; recorded as the training of the run date."""
     config = {"id_dim": 2, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_ids": 0.0}
     spec, inputs = model_spec("mlp", config), inputs_of(len(USERS), len(ITEMS), 2)
     torch.manual_seed(seed)
-    registry = Registry(uri=tracking_uri(lake), artifact_root=f"{lake.root}/mlflow", experiment="recsys")
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's remarks on type hints
         save_model(Path(folder) / "exported", spec, inputs, state_bytes(spec.build(inputs)))
@@ -86,7 +112,7 @@ def register_model(lake: Lake, seed: int) -> int:
             curve=[],
             model_folder=Path(folder) / "exported",
         )
-        version = tracking.log_and_register(registry, record).version
+        version = tracking.log_and_register(registry_of(lake), record).version
     figures = {c.MODEL_NAME: MODEL_NAME, c.MODEL_VERSION: version}
     runs.record(lake, "train", RUN_DATE, f"seed {seed}", 1.0, {}, figures)
     return version

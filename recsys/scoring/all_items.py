@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, StructField, StructType
 
 from recsys import columns as c
 from recsys.scoring.arrow_lists import lengths, places, rectangular
@@ -19,6 +20,7 @@ from recsys.scoring.pairs import SCORE_DECIMALS
 
 ASKED = "asked"
 LEFT_OUT = "left_out"
+IS_KNOWN = "is_known"
 
 _BITS = 32768
 _LISTS_SCHEMA = f"{c.USER_ID} string, {c.ITEM_IDX} array<int>, {c.SCORE} array<double>, {c.NUM_ITEMS} bigint"
@@ -100,6 +102,18 @@ def keep_known(pairs: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame
             yield batch.filter(pa.array(is_known_P & ranker.knows_item(_indexes(batch.column(c.ITEM_IDX)))))
 
     return pairs.mapInArrow(kept, pairs.schema)
+
+
+def with_is_known(items: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame:
+    """Rows with item_idx, and whether the model knows the item, `is_known`."""
+
+    def marked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        ranker = load_ranker()
+        for batch in batches:
+            is_known = pa.array(ranker.knows_item(_indexes(batch.column(c.ITEM_IDX))))
+            yield pa.RecordBatch.from_arrays([*batch.columns, is_known], names=[*batch.schema.names, IS_KNOWN])
+
+    return items.mapInArrow(marked, StructType([*items.schema.fields, StructField(IS_KNOWN, BooleanType())]))
 
 
 def item_flags(item_idx: DataFrame) -> Flags:

@@ -1,7 +1,7 @@
 """How a day's lists compare with the last published ones, before analysts see them: the rows of ops.publishing."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -44,16 +44,31 @@ class Check:
         return is_low_kept and (self.high is None or self.value <= self.high)
 
 
-def checks(
-    lists: DataFrame, last: DataFrame | None, popular: DataFrame, num_eligible: int, limits: PublishingConfig
-) -> list[Check]:
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """`told`: sums over both sides, those of the last lists under names with `last_`; `is_comparable`: of one model
+    version."""
+
+    told: Mapping[str, Any]
+    has_last: bool
+    is_comparable: bool
+
+
+def compared(lists: DataFrame, last: DataFrame | None, popular: DataFrame, kept: DataFrame | None = None) -> Compared:
     """`lists` and `last`, the newest lists published for a day before, have LIST_COLUMNS, model_name and
-    model_version; `popular`: item_id of the best sellers; `num_eligible`: items that may be recommended."""
-    told = _told(lists, last, popular)
-    is_comparable = last is not None and _models(lists) == _models(last)
+    model_version; `popular`: item_id of the best sellers. `kept`: rows that stand in both, of users of whom neither has
+    others, and of the same model version."""
+    is_comparable = kept is not None or (last is not None and _models(lists) == _models(last))
+    told = _told(lists, last, popular, kept)
+    return Compared(told=told, has_last=last is not None, is_comparable=is_comparable)
+
+
+def checks(found: Compared, num_eligible: int, limits: PublishingConfig) -> list[Check]:
+    """`num_eligible`: items that may be recommended."""
+    told, is_comparable = found.told, found.is_comparable
     return [
         *_absolute(told, limits),
-        *(_relative(told, limits, num_eligible, is_comparable=is_comparable) if last is not None else ()),
+        *(_relative(told, limits, num_eligible, is_comparable=is_comparable) if found.has_last else ()),
     ]
 
 
@@ -77,13 +92,13 @@ def _finding(check: Check) -> str:
     return f"{check.name} is {check.value:g}{before}, expected {' and '.join(limits)}"
 
 
-def _absolute(told: dict[str, Any], limits: PublishingConfig) -> Iterator[Check]:
+def _absolute(told: Mapping[str, Any], limits: PublishingConfig) -> Iterator[Check]:
     flat = _share(told["flat"], told["scored_lists"])
     yield Check(name="flat_lists", value=flat, high=limits.max_flat_lists, setting="max_flat_lists")
 
 
 def _relative(
-    told: dict[str, Any], limits: PublishingConfig, num_eligible: int, *, is_comparable: bool
+    told: Mapping[str, Any], limits: PublishingConfig, num_eligible: int, *, is_comparable: bool
 ) -> Iterator[Check]:
     yield from _counts(told, limits, num_eligible)
     yield from _shares(told, limits)
@@ -98,7 +113,7 @@ def _relative(
     yield Check(name="items_changed", value=items_changed, high=limits.max_items_changed, setting="max_items_changed")
 
 
-def _counts(told: dict[str, Any], limits: PublishingConfig, num_eligible: int) -> Iterator[Check]:
+def _counts(told: Mapping[str, Any], limits: PublishingConfig, num_eligible: int) -> Iterator[Check]:
     rows, last_rows = float(told["rows"]), float(told["last_rows"])
     low, high = limits.min_rows_ratio * last_rows, limits.max_rows_ratio * last_rows
     setting = "min_rows_ratio" if rows < low else "max_rows_ratio"
@@ -111,7 +126,7 @@ def _counts(told: dict[str, Any], limits: PublishingConfig, num_eligible: int) -
     yield Check(name="coverage", value=coverage, last=last_coverage, low=low, setting="min_coverage_ratio")
 
 
-def _shares(told: dict[str, Any], limits: PublishingConfig) -> Iterator[Check]:
+def _shares(told: Mapping[str, Any], limits: PublishingConfig) -> Iterator[Check]:
     for name, part, whole, rise in (
         ("fallback_share", "fallback", "users", "max_fallback_rise"),
         ("popularity_share", "popular", "rows", "max_popularity_rise"),
@@ -121,48 +136,75 @@ def _shares(told: dict[str, Any], limits: PublishingConfig) -> Iterator[Check]:
         yield Check(name=name, value=value, last=last, high=high, setting=rise)
 
 
-def _told(lists: DataFrame, last: DataFrame | None, popular: DataFrame) -> dict[str, Any]:
+def _told(lists: DataFrame, last: DataFrame | None, popular: DataFrame, kept: DataFrame | None) -> dict[str, Any]:
     """Two aggregations of a row each: over users, and over items."""
     sides = lists.select(*LIST_COLUMNS, F.lit(False).alias(_IS_LAST))
     if last is not None:
         sides = sides.unionByName(last.select(*LIST_COLUMNS, F.lit(True).alias(_IS_LAST)))
-    marked = sides.join(F.broadcast(popular.select(c.ITEM_ID, F.lit(True).alias(_IS_POPULAR))), c.ITEM_ID, "left")
-    of_users, of_items = _per_user(marked).agg(*_user_sums()).first(), _item_sums(sides).first()
+    users, items = _per_user(_marked(sides, popular)), _per_item(sides)
+    if kept is not None:
+        users = users.unionByName(_per_kept_user(_marked(kept.select(*LIST_COLUMNS), popular)))
+        items = items.unionByName(_per_kept_item(kept))
+    of_users, of_items = users.agg(*_user_sums()).first(), _item_sums(items)
     assert of_users is not None, "an aggregate without groups has one row"
-    assert of_items is not None, "an aggregate without groups has one row"
-    return {**of_users.asDict(), **of_items.asDict()}
+    return {**of_users.asDict(), **of_items}
+
+
+def _marked(rows: DataFrame, popular: DataFrame) -> DataFrame:
+    marks = F.broadcast(popular.select(c.ITEM_ID, F.lit(True).alias(_IS_POPULAR)))
+    return rows.join(marks, on=c.ITEM_ID, how="left")
 
 
 def _per_user(marked: DataFrame) -> DataFrame:
-    score, is_fallback = F.col(c.SCORE), F.col(c.SOURCE).isin(POPULAR, FILL)
-    columns: list[Column] = []
-    for side, is_side in (("", ~F.col(_IS_LAST)), ("last_", F.col(_IS_LAST))):
-        rows = F.count_if(is_side)
-        columns += [
-            rows.alias(f"{side}rows"),
-            F.array_sort(F.collect_list(F.when(is_side, F.struct(c.RANK, c.ITEM_ID)))).alias(f"{side}list"),
-            ((rows > 0) & (F.count_if(is_side & is_fallback) == rows)).alias(f"{side}is_fallback"),
-            F.count_if(is_side & F.col(_IS_POPULAR)).alias(f"{side}popular"),
-            F.count(F.when(is_side, score)).alias(f"{side}scored"),
-            F.sum(F.when(is_side, score)).alias(f"{side}score"),
-            F.sum(F.when(is_side, score * score)).alias(f"{side}square"),
-        ]
-    spread = F.max(F.when(~F.col(_IS_LAST), score)) - F.min(F.when(~F.col(_IS_LAST), score))
-    return marked.groupBy(c.USER_ID).agg(*columns, spread.alias("spread"))
+    is_last = F.col(_IS_LAST)
+    columns = [column for side, is_side in (("", ~is_last), ("last_", is_last)) for column in _of_side(side, is_side)]
+    lists = [
+        F.array_sort(F.collect_list(F.when(is_side, F.struct(c.RANK, c.ITEM_ID)))).alias(name)
+        for name, is_side in (("list", ~is_last), ("last_list", is_last))
+    ]
+    users = marked.groupBy(c.USER_ID).agg(*columns, _spread(~is_last), *lists)
+    shared = F.size(F.array_intersect(F.col(f"list.{c.ITEM_ID}"), F.col(f"last_list.{c.ITEM_ID}")))
+    overlap = shared / F.nullif(F.greatest("rows", "last_rows"), F.lit(0))
+    return users.withColumns({"shared": overlap, "is_other": F.col("list") != F.col("last_list")}).drop(
+        "list", "last_list"
+    )
+
+
+def _per_kept_user(marked: DataFrame) -> DataFrame:
+    """As `_per_user`, of lists that are the last ones: without their items, which take most of the time."""
+    users = marked.groupBy(c.USER_ID).agg(*_of_side("", F.lit(True)), _spread(F.lit(True)))
+    last = {f"last_{name}": F.col(name) for name in users.columns if name not in (c.USER_ID, "spread")}
+    return users.withColumns({**last, "shared": F.lit(1.0), "is_other": F.lit(False)})
+
+
+def _of_side(side: str, is_side: Column) -> list[Column]:
+    score = F.col(c.SCORE)
+    rows = F.count_if(is_side)
+    return [
+        rows.alias(f"{side}rows"),
+        ((rows > 0) & (F.count_if(is_side & F.col(c.SOURCE).isin(POPULAR, FILL)) == rows)).alias(f"{side}is_fallback"),
+        F.count_if(is_side & F.col(_IS_POPULAR)).alias(f"{side}popular"),
+        F.count(F.when(is_side, score)).alias(f"{side}scored"),
+        F.sum(F.when(is_side, score)).alias(f"{side}score"),
+        F.sum(F.when(is_side, score * score)).alias(f"{side}square"),
+    ]
+
+
+def _spread(is_side: Column) -> Column:
+    scores = F.when(is_side, F.col(c.SCORE))
+    return (F.max(scores) - F.min(scores)).alias("spread")
 
 
 def _user_sums() -> list[Column]:
     in_both = (F.col("rows") > 0) & (F.col("last_rows") > 0)
-    shared = F.size(F.array_intersect(F.col(f"list.{c.ITEM_ID}"), F.col(f"last_list.{c.ITEM_ID}")))
-    longer = F.greatest("rows", "last_rows")
     has_scores = F.col("scored") > 1
     return [
         *(column for side in ("", "last_") for column in _side_sums(side)),
         F.count_if(has_scores).alias("scored_lists"),
         F.count_if(has_scores & (F.col("spread") == 0)).alias("flat"),
         F.count_if(in_both).alias("in_both"),
-        F.count_if(in_both & (F.col("list") != F.col("last_list"))).alias("changed"),
-        F.round(F.sum(F.when(in_both, shared / longer)), _DECIMALS).alias("overlap"),
+        F.count_if(in_both & F.col("is_other")).alias("changed"),
+        F.round(F.sum(F.when(in_both, F.col("shared"))), _DECIMALS).alias("overlap"),
     ]
 
 
@@ -178,15 +220,25 @@ def _side_sums(side: str) -> Iterator[Column]:
     yield F.round(F.sqrt(variance), _DECIMALS).alias(f"{side}score_std")
 
 
-def _item_sums(sides: DataFrame) -> DataFrame:
+def _per_item(sides: DataFrame) -> DataFrame:
     is_new, is_old = F.bool_or(~F.col(_IS_LAST)).alias("is_new"), F.bool_or(_IS_LAST).alias("is_old")
-    items = sides.groupBy(c.ITEM_ID).agg(is_new, is_old)
-    return items.agg(
+    return sides.groupBy(c.ITEM_ID).agg(is_new, is_old)
+
+
+def _per_kept_item(kept: DataFrame) -> DataFrame:
+    return kept.select(c.ITEM_ID).distinct().withColumns({"is_new": F.lit(True), "is_old": F.lit(True)})
+
+
+def _item_sums(items: DataFrame) -> dict[str, Any]:
+    of_each = items.groupBy(c.ITEM_ID).agg(F.bool_or("is_new").alias("is_new"), F.bool_or("is_old").alias("is_old"))
+    sums = of_each.agg(
         F.count_if("is_new").alias("items"),
         F.count_if("is_old").alias("last_items"),
         F.count_if(F.col("is_new") != F.col("is_old")).alias("items_changed"),
         F.count("*").alias("all_items"),
-    )
+    ).first()
+    assert sums is not None, "an aggregate without groups has one row"
+    return sums.asDict()
 
 
 def _models(lists: DataFrame) -> list[tuple[Any, ...]]:

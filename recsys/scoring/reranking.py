@@ -25,7 +25,7 @@ from recsys.scoring.rule_checks import CONTEXT
 from recsys.scoring.rule_plans import Plan, context_of, plan_of, rules_in
 from recsys.scoring.rules import Rule
 
-KEPT_AWAY = "kept_away"
+KEPT_AWAY = c.KEPT_AWAY
 FILL, RULE = "fill", "rule"  # sources of what rules add: popular items, pinned ones
 RELAXED = "relaxed:"
 # By columns: what a user's longer list is.

@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known
+from recsys.scoring.all_items import ASKED, IS_KNOWN, LEFT_OUT, best_of_all, item_flags, keep_known, with_is_known
 
 
 class ByTable:
@@ -65,3 +65,9 @@ def test_pairs_of_unknown_users_or_items_are_dropped(spark: SparkSession) -> Non
     schema = f"{ASKED} int, {c.ITEM_IDX} int, {c.LABEL} string"
     pairs = local_rows(spark, [(0, 3, "known"), (0, 4, "item"), (5, 0, "user")], schema)
     assert [row[c.LABEL] for row in keep_known(pairs, ByTable).collect()] == ["known"]
+
+
+def test_items_say_whether_the_model_knows_them(spark: SparkSession) -> None:
+    items = local_rows(spark, [("a", 3), ("b", 4)], f"{c.ITEM_ID} string, {c.ITEM_IDX} int")
+    found = with_is_known(items, ByTable).collect()
+    assert {(row[c.ITEM_ID], row[c.ITEM_IDX], row[IS_KNOWN]) for row in found} == {("a", 3, True), ("b", 4, False)}

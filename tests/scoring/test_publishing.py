@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from recsys.config import load_config
 from recsys.errors import DataQualityError
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.publishing import Check, checks, require_alike
+from recsys.scoring.publishing import Check, checks, compared, require_alike
 
 LIMITS = load_config([]).publishing
 SCHEMA = "user_id string, rank int, item_id string, score double, source string, model_name string, model_version int"
@@ -29,8 +29,8 @@ def frame(spark: SparkSession, rows: list[Row], version: int = 1) -> DataFrame:
 def found(spark: SparkSession, rows: list[Row], last: list[Row] | None = LAST, **versions: int) -> dict[str, Check]:
     before = None if last is None else frame(spark, last)
     popular = local_rows(spark, [("a",), ("b",)], "item_id string")
-    compared = checks(frame(spark, rows, **versions), before, popular, 8, LIMITS)
-    return {check.name: check for check in compared}
+    both = compared(frame(spark, rows, **versions), before, popular)
+    return {check.name: check for check in checks(both, 8, LIMITS)}
 
 
 def values(checks: dict[str, Check]) -> dict[str, tuple[float | None, float | None]]:
@@ -61,6 +61,17 @@ def test_each_figure_by_hand(spark: SparkSession) -> None:
     # The last scores are 0.9, 0.7, 0.5, 0.3, each twice: their standard deviation is the root of 0.05.
     assert (told["score_mean"].low, told["score_mean"].high) == (0.376393, 0.823607)
     assert all(check.is_passed for check in told.values())
+
+
+def test_lists_that_are_kept_count_as_those_of_both_days(spark: SparkSession) -> None:
+    """Of u with flat scores and of v, and a new list beside them for one that is gone."""
+    flat: list[Row] = [("u", 1, "a", 0.9, "own"), ("u", 2, "b", 0.9, "own")]
+    kept, new, gone = [*flat, *LAST[2:4]], [("y", 1, "e", 0.2, "own"), ("y", 2, "a", None, "rule")], LAST[4:]
+    popular = local_rows(spark, [("a",), ("b",)], "item_id string")
+    parts = compared(frame(spark, new), frame(spark, gone), popular, frame(spark, kept))
+    whole = compared(frame(spark, kept + new), frame(spark, kept + gone), popular)
+    assert parts == whole
+    assert (parts.told["in_both"], parts.told["overlap"], parts.told["flat"]) == (2, 2.0, 1)
 
 
 def test_a_first_run_is_compared_with_nothing(spark: SparkSession) -> None:
