@@ -61,9 +61,10 @@ def run(run: Run) -> Figures:
     if shaping.rules:
         run.lake.overwrite(tables.RULE_AUDIT, audit(run, _audited(change, scored), shaping.rules), where=of_run(run))
     record(run, change, scored.best if scored else None)
+    pairs = 0 if scored is None else _num_pairs_of(scored, change)
     for frame in (*((scored.lists, scored.best) if scored else ()), *change.held):
         frame.unpersist()
-    pairs, candidate_recall = scored.pairs() if scored else 0, _candidate_recall(run, models)
+    candidate_recall = _candidate_recall(run, models)
     delete_vector_files(run.lake)
     num_scored = size.users if change.num_scored is None else change.num_scored
     return {
@@ -85,9 +86,6 @@ class Scored:
     lists: DataFrame
     best: DataFrame
     counted: Observation
-
-    def pairs(self) -> int:
-        return int(self.counted.get["pairs"])
 
 
 def _scored(
@@ -209,6 +207,13 @@ def _candidate_lists(run: Run, model: Model, shaping: Shaping) -> DataFrame:
 def _lists_of_all(run: Run, asked: Asking, shaping: Shaping) -> DataFrame:
     source = F.transform(c.ITEM_IDX, lambda _: F.lit(ALL))
     return longer_lists(run, asked, depth(run), shaping.excluded).withColumn(c.SOURCE, source)
+
+
+def _num_pairs_of(scored: Scored, change: Rescoring) -> int:
+    """Where the model ranked for none of a few users, Spark leaves the counting out and its result never comes."""
+    if change.kept is not None and scored.best.where(F.col(c.SOURCE) == ALL).isEmpty():
+        return 0
+    return int(scored.counted.get["pairs"])
 
 
 def _num_pairs(of_user: Column) -> Column:

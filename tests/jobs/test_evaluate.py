@@ -110,6 +110,7 @@ def test_a_window_without_purchases_is_refused(lake: Lake) -> None:
     lake.restore(tables.USERS, version)
 
 
+@pytest.mark.long
 def test_lists_that_are_published_diverse_are_measured_beside_those_of_the_model(lake: Lake) -> None:
     """Even items are dairy, odd ones bakery, and a user likes one of the two. The last test: it leaves others."""
     figures = run_stage(

@@ -66,6 +66,7 @@ def lists_of(lake: Lake) -> DataFrame:
     return lake.read(tables.TOP_N).drop(c.RUN_ID)
 
 
+@pytest.mark.long
 def test_the_lists_of_both_models_are_one_and_say_so(lake: Lake, first: Figures) -> None:
     known, all_users = len(USERS), len(USERS) + 1
     assert (first[c.ROWS], first["users"]) == (4 * all_users, all_users)
@@ -82,6 +83,7 @@ def test_the_lists_of_both_models_are_one_and_say_so(lake: Lake, first: Figures)
     assert all(0 < row[c.SCORE] <= 2 / 61 + 1e-9 for row in rows)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("first")
 def test_no_blocked_item_and_nothing_left_out_comes_in_by_fusion(lake: Lake, ruled: Run) -> None:
     since = ruled.day - timedelta(days=28)

@@ -95,6 +95,11 @@ def test_on_a_day_without_events_all_lists_are_kept(lake: Lake) -> None:
     assert (second["users_scored"], second["users_kept"], second["pairs"]) == (0, SERVED, 0)
     assert second["why_all_users"] is None
 
+    of_item = (F.col(c.AS_OF_DATE) == F.lit(TOMORROW)) & (F.col(c.ITEM_ID) == ITEMS[2])
+    change(lake, tables.ITEM_FEATURES, of_item, {c.ITEM_BUYERS_28D: F.lit(90)})
+    popular = equal_to_a_run_of_all(lake, TOMORROW)
+    assert (popular["users_scored"], popular["pairs"]) == (2, 0), "of users whom the model does not know"
+
 
 def test_users_who_bought_came_or_left_and_lists_by_popularity_are_made_again(lake: Lake) -> None:
     scored(lake, RUN_DATE)
