@@ -88,6 +88,7 @@ def test_without_what_the_user_did_with_the_item_a_score_is_less_by_the_stated_c
     assert {row[c.REASON_EN] for row in found} == {"You bought it on 2 days of the last year."}
 
 
+@pytest.mark.long
 def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake: Lake, tmp_path: Path) -> None:
     lake = copied(trained_lake, tmp_path / "lake")
     day = {c.AS_OF_DATE: RUN_DATE}
