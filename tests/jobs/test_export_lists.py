@@ -45,6 +45,7 @@ def test_no_lists_are_refused_with_the_cure(lake: Lake) -> None:
         export(lake)
 
 
+@pytest.mark.long
 def test_all_lists_then_only_what_changed_then_nothing(lake: Lake) -> None:
     publish(lake, u="ab", v="a", w="b")
     assert export(lake) == {

@@ -16,6 +16,7 @@ from jobs._models import newest_model, require_trained, served_models
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import ConfigError, InputError
+from recsys.evaluation.list_quality import LIST_METRICS
 from recsys.evaluation.lists import REPEATS_ALLOWED
 from recsys.lake.store import Lake
 from recsys.metrics import METRICS
@@ -161,8 +162,8 @@ def test_a_pipeline_is_refused_at_its_start_but_for_the_model_that_it_trains(lak
 def test_fused_lists_are_measured_beside_those_of_each_model(lake: Lake) -> None:
     figures = run_stage(evaluate.STAGE, run_of(lake, *BOTH)).figures
     fused = measured(lake)
-    # Fused, two models and two baselines; differences from four; coverage of five; candidate recall.
-    assert figures[c.ROWS] == 2 * (9 * len(METRICS) + 5 + 1)
+    # Fused, two models and two baselines; differences from four; what the lists of five are like; candidate recall.
+    assert figures[c.ROWS] == 2 * (9 * len(METRICS) + 5 * len(LIST_METRICS) + 1)
     assert figures["candidates"].startswith("own 250, category 150, popular 150 and all items")
     assert figures["models"] == ["recsys-mlp/1", "recsys-item_knn/1"]
     assert fused["model"][c.MODEL_NAME] == fused["model-model_mlp"][c.MODEL_NAME] == "recsys-mlp/1+recsys-item_knn/1"

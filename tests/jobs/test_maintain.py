@@ -16,6 +16,7 @@ from tests.feature_rows import rows_of
 DAY, OLD = date(2017, 12, 18), date(2017, 10, 1)
 
 
+@pytest.mark.long
 def test_old_lists_go_files_are_joined_and_rules_are_left_alone(spark: SparkSession, tmp_path: Path) -> None:
     lake = Lake(spark, str(tmp_path / "lake"))
     lake.overwrite(tables.EVENTS, rows_of(spark, tables.EVENTS, [{c.EVENT_DATE: DAY, c.SOURCE_ROW: 1}]))
