@@ -1,28 +1,47 @@
-"""Petastorm into the training step, beside the same step on the same rows shuffled in memory.
+"""Petastorm into the training step, beside the same step on the same rows shuffled in memory: rows of features into the
+MLP, histories into SASRec.
 
 Usage: python -m benchmarks.feed [--quick]
+
+A fiftieth as many histories as rows: one is fifty steps of a sequence. Each value is the median of three rounds.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.planted_examples import planted_inputs, write_planted_examples
 from benchmarks.report import emit
-from recsys.config import CONF_FOLDER, load_config, load_yaml
+from recsys import columns as c
+from recsys.config import CONF_FOLDER, TrainConfig, load_config, load_yaml
 from recsys.manifest import Manifest
-from recsys.models.registry import model_spec
-from recsys.training.batches import Batch, ordered_batches, shuffled_batches
-from recsys.training.loop import Fit, take_step
+from recsys.models.registry import Spec, model_settings, model_spec
+from recsys.models.sequences import NO_ITEM
+from recsys.training.batches import (
+    Batch,
+    SequenceBatch,
+    ordered_batches,
+    ordered_sequences,
+    shuffled_batches,
+    shuffled_sequences,
+)
+from recsys.training.loop import Fit, take_accumulated_step
+from recsys.training.sequence_files import write_sequence_files
+from recsys.training.sequences import SequenceTask, loss_sum_of
 from recsys.training.workers import OneWorker
 
 SEED = 7
 ROUNDS = 3
+ITEMS = 12_000
+
+Batches = Callable[[], Iterator[Batch] | Iterator[SequenceBatch]]
 
 
 def fresh_fit() -> Fit:
@@ -51,12 +70,18 @@ def from_memory(rows: Batch, batch_size: int) -> Iterator[Batch]:
         yield Batch(ids_BI=rows.ids_BI[which], numeric_BF=rows.numeric_BF[which], label_B=rows.label_B[which])
 
 
-def rows_per_s(batches: Iterator[Batch], fit: Fit | None) -> float:
+def histories_from_memory(whole_RS: Tensor, batch_size: int) -> Iterator[SequenceBatch]:
+    order = torch.randperm(len(whole_RS))
+    for first in range(0, len(whole_RS), batch_size):
+        yield SequenceBatch(item_idx_BS=whole_RS[order[first : first + batch_size]])
+
+
+def rows_per_s(batches: Iterator[Batch] | Iterator[SequenceBatch], fit: Fit | None) -> float:
     """With training steps, or reading alone where `fit` is None."""
     started, rows = time.perf_counter(), 0
     for batch in batches:
         if fit is not None:
-            take_step(fit, batch, len(batch))
+            take_accumulated_step(fit, [batch], len(batch))
         rows += len(batch)
     return rows / (time.perf_counter() - started)
 
@@ -72,13 +97,56 @@ def measure(folder: Path, rows: int) -> None:
         label_B=torch.cat([p.label_B for p in parts]),
     )
     for name, step in (("into the training step", fit), ("reading alone", None)):
-        pairs = [
-            (rows_per_s(from_petastorm(url, manifest, fit), step), rows_per_s(from_memory(whole, size), step))
-            for _ in range(ROUNDS)
-        ]
-        ours, theirs = (sorted(values)[ROUNDS // 2] for values in zip(*pairs, strict=True))
-        case = f"{rows:,} rows, mlp, {name}"
-        emit("feed", case, ours, "rows/s", peer="shuffled tensors in memory", peer_value=theirs)
+        compare(
+            f"{rows:,} rows, mlp, {name}",
+            lambda: from_petastorm(url, manifest, fit),
+            lambda: from_memory(whole, size),
+            step,
+        )
+
+
+def measure_histories(folder: Path, rows: int) -> None:
+    settings, train = model_settings(CONF_FOLDER / "models" / "sasrec.yaml")
+    config = load_config([], [f"train.{key}={value}" for key, value in train.items()]).train
+    task = history_task(model_spec("sasrec", settings), config, folder, rows)
+    network = task.spec.build(task.items)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    fit = Fit(
+        model=network, optimizer=optimizer, config=config, workers=OneWorker(), device=torch.device("cpu"),
+        loss_sum=loss_sum_of(task),
+    )  # fmt: skip
+    size, buffer_rows = config.batch_size, config.shuffle_buffer_rows
+    whole = torch.cat([part.item_idx_BS for part in ordered_sequences(task.folder, task.train, batch_size=rows)])
+    for name, step in (("into the training step", fit), ("reading alone", None)):
+        compare(
+            f"{rows:,} histories, sasrec, {name}",
+            lambda: shuffled_sequences(task.folder, task.train, batch_size=size, buffer_rows=buffer_rows, seed=[SEED]),
+            lambda: histories_from_memory(whole, size),
+            step,
+        )
+
+
+def history_task(spec: Spec, config: TrainConfig, folder: Path, rows: int) -> SequenceTask:
+    """Of two items up to the whole length, filled up at the end; items by a power law."""
+    generator, size = np.random.default_rng(SEED), spec.config.history + 1
+    item_idx_RS = 1 + (ITEMS * generator.random((rows, size)) ** 2).astype(np.int64)
+    item_idx_RS[np.arange(size) >= generator.integers(2, size + 1, rows)[:, None]] = NO_ITEM
+    return SequenceTask(
+        spec=spec,
+        config=config,
+        folder=str(folder),
+        train=write_sequence_files(folder, c.TRAIN, item_idx_RS, row_groups=16, seed=SEED),
+        validation=(),
+        items=ITEMS,
+        targets=int((item_idx_RS[:, 1:] != NO_ITEM).sum()),
+    )
+
+
+def compare(case: str, ours: Batches, theirs: Batches, step: Fit | None) -> None:
+    """In turns, so that what else the machine does meets both."""
+    pairs = [(rows_per_s(ours(), step), rows_per_s(theirs(), step)) for _ in range(ROUNDS)]
+    value, peer = (sorted(values)[ROUNDS // 2] for values in zip(*pairs, strict=True))
+    emit("feed", case, value, "rows/s", peer="shuffled tensors in memory", peer_value=peer)
 
 
 def main() -> int:
@@ -87,8 +155,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="200,000 rows")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    rows = 200_000 if given.quick else given.rows
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), 200_000 if given.quick else given.rows)
+        measure(Path(folder) / "rows", rows)
+        measure_histories(Path(folder) / "histories", rows // 50)
     return 0
 
 
