@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -37,3 +38,14 @@ def test_java_runs_on_the_archive_that_the_set_up_made(spark: SparkSession) -> N
     beans = spark._jvm.java.lang.management.ManagementFactory  # type: ignore[union-attr]
     arguments = list(beans.getRuntimeMXBean().getInputArguments())
     assert f"-XX:SharedArchiveFile={session.class_archive()}" in arguments
+
+
+def test_the_text_of_a_large_plan_is_cut(spark: SparkSession) -> None:
+    """Adaptive execution makes it anew after every stage: whole, that of a day's ingest has filled three GiB."""
+    rows = spark.range(1)
+    for _ in range(9):
+        rows = rows.unionByName(rows)
+    execution: Any = rows._jdf
+    text = str(execution.queryExecution().toString())
+    assert len(text) < 150_000
+    assert rows.count() == 2**9
