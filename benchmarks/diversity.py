@@ -27,7 +27,7 @@ from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
 from recsys.evaluation.list_quality import GINI, LIST_METRICS, list_quality
 from recsys.evaluation.lists import REPEATS_ALLOWED
-from recsys.evaluation.ranking import sums_by_replicate, user_hits
+from recsys.evaluation.ranking import REPLICATE, sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, recommender_rows
 from recsys.lake.interaction_files import delete_vector_files
 from recsys.lake.session import build_session
@@ -44,7 +44,7 @@ def measured(run: Run, window: LabelWindow, lists: DataFrame) -> tuple[dict[str,
     truth = window.truth.where(f"{c.LIST_KIND} = '{REPEATS_ALLOWED}'")
     hits = user_hits(lists, truth, names, settings.seed)
     sums = sums_by_replicate(hits, names, k=settings.k, replicates=settings.bootstrap_samples).collect()
-    ordered = [row.asDict() for row in sorted(sums, key=lambda row: int(row["replicate"]))]
+    ordered = [row.asDict() for row in sorted(sums, key=lambda row: int(row[REPLICATE]))]
     values: dict[str, dict[str, float]] = {name: {} for name in names}
     difference: tuple[float, ...] = ()
     for row in recommender_rows(ordered, names, settings.k):

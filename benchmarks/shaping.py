@@ -9,25 +9,20 @@ are those of a second run in one session. The limit is 1.3 times the seconds wit
 
 import argparse
 import sys
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from benchmarks.report import emit
-from benchmarks.two_stage import DAY, register, write_tables
+from benchmarks.two_stage import planted_run
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._models import Model
 from jobs._reasons import with_reasons_of
 from jobs._rules import Shaping, depth, facts_loader, shaped
 from recsys import columns as c
 from recsys import tables
-from recsys.config import CONF_FOLDER, load_config
-from recsys.lake.session import build_session
-from recsys.lake.store import Lake
 from recsys.scoring.diversity import CATEGORY, MMR, Diversity
 from recsys.scoring.rules import AT_MOST, BLOCK, BOOST, Rule
 from recsys.stages import Run
@@ -97,15 +92,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="2,000 users")
     given = parser.parse_args()
     users = 2_000 if given.quick else given.users
-    with tempfile.TemporaryDirectory() as folder:
-        config = load_config([], [f"tracking.uri=sqlite:///{folder}/mlflow.db"])
-        spark = build_session("recsys-benchmark", config.spark)
-        lake = Lake(spark, f"{folder}/lake")
-        run = Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=DAY)
-        write_tables(lake, users)
-        model = register(run, given.model, Path(folder) / "exported")
+    with planted_run(users, given.model) as (run, model, _):
         compare(run, model, f"{users:,} users, {given.model}")
-        spark.stop()
     return 0
 
 

@@ -11,7 +11,9 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,19 @@ def register(run: Run, name: str, folder: Path) -> Model:
     return Model(name=registered, version=version)
 
 
+@contextmanager
+def planted_run(users: int, name: str) -> Iterator[tuple[Run, Model, Path]]:
+    """On a lake of its own, with the registered model and the folder that it was exported to."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config([], [f"tracking.uri=sqlite:///{folder}/mlflow.db"])
+        spark = build_session("recsys-benchmark", config.spark)
+        lake, exported = Lake(spark, f"{folder}/lake"), Path(folder) / "exported"
+        run = Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=DAY)
+        write_tables(lake, users)
+        yield run, register(run, name, exported), exported
+        spark.stop()
+
+
 def in_spark(run: Run, model: Model) -> float:
     """Seconds to the written lists."""
     started = time.perf_counter()
@@ -178,18 +193,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="2,000 users")
     given = parser.parse_args()
     users = 2_000 if given.quick else given.users
-    with tempfile.TemporaryDirectory() as folder:
-        config = load_config([], [f"tracking.uri=sqlite:///{folder}/mlflow.db"])
-        spark = build_session("recsys-benchmark", config.spark)
-        lake = Lake(spark, f"{folder}/lake")
-        run = Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=DAY)
-        write_tables(lake, users)
-        exported = Path(folder) / "exported"
-        model = register(run, given.model, exported)
+    with planted_run(users, given.model) as (run, model, exported):
         in_spark(run, model)
         ours, pairs = in_spark(run, model), num_pairs(run)
         theirs = bare(exported, pairs)
-        spark.stop()
     case = f"{users:,} users, {pairs:,} pairs, {given.model}, {THREADS} tasks"
     peer = "bare network on tensors in memory"
     emit("two_stage", case, pairs / ours, "pairs/s", peer=peer, peer_value=pairs / theirs, digits=0)

@@ -31,6 +31,7 @@ from recsys.lake.read_features import read_features, read_neighbours
 from recsys.lake.told import told_by
 from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.candidates import candidate_lists
+from recsys.scoring.top_n import as_rows
 from recsys.scoring.two_stage import CATEGORY_ROWS, best_candidates, load_catalogue
 from recsys.stages import Run
 
@@ -62,9 +63,7 @@ def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | No
 
 def ranked_rows(lists: DataFrame) -> DataFrame:
     """A row for each item of the lists, with `rank` from 1."""
-    entries = F.arrays_zip(c.ITEM_ID, c.SCORE, c.SOURCE)
-    places = lists.select(c.USER_ID, c.NUM_ITEMS, F.posexplode(entries).alias("place", "best"))
-    return places.select(c.USER_ID, (F.col("place") + 1).alias(c.RANK), "best.*", c.NUM_ITEMS)
+    return as_rows(lists, (c.ITEM_ID, c.SCORE, c.SOURCE), beside=[c.NUM_ITEMS])
 
 
 def _user_rows(run: Run, model: Model, features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:

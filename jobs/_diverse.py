@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._models import Model
+from jobs._recommend import Asking
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import ConfigError
@@ -16,6 +17,7 @@ from recsys.scoring.diversity import VECTOR, Diversity
 from recsys.scoring.item_facts import ItemFacts
 from recsys.scoring.reranking import Reranking, reranked
 from recsys.scoring.rule_checks import CONTEXT
+from recsys.scoring.top_n import as_lists
 from recsys.stages import Run
 
 
@@ -68,12 +70,12 @@ def longer_by(run: Run) -> int:
 def _listed(run: Run, ranked: DataFrame) -> DataFrame:
     """From rows of user_id, rank, item_id and score to a row a user."""
     rows = ranked.join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    entry = F.struct(c.RANK, c.ITEM_IDX, F.col(c.SCORE).cast("double").alias(c.SCORE))
-    lists = rows.groupBy(c.USER_ID).agg(F.array_sort(F.collect_list(entry)).alias("best"))
-    no_source = F.transform("best", lambda _: F.lit("model")).alias(c.SOURCE)
-    return lists.select(
-        c.USER_ID, F.col(f"best.{c.ITEM_IDX}").alias(c.ITEM_IDX), F.col(f"best.{c.SCORE}").alias(c.SCORE), no_source
-    )
+    return as_lists(rows).withColumn(c.SOURCE, F.transform(c.ITEM_IDX, lambda _: F.lit("model")))
+
+
+def vectors_loader(models: Sequence[Model], asked: Sequence[Asking | None]) -> Callable[[], Any] | None:
+    """What loads the first model that has vectors of items; `asked`: of each, None for one that ranks candidates."""
+    return next((one.load for model, one in zip(models, asked, strict=True) if one and model.has_vectors), None)
 
 
 def vectors_of(load_ranker: Callable[[], Any]) -> Any:

@@ -10,6 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.scoring.fusion import MEMBER, Fusion, fused
 from recsys.scoring.item_facts import Indexes, ItemFacts
+from recsys.scoring.top_n import as_lists, as_rows
 from recsys.stages import Run
 
 
@@ -46,16 +47,9 @@ def fused_rows(
 ) -> DataFrame:
     """The same for rows: user_id, rank from 1, item_id and score of each model, and of the fused lists."""
     ids = run.lake.read(tables.ITEM_IDS)
-    lists = [_as_lists(rows.join(ids, on=c.ITEM_ID, how="inner")) for rows in of_models]
+    lists = [as_lists(rows.join(ids, on=c.ITEM_ID, how="inner")) for rows in of_models]
     best = fused_lists(run, by_member(lists), load_facts, n=n, length=length)
-    entry = F.posexplode(F.arrays_zip(c.ITEM_IDX, c.SCORE)).alias("place", "best")
-    places = best.select(c.USER_ID, entry).select(c.USER_ID, (F.col("place") + 1).alias(c.RANK), "best.*")
-    return places.join(ids, on=c.ITEM_IDX, how="inner").drop(c.ITEM_IDX)
-
-
-def _as_lists(rows: DataFrame) -> DataFrame:
-    best = F.sort_array(F.collect_list(F.struct(c.RANK, c.ITEM_IDX, c.SCORE))).alias("best")
-    return rows.groupBy(c.USER_ID).agg(best).select(c.USER_ID, f"best.{c.ITEM_IDX}", f"best.{c.SCORE}")
+    return as_rows(best, (c.ITEM_IDX, c.SCORE)).join(ids, on=c.ITEM_IDX, how="inner").drop(c.ITEM_IDX)
 
 
 def _id_order(load_facts: Callable[[], ItemFacts]) -> Indexes:

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._diverse import diverse_lists, diversity_inputs, diversity_of, longer_by
+from jobs._diverse import diverse_lists, diversity_inputs, diversity_of, longer_by, vectors_loader
 from jobs._fusion import fused_rows, fusion_inputs
 from jobs._models import Model, model_columns, model_inputs, names_of, served_models
 from jobs._recommend import (
@@ -104,14 +104,9 @@ def _lists_of_models(  # those of run
         longer, fill = _fused(run, ranked, load_facts), of_baselines
         lists.append(_best(longer, k, MODEL, fill))
     if load_facts and diversity is not None:
-        diverse = _diverse(run, longer, diversity, load_facts, _vectors_of(models, asked))
+        diverse = _diverse(run, longer, diversity, load_facts, vectors_loader(models, asked))
         lists.append(_best(diverse, k, DIVERSE, fill))
     return functools.reduce(DataFrame.unionByName, lists)
-
-
-def _vectors_of(models: Sequence[Model], asked: Sequence[Asking | None]) -> Callable[[], Any] | None:
-    """What loads the first model that has vectors of items."""
-    return next((one.load for model, one in zip(models, asked, strict=True) if one and model.has_vectors), None)
 
 
 def _best(ranked: DataFrame, k: int, recommender: str, of_baselines: DataFrame | None) -> DataFrame:

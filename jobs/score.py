@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._day_rules import optional_inputs, optional_reads
+from jobs._diverse import vectors_loader
 from jobs._fusion import by_member, fused_lists
 from jobs._incremental import Rescoring, record, rescoring
 from jobs._models import Model, model_columns, model_inputs, names_of, require_trained, served_models
@@ -195,8 +196,8 @@ def _shaped_of_several(  # those of _best
     of_members = by_member(of_models).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
     load_facts = facts_loader(run, run.day)
     lists = fused_lists(run, of_members, load_facts, n=run.config.score.top_n, length=depth(run))
-    load_ranker = next((one.load for model, one in zip(models, asked, strict=True) if one and model.has_vectors), None)
-    return shaped(run, shaping, lists, users, load_facts, load_ranker if shaping.is_by_vectors else None)
+    load_ranker = vectors_loader(models, asked) if shaping.is_by_vectors else None
+    return shaped(run, shaping, lists, users, load_facts, load_ranker)
 
 
 def _candidate_lists(run: Run, model: Model, shaping: Shaping) -> DataFrame:
