@@ -1,19 +1,18 @@
 """Exact top N of all items for every user, seen items left out, into a Delta table: users a second, beside peers.
 
-Usage: python -m benchmarks.top_n [--cases als,search,large,exact] [--quick]
+Usage: python -m benchmarks.top_n [--cases als,search,large,exact] [--peer build/peers/implicit/bin/python] [--quick]
 
 Vectors are random, and histories have a heavy tail: most users have seen a few items, some thousands. Seconds are those
-of reading the users, ranking and writing, without the start of Spark.
+of reading the users, ranking and writing, without the start of Spark and of its Python processes: a few users go first.
 
 als: Spark's ALS.recommendForAllUsers on the same vectors, which leaves nothing out; its result is not even written.
-search: the bare product search of faiss (IndexFlatIP) with as many threads, which leaves nothing out either, and the
-top-k of `implicit`, which does, where that package is installed.
+search: the bare product search of faiss (IndexFlatIP) with as many threads, which leaves nothing out either, and with
+--peer the top-k of `implicit`, which does; benchmarks/peers/README.md makes the environment of the peer.
 large: growing numbers of users, their memory, and the bare product of the matrices.
 exact: a thousand users against sorting all items by products in 64-bit numbers.
 """
 
 import argparse
-import importlib.util
 import os
 import sys
 import tempfile
@@ -31,7 +30,7 @@ import pyarrow.parquet as pq
 from pyspark.ml.recommendation import ALSModel
 from pyspark.sql import DataFrame, SparkSession
 
-from benchmarks.processes import Watch
+from benchmarks.processes import Watch, run_measured
 from benchmarks.report import emit
 from recsys import columns as c
 from recsys.config import load_config
@@ -45,6 +44,7 @@ SEED = 7
 DIM = 64
 THREADS = 2
 LIMIT_GIB = 6.0
+PEER_SCRIPT = "benchmarks/peers/implicit_topk.py"
 CASES = ("als", "search", "large", "exact")
 # So many users of the bare product are timed, and the rest reckoned.
 PRODUCT_USERS = 16_384
@@ -73,6 +73,7 @@ FULL = Sizes(
     search=Size(users=200_000, items=50_000, k=10),
     large=tuple(Size(users=users, items=100_000, k=50) for users in (10_000, 100_000, 1_000_000)),
 )
+WARM = Size(users=2_000, items=1_000, k=10)
 QUICK = Sizes(
     als=Size(users=5_000, items=10_000, k=10),
     search=Size(users=20_000, items=20_000, k=10),
@@ -131,6 +132,12 @@ def save(case: Case) -> None:
         pq.write_table(pa.table(columns), case.users / f"{number}.parquet")
 
 
+def warm_up(spark: SparkSession, folder: Path) -> Case:
+    case = case_of(WARM, folder / "warm")
+    write_ours(spark, case)
+    return case
+
+
 def ours(spark: SparkSession, case: Case) -> DataFrame:
     load = partial(load_ranker, str(case.model))
     return best_of_all(spark.read.parquet(str(case.users)), load, np.ones(case.size.items, np.bool_), case.size.k)
@@ -152,10 +159,15 @@ def report(case: Case, seconds: float, peer: str, peer_seconds: float) -> None:
 
 
 def beside_als(spark: SparkSession, size: Size, folder: Path) -> None:
+    by_als(spark, warm_up(spark, folder))
     case = case_of(size, folder)
-    model = als_model(spark, case)
-    peer_s = seconds_of(lambda: model.recommendForAllUsers(size.k).write.format("noop").mode("overwrite").save())
+    peer_s = by_als(spark, case)
     report(case, seconds_of(lambda: write_ours(spark, case)), "Spark's ALS.recommendForAllUsers", peer_s)
+
+
+def by_als(spark: SparkSession, case: Case) -> float:
+    model = als_model(spark, case)
+    return seconds_of(lambda: model.recommendForAllUsers(case.size.k).write.format("noop").mode("overwrite").save())
 
 
 def als_model(spark: SparkSession, case: Case) -> ALSModel:
@@ -179,14 +191,13 @@ def factor_table(spark: SparkSession, vectors: Scores, file: Path) -> DataFrame:
     return spark.read.parquet(str(file)).repartition(10).cache()
 
 
-def beside_searches(spark: SparkSession, size: Size, folder: Path) -> None:
+def beside_searches(spark: SparkSession, size: Size, folder: Path, peer: str | None) -> None:
+    warm_up(spark, folder)
     case = case_of(size, folder)
     write_s = seconds_of(lambda: write_ours(spark, case))
     report(case, write_s, "bare faiss IndexFlatIP, nothing left out, not written", seconds_of(partial(by_faiss, case)))
-    if importlib.util.find_spec("implicit") is None:
-        sys.stderr.write("implicit is not installed here: that peer is left out\n")
-        return
-    report(case, write_s, "implicit's top-k, seen left out, not written", seconds_of(partial(by_implicit, case)))
+    if peer is not None:
+        report(case, write_s, "implicit's top-k, seen left out, not written", by_implicit(case, peer))
 
 
 def by_faiss(case: Case) -> None:
@@ -196,17 +207,19 @@ def by_faiss(case: Case) -> None:
     index.search(case.user_UD, case.size.k)
 
 
-def by_implicit(case: Case) -> None:
-    from implicit.cpu.topk import topk  # not one of the project's dependencies
-    from scipy import sparse
-
-    ones_P = np.ones(len(case.seen_item_P), np.float32)
-    seen_UI = sparse.csr_matrix((ones_P, case.seen_item_P, case.seen_start_U), shape=(case.size.users, case.size.items))
-    topk(case.item_ID, case.user_UD, case.size.k, filter_query_items=seen_UI, num_threads=THREADS)
+def by_implicit(case: Case, peer: str) -> float:
+    """Seconds, without those of its start and of reading."""
+    arrays = {
+        "users": case.user_UD, "items": case.item_ID, "seen_start": case.seen_start_U, "seen_item": case.seen_item_P
+    }  # fmt: skip
+    for name, values in arrays.items():
+        np.save(case.folder / f"{name}.npy", values)
+    return run_measured([PEER_SCRIPT, str(case.folder), str(case.size.k), str(THREADS)], python=peer).stage_seconds
 
 
 def growing(spark: SparkSession, sizes: Sequence[Size], folder: Path) -> None:
     """Each size beside linear growth from the one before; the largest with its memory, and the bare product."""
+    warm_up(spark, folder)
     before: tuple[int, float] | None = None
     for number, size in enumerate(sizes):
         case = case_of(size, folder / str(number))
@@ -260,12 +273,13 @@ def sorted_items(case: Case, user: int) -> list[int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--peer", metavar="PYTHON", help="of the environment that has implicit")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     given = parser.parse_args()
     sizes = QUICK if given.quick else FULL
     cases: dict[str, Callable[[SparkSession, Path], None]] = {
         "als": lambda spark, folder: beside_als(spark, sizes.als, folder),
-        "search": lambda spark, folder: beside_searches(spark, sizes.search, folder),
+        "search": lambda spark, folder: beside_searches(spark, sizes.search, folder, given.peer),
         "large": lambda spark, folder: growing(spark, sizes.large, folder),
         "exact": lambda spark, folder: exact(spark, sizes.als, folder),
     }

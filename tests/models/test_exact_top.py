@@ -31,7 +31,12 @@ def found(user_BD, item_ID, allowed_I, pairs, k):
     row_P, item_idx_P = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True)) if pairs else (
         np.zeros(0, np.int64), np.zeros(0, np.int64),
     )  # fmt: skip
-    return lists_of(*ExactTop(item_ID, allowed_I).top(user_BD, (row_P, item_idx_P), k))
+    by_single, by_rough = (
+        lists_of(*ExactTop(item_ID, allowed_I, is_rough=is_rough).top(user_BD, (row_P, item_idx_P), k))
+        for is_rough in (False, True)
+    )
+    assert by_single == by_rough
+    return by_rough
 
 
 # Few values, so that scores are often equal; users without a direction, and items that are alike.
