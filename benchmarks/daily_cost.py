@@ -112,6 +112,10 @@ def main() -> int:
     given = parser.parse_args()
     early, late = QUICK_DAYS if given.quick else map(int, given.days.split(","))
     files = sorted(file for file in given.input.iterdir() if file.is_file())
+    if len(files) < late:
+        parser.error(f"{given.input} has {len(files)} files, expected one a day up to day {late}")
+    if early <= given.in_a_row:
+        parser.error(f"{given.in_a_row} days in a row that end with day {early} leave none before them")
     with tempfile.TemporaryDirectory() as folder:
         grown = Shop(files, Path(folder) / "grown", given.source)
         whole = Shop(files, Path(folder) / "whole", given.source)

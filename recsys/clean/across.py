@@ -19,6 +19,7 @@ from recsys.clean.duplicates import IS_DUPLICATE, Parted, day_of
 from recsys.clean.scans import RAW_COLUMNS, with_raw
 from recsys.clean.sessions import with_sessions
 from recsys.config import CleanConfig
+from recsys.frames.caches import counted, settled
 
 NEAR_DUPLICATE = "near_duplicate"
 PRICE_OUTLIER = "price_outlier"
@@ -189,7 +190,8 @@ def look_across(good: DataFrame, standing: Standing | None, is_taken: Column, li
         for rule, pool, now in zip(asked, pools, found, strict=True):
             others = pool.where(~is_taken & _is_judged_whole(rule, span))
             changed |= _changed(rule, others, now.where(~is_taken))
-    return Looked(kept=kept, found=_by_line(good, [now.where(is_taken) for now in found]), changed=changed)
+    by_line = _by_line(good, [now.where(is_taken) for now in found])
+    return Looked(kept=kept, found=counted(by_line) if standing is None else settled(by_line), changed=changed)
 
 
 def _span(good: DataFrame, standing: Standing) -> tuple[date, date] | None:
@@ -225,15 +227,13 @@ def _pool(good: DataFrame, standing: Standing | None, key: Sequence[str]) -> Dat
 
 
 def _by_line(good: DataFrame, found: Sequence[DataFrame]) -> DataFrame:
-    """Few lines; counted, so that Spark knows it."""
+    """Few lines."""
     if not found:
         nothing = good.select(*_PLACE, F.array().cast("array<string>").alias(c.REASONS), *_nothing_cancelled())
         return nothing.where(F.lit(False))
     reasons = F.array_sort(F.array_distinct(F.flatten(F.collect_list(c.REASONS)))).alias(c.REASONS)
     sums = (F.max(name).alias(name) for name in (c.CANCELLED_QUANTITY, c.CANCELLED_CENTS))
-    by_line = reduce(DataFrame.unionByName, found).groupBy(*_PLACE).agg(reasons, *sums).persist(_STORAGE)
-    by_line.count()
-    return by_line
+    return reduce(DataFrame.unionByName, found).groupBy(*_PLACE).agg(reasons, *sums)
 
 
 def _in_sessions(

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean.rules import IS_GOOD, RULE_INPUTS, TIMELESS, Judged
 from recsys.clean.scans import CONTENT_HASH, LINE, RAW_COLUMNS, RECORD, with_raw
+from recsys.frames.caches import counted, settled
 
 EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
@@ -28,6 +29,11 @@ class Parted:
 
     kept: DataFrame
     left_out: DataFrame
+
+
+def settled_parts(parted: Parted) -> Parted:
+    """For files of a day, which are compared with lines of earlier ones."""
+    return Parted(kept=settled(parted.kept), left_out=settled(parted.left_out))
 
 
 def part(judged: Judged, key: Sequence[str]) -> Parted:
@@ -47,7 +53,7 @@ def part(judged: Judged, key: Sequence[str]) -> Parted:
     # A key's own columns, under names that the others cannot have.
     compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
     of_suspect = (*_PLACE, c.IDENTITY, day_of(good).alias(c.EVENT_DATE))
-    suspects = _kept_small(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*of_suspect, *compared))
+    suspects = counted(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*of_suspect, *compared))
     whole = with_raw(_of_places(judged.rows.select(*RAW_COLUMNS), suspects))
     duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
@@ -62,27 +68,27 @@ def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted
     """
     once = _once(judged.rows.drop(CONTENT_HASH))
     good = once.where(IS_GOOD)
-    counted = good.groupBy(c.SOURCE_FILE, key, *values).agg(
+    by_values = good.groupBy(c.SOURCE_FILE, key, *values).agg(
         F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW)
     )
-    return Parted(kept=good, left_out=_rejected(judged, once)), counted
+    return Parted(kept=good, left_out=_rejected(judged, once)), by_values
 
 
-def merged(counted: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
+def merged(by_values: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
     """One row a key from rows counted by file and values: the most frequent value of each column, the smallest at a
     tie, null only where no row has one. The place is that of the key's first row, `known_ts` that of the first known.
     """
     place = F.min(F.struct(*_PLACE)).alias("place")
-    first = counted.groupBy(key).agg(place, F.min(c.KNOWN_TS).alias(c.KNOWN_TS))
+    first = by_values.groupBy(key).agg(place, F.min(c.KNOWN_TS).alias(c.KNOWN_TS))
     for name in values:
-        first = first.join(_most_frequent(counted, key, name), on=key, how="left")
+        first = first.join(_most_frequent(by_values, key, name), on=key, how="left")
     return first.select(key, *values, c.KNOWN_TS, *(F.col("place").getField(name).alias(name) for name in _PLACE))
 
 
-def _most_frequent(counted: DataFrame, key: str, name: str) -> DataFrame:
-    by_value = counted.where(F.col(name).isNotNull()).groupBy(key, name).agg(F.sum(c.ROWS).alias(c.ROWS))
+def _most_frequent(by_values: DataFrame, key: str, name: str) -> DataFrame:
+    of_value = by_values.where(F.col(name).isNotNull()).groupBy(key, name).agg(F.sum(c.ROWS).alias(c.ROWS))
     most_then_smallest = F.min(F.struct(-F.col(c.ROWS), F.col(name)))
-    return by_value.groupBy(key).agg(most_then_smallest[name].alias(name))
+    return of_value.groupBy(key).agg(most_then_smallest[name].alias(name))
 
 
 def _once(rows: DataFrame) -> DataFrame:
@@ -94,7 +100,7 @@ def _once(rows: DataFrame) -> DataFrame:
 def _repeated_identities(rows: DataFrame) -> DataFrame:
     """Equal numbers meet in one task, which sorts them: 8 bytes a row of its share."""
     spread = rows.select(c.IDENTITY).repartition(c.IDENTITY)
-    return _kept_small(spread.mapInArrow(_repeated, f"{c.IDENTITY} bigint"))
+    return counted(spread.mapInArrow(_repeated, f"{c.IDENTITY} bigint"))
 
 
 def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -105,7 +111,7 @@ def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
-    bad = _kept_small(once.where(~F.col(IS_GOOD)).select(*_PLACE))
+    bad = counted(once.where(~F.col(IS_GOOD)).select(*_PLACE))
     whole = with_raw(_of_places(judged.rows, bad).withColumn(c.REASONS, judged.reasons))
     no_identity = F.lit(None).cast("bigint").alias(c.IDENTITY)
     # The time of such a row says no day that anything happened on.
@@ -115,13 +121,6 @@ def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
 
 def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
     return rows.join(few, on=list(_PLACE), how="inner")
-
-
-def _kept_small(few: DataFrame) -> DataFrame:
-    """Counted, so that Spark knows how few they are and broadcasts them."""
-    kept = few.persist(_STORAGE)
-    kept.count()
-    return kept
 
 
 def _later_rows(rows: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -19,7 +19,7 @@ from recsys import columns as c
 from recsys.clean.across import is_any_asked, look_across, sifted, standing_lines, with_local_date
 from recsys.clean.alarms import require_below_alarms
 from recsys.clean.drift import require_kinds
-from recsys.clean.duplicates import Parted
+from recsys.clean.duplicates import Parted, settled_parts
 from recsys.clean.events import clean_events, part_events, rescued_columns
 from recsys.clean.files import InputFile, RawFolder, heads
 from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_known_ts
@@ -51,6 +51,7 @@ from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS
 from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import USER, part_users
 from recsys.config import CleanConfig, SourceConfig
+from recsys.frames.caches import settled
 from recsys.logs import timed
 from recsys.tables import ITEM_VALUES, USER_HISTORY, Table
 
@@ -242,13 +243,14 @@ def _items(
     if counted[0] is None:
         return replace(_by_files(said, past, files, ITEM, first_day), values=no_rows(said.sparkSession, ITEM_VALUES))
     item_values = with_known_ts(counted[0], files).select(*ITEM_VALUES.column_names)
+    item_values = item_values if before is None else settled(item_values)
     others = before.item_values.where(~_is_of(files)) if before is not None else None
     of_all = item_values if others is None else others.unionByName(item_values)
     if before is None or past is None or not before.are_items_whole:
         history = history_of_values(of_all, mapping, first_day)
         return Entities(present=merged_items(of_all).persist(), history=history, values=item_values)
     changed = before.item_values.where(_is_of(files)).unionByName(item_values)
-    present = merged_beside(before.items, of_all, changed).persist()
+    present = settled(merged_beside(before.items, of_all, changed))
     history = history_beside(past, of_all, changed, mapping, first_day)
     return Entities(present=present, history=history, values=item_values)
 
@@ -321,8 +323,8 @@ def _unsettled(source: Source, items: DataFrame | None, users: DataFrame | None,
         if now is None:
             continue
         gone = then.select(key).join(now, on=key, how="left_anti")
-        orphans = before.events.join(F.broadcast(gone), on=key, how="left_semi")
-        paths |= _paths_of(orphans)
+        if not gone.isEmpty():  # the events of all days are looked through
+            paths |= _paths_of(before.events.join(F.broadcast(gone), on=key, how="left_semi"))
         if not now.select(key).join(then, on=key, how="left_anti").isEmpty():
             waiting = F.array_contains(c.REASONS, reason) & (F.col(c.SOURCE_TABLE) == EVENTS)
             paths |= _paths_of(before.quarantine.where(waiting))
@@ -408,6 +410,7 @@ class _Parter:
         def part(records: DataFrame) -> Parted:
             self.rescued = rescued_columns(records, mapping)
             good = part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
+            good = good if before is None else settled_parts(good)
             self._good = good.kept
             return self._sifted(good, records, _is_of(files), before) if is_any_asked(self.limits) else good
 

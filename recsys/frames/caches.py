@@ -1,7 +1,10 @@
-"""The end of what Spark keeps in memory for a while."""
+"""What Spark keeps in memory for a while, and the end of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 
 
 @contextmanager
@@ -17,3 +20,23 @@ def releasing(release: Callable[[], object]) -> Iterator[None]:
         release()
         raise
     release()
+
+
+def counted(few: DataFrame) -> DataFrame:
+    """Cached, and counted, so that Spark knows how few they are and broadcasts them."""
+    kept = few.persist(StorageLevel.MEMORY_AND_DISK)
+    kept.count()
+    return kept
+
+
+def settled(few: DataFrame) -> DataFrame:
+    """As `counted`, and how they were made is forgotten: for rows of a day that many later steps read.
+
+    Spark plans each step from the files on, however much of it is cached: one that reads such rows ten times over is
+    planned longer than it runs. They lie on the executors alone: a run that loses one fails, and is to be started
+    again.
+    """
+    kept = counted(few)
+    made = kept.localCheckpoint()
+    kept.unpersist()
+    return made

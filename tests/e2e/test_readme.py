@@ -1,4 +1,5 @@
-"""Every bash block of the README is run as it stands; the two make commands are what continuous integration calls."""
+"""Every bash block of the README is run as it stands, and then the command that goes on with the reader's own log; the
+two make commands are what continuous integration calls."""
 
 import os
 import re
@@ -28,6 +29,20 @@ def test_every_bash_block_runs(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert "rows_quarantined: 1" in done.stdout
+    _the_whole_chain_wants_months(environment)
+
+
+def _the_whole_chain_wants_months(environment: dict[str, str]) -> None:
+    """The README says so, and the four lines of its log are refused where they no longer suffice."""
+    (command,) = re.findall(r"`(make demo CONFIG=[^`]*)`", (ROOT / "README.md").read_text().replace("\n", " "))
+    done = subprocess.run(
+        ["bash", "-c", command.replace("<folder>", "build/my_shop")],
+        cwd=ROOT, env={**environment, "LAKE": str(ROOT / "build" / "my_lake")},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "clean_logs: nothing changed" in done.stderr
+    assert "no purchase from" in done.stderr
 
 
 def _without_a_cluster(settings: Path) -> None:
