@@ -6,7 +6,7 @@ import importlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, k
 from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
 from recsys.scoring.vectors import with_vectors
+from recsys.search_by import EXACT, EXACTLY, SearchBy
 from recsys.stages import Run
 from recsys.tables import Table
 from recsys.tracking import Registry
@@ -120,14 +121,30 @@ def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """`users`: user_id and what the model knows a user by, `asked`; `load` loads the ranker on the executors."""
+    """`users`: user_id and what the model knows a user by, `asked`; `load` loads the ranker on the executors, which
+    looks for the best items as `by` says."""
 
     users: DataFrame
     load: Callable[[], Any]
+    by: SearchBy = EXACTLY
+
+    @property
+    def load_searching(self) -> Callable[[], Any]:
+        return self.load if self.by.method == EXACT else functools.partial(_load_searching, self.load, self.by)
+
+
+def _load_searching(load: Callable[[], Any], by: SearchBy) -> Any:
+    return replace(load(), by=by)
 
 
 def asking(run: Run, model: Model, as_of: date) -> Asking:
     """Of a model that ranks all items. What it is asked with ends before the day."""
+    settings = run.config.score
+    by = SearchBy(method=settings.search, effort=settings.search_effort) if model.has_vectors else EXACTLY
+    return replace(_asking(run, model, as_of), by=by)
+
+
+def _asking(run: Run, model: Model, as_of: date) -> Asking:
     if model.family == TOWERS:
         return _by_vectors(run, model, as_of)
     if model.family == HISTORIES:
@@ -179,7 +196,7 @@ def _asked_of_all(
         lists = own.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
         users = asked.users.join(lists, on=c.USER_ID, how="left")
     eligible = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    return users, asked.load, item_flags(eligible)
+    return users, asked.load_searching, item_flags(eligible)
 
 
 def with_popular(ranked: DataFrame, baselines: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -30,6 +30,7 @@ from jobs._recommend import (
     with_popular,
 )
 from jobs._rules import Shaping, audit, depth, facts_loader, hidden, shaped, shaping_of
+from jobs._search import search_recall
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
@@ -65,7 +66,7 @@ def run(run: Run) -> Figures:
     pairs = 0 if scored is None else _num_pairs_of(scored, change)
     for frame in (*((scored.lists, scored.best) if scored else ()), *change.held):
         frame.unpersist()
-    candidate_recall = _candidate_recall(run, models)
+    candidate_recall, recalls = _candidate_recall(run, models), [search_recall(run, one) for one in asked]
     delete_vector_files(run.lake)
     num_scored = size.users if change.num_scored is None else change.num_scored
     return {
@@ -75,6 +76,7 @@ def run(run: Run) -> Figures:
         "why_all_users": change.why_all,
         **quality,
         "candidate_recall": candidate_recall,
+        "search_recall": min((recall for recall in recalls if recall is not None), default=None),
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }

@@ -20,6 +20,7 @@ import yaml
 from recsys import catalog
 from recsys import columns as c
 from recsys.errors import ConfigError
+from recsys.search_by import SEARCHES
 
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
@@ -377,6 +378,8 @@ class ScoreConfig:
     scenes: tuple[str, ...]
     batch_rows: int
     rank_depth: int
+    search: str
+    search_effort: int
     age_attribute: str | None
     exclude_bought_days: dict[str, int]
     exclude_viewed_days: dict[str, int]
@@ -390,6 +393,8 @@ class ScoreConfig:
         _require_range(self, "top_n", 1, 1000)
         _require_range(self, "batch_rows", 1)
         _require_range(self, "rank_depth", 1, 100)
+        _require_one_of(self, "search", SEARCHES)
+        _require_range(self, "search_effort", 1, 100_000)
         _require_range(self, "reason_history", 1, 1000)
         _require_one_of(self, "diversity", ("none", "mmr", "dpp"))
         _require_one_of(self, "diversity_by", ("category", "vector"))

@@ -28,7 +28,7 @@ BLOCK_USERS = 4_096
 _FOUND = (32, 64, 128, 256, 512, 1024)
 _DENSE_SCORES = 1 << 23
 # More than the list that are scored again: where near ties are more, the user is ranked against all items.
-_SPARE = 6
+SPARE = 6
 _ROUGH_SPARE = 18
 # Users scored again at once: what is read for them stays near the processor.
 _RESCORED_USERS = 256
@@ -67,12 +67,15 @@ class _LeftOut:
         return np.repeat(np.arange(len(self.start_B) - 1), self.counts)
 
 
+FoundBy = Callable[[Scores, int], tuple[Indexes, Scores]]
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Search:
+class Search:
     """`found_by`: (B, S) items and scores of users, the highest first; `error`: (B,), how much higher the true score of
     an item that was not found may be than the last of these; `spare`: items scored again beyond the list."""
 
-    found_by: Callable[[Scores, int], tuple[Indexes, Scores]]
+    found_by: FoundBy
     error: Callable[[Scores, Score64], Score64]
     spare: int
 
@@ -85,10 +88,10 @@ class ExactTop:
         # Below so many users faiss multiplies vector by vector, at a fifth of the speed (seen with 1.15, 500 users).
         faiss.cvar.distance_compute_blas_threshold = 1
         self._item_ID = item_ID
-        self._item_idx_A: Indexes = np.flatnonzero(allowed_I)
+        self.item_idx_A: Indexes = np.flatnonzero(allowed_I)
         self._allowed_I = allowed_I
         self._longest = max((float(np.linalg.norm(tile, axis=1).max()) for _, tile in self._tiles()), default=0.0)
-        self._single = _Search(found_by=self._search, error=lambda user_BD, _: self._error(user_BD), spare=_SPARE)
+        self._single = Search(found_by=self._search, error=lambda user_BD, _: self._error(user_BD), spare=SPARE)
         self._is_rough = rough_top.is_fast() if is_rough is None else is_rough
         self._kept_tiles: list[RoughTile] = []
         self._tried = self._served = 0
@@ -111,7 +114,7 @@ class ExactTop:
                 unsure_B = rows[~is_sure_B]
                 if search is not self._single:
                     self._tried, self._served = self._tried + len(rows), self._served + int(is_sure_B.sum())
-            for rows in _slices(unsure_B, max(_DENSE_SCORES // max(len(self._item_idx_A), 1), 1)):
+            for rows in _slices(unsure_B, max(_DENSE_SCORES // max(len(self.item_idx_A), 1), 1)):
                 item_BK[rows], score_BK[rows] = self._of_all(user_BD[rows], left_out.of(rows), k)
         return item_BK, score_BK
 
@@ -130,15 +133,15 @@ class ExactTop:
         size_B = np.searchsorted(_FOUND, needed_B)
         for size in np.unique(size_B):
             for rows in _slices(np.flatnonzero(size_B == size), BLOCK_USERS):
-                yield rows, min(max(_FOUND[size], k), len(self._item_idx_A))
+                yield rows, min(max(_FOUND[size], k), len(self.item_idx_A))
 
-    def _searches(self) -> Iterator[_Search]:
+    def _searches(self) -> Iterator[Search]:
         if self._is_rough and (self._tried < _TRIED_USERS or 2 * self._served >= self._tried):
             yield self._rough
         yield self._single
 
     def _searched(
-        self, search: _Search, user_BD: Scores, left_out: _LeftOut, k: int, found: int
+        self, search: Search, user_BD: Scores, left_out: _LeftOut, k: int, found: int
     ) -> tuple[Indexes, Score64, Flags]:
         """As `top`, and whether no item that was not found can belong into the list."""
         item_BS, rough_BS = search.found_by(user_BD, found)
@@ -147,7 +150,7 @@ class ExactTop:
         order_BS = np.argsort(is_out_BS, axis=1, kind="stable")
         item_BS, rough_BS, is_out_BS = (_taken(values, order_BS) for values in (item_BS, rough_BS, is_out_BS))
         last_B = (
-            np.full(len(user_BD), -np.inf) if found == len(self._item_idx_A) else rough_BS.min(axis=1, initial=np.inf)
+            np.full(len(user_BD), -np.inf) if found == len(self.item_idx_A) else rough_BS.min(axis=1, initial=np.inf)
         )
         spare = k + search.spare
         score_BC = _scores64(user_BD, self._item_ID, item_BS[:, :spare])
@@ -166,11 +169,11 @@ class ExactTop:
         return _best_of_tiles(tiles, len(user_BD), found)
 
     @functools.cached_property
-    def _rough(self) -> _Search:
+    def _rough(self) -> Search:
         error, length = (
             max((getattr(tile, name) for _, tile in self._rough_tiles()), default=0.0) for name in ("error", "length")
         )
-        return _Search(
+        return Search(
             found_by=self._search_roughly,
             error=lambda user_BD, last_B: rough_error(user_BD, last_B, error, length) + self._error(user_BD),
             spare=_ROUGH_SPARE,
@@ -183,7 +186,7 @@ class ExactTop:
         return _best_of_tiles(tiles, len(user_BD), found)
 
     def _rough_tiles(self) -> Iterator[tuple[Indexes, RoughTile]]:
-        is_kept = len(self._item_idx_A) * self._item_ID.shape[1] <= _KEPT_NUMBERS
+        is_kept = len(self.item_idx_A) * self._item_ID.shape[1] <= _KEPT_NUMBERS
         for number, (item_idx_A, tile_AD) in enumerate(self._tiles()):
             if number < len(self._kept_tiles):
                 yield item_idx_A, self._kept_tiles[number]
@@ -196,7 +199,7 @@ class ExactTop:
     def _of_all(self, user_BD: Scores, left_out: _LeftOut, k: int) -> tuple[Indexes, Score64]:
         """Against all items, with those left out masked before the best are taken."""
         score_BA = np.concatenate([user_BD @ tile.T for _, tile in self._tiles()], axis=1)
-        score_BA[left_out.rows, np.searchsorted(self._item_idx_A, left_out.item_idx_P)] = -np.inf
+        score_BA[left_out.rows, np.searchsorted(self.item_idx_A, left_out.item_idx_P)] = -np.inf
         border_BA = np.partition(score_BA, -k, axis=1)[:, -k] - 2 * self._error(user_BD)
         results = [
             self._ranked(user_D, np.flatnonzero((score_A >= border) & np.isfinite(score_A)), k)
@@ -205,12 +208,12 @@ class ExactTop:
         return np.stack([item for item, _ in results]), np.stack([score for _, score in results])
 
     def _ranked(self, user_D: Scores, place_C: Indexes, k: int) -> tuple[Indexes, Score64]:
-        item_1C = self._item_idx_A[place_C][None]
+        item_1C = self.item_idx_A[place_C][None]
         item_1K, score_1K = _best(item_1C, _scores64(user_D[None], self._item_ID, item_1C), k)
         return item_1K[0], score_1K[0]
 
     def _tiles(self) -> Iterator[tuple[Indexes, Scores]]:
-        for item_idx_A in _slices(self._item_idx_A, TILE_ITEMS):
+        for item_idx_A in _slices(self.item_idx_A, TILE_ITEMS):
             is_whole = item_idx_A[-1] - item_idx_A[0] + 1 == len(item_idx_A)
             # A run of items is a view; others are copied, a tile at a time.
             chosen = slice(item_idx_A[0], item_idx_A[-1] + 1) if is_whole else item_idx_A

@@ -16,11 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from recsys import columns as c
+from recsys.models.approximate_top import top_by
 from recsys.models.evidence import NONE
-from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
+from recsys.models.exact_top import BLOCK_USERS, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.models.registry import Spec, model_spec
 from recsys.models.sequences import NO_ITEM, SequenceNetwork
+from recsys.search_by import EXACTLY, SearchBy
 from recsys.training.description import FORMAT, read_description
 from recsys.training.export import WEIGHTS
 from recsys.training.in_blocks import in_blocks
@@ -50,6 +52,7 @@ class HistoryRanker:
     network: SequenceNetwork
     known_I: Flags
     history: int
+    by: SearchBy = EXACTLY
 
     block_users = BLOCK_USERS
 
@@ -63,8 +66,8 @@ class HistoryRanker:
 
     def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
         """See ExactTop.top; asked with histories, of the allowed items that the training saw."""
-        exact = ExactTop(self.item_vectors, self.known_I & cut_or_filled(allowed_I, len(self.known_I)))
-        return lambda asked_BL, left_out, k: exact.top(self._states(asked_BL), left_out, k)
+        ranked = top_by(self.item_vectors, self.known_I & cut_or_filled(allowed_I, len(self.known_I)), self.by)
+        return lambda asked_BL, left_out, k: ranked.top(self._states(asked_BL), left_out, k)
 
     def evidence(self, asked_BL: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """By how much each score (B, K) falls where all events of one of the items `taken_BH` are taken out of the

@@ -18,15 +18,17 @@ from scipy import sparse
 
 from recsys import columns as c
 from recsys.errors import ConfigError
+from recsys.models.approximate_top import top_by
 from recsys.models.ease import Ease
 from recsys.models.evidence import NONE, by_vectors, rows_of
-from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags
+from recsys.models.exact_top import BLOCK_USERS, Flags
 from recsys.models.factors import FactorScores
 from recsys.models.graph_filter import GraphFilter
 from recsys.models.interactions import Indexes, Known, Recommender, Scores
 from recsys.models.neighbours import ItemKnn
 from recsys.models.rank_all import top_items
 from recsys.models.registry import MODELS
+from recsys.search_by import EXACTLY, SearchBy
 from recsys.training.description import FORMAT, read_description
 from recsys.training.export import WEIGHTS
 
@@ -76,6 +78,7 @@ class Ranker:
 
     recommender: Recommender
     known: Known
+    by: SearchBy = EXACTLY
 
     @property
     def block_users(self) -> int:
@@ -91,12 +94,12 @@ class Ranker:
         return flag_at(self.known.item_I, item_idx_P)
 
     def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, NDArray[np.floating[Any]]]]:
-        """Of the allowed items that the model knows: by ExactTop where it has vectors, else by all its scores."""
+        """Of the allowed items that the model knows: by their vectors where it has some, else by all its scores."""
         known_I = self.known.item_I & cut_or_filled(allowed_I, len(self.known.item_I))
         if not isinstance(self.recommender, FactorScores):
             return functools.partial(self._of_all_scores, known_I)
-        vectors, exact = self.recommender, ExactTop(self.recommender.item_ID, known_I)
-        return lambda user_idx_B, left_out, k: exact.top(vectors.user_UD[user_idx_B], left_out, k)
+        vectors, ranked = self.recommender, top_by(self.recommender.item_ID, known_I, self.by)
+        return lambda user_idx_B, left_out, k: ranked.top(vectors.user_UD[user_idx_B], left_out, k)
 
     def _of_all_scores(
         self, known_I: Flags, user_idx_B: Indexes, left_out: tuple[Indexes, Indexes], k: int

@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from recsys import columns as c
+from recsys.models.approximate_top import top_by
 from recsys.models.evidence import by_vectors
-from recsys.models.exact_top import BLOCK_USERS, ExactTop, Flags, Score64
+from recsys.models.exact_top import BLOCK_USERS, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
+from recsys.search_by import EXACTLY, SearchBy
 from recsys.training.recommenders import cut_or_filled, flag_at
 
 
@@ -24,6 +26,7 @@ class VectorRanker:
 
     item_ID: Scores
     known_I: Flags
+    by: SearchBy = EXACTLY
 
     block_users = BLOCK_USERS
 
@@ -43,7 +46,7 @@ class VectorRanker:
 
     def among(self, allowed_I: Flags) -> Callable[..., tuple[Indexes, Score64]]:
         """See ExactTop.top; of the allowed items that have a vector."""
-        return ExactTop(self.item_ID, self.known_I & cut_or_filled(allowed_I, len(self.known_I))).top
+        return top_by(self.item_ID, self.known_I & cut_or_filled(allowed_I, len(self.known_I)), self.by).top
 
 
 def load_ranker(urls: Sequence[str]) -> VectorRanker:

@@ -62,6 +62,10 @@ def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lak
     published = run_stage(score.STAGE, run_of(lake, model)).figures
     assert published["users"] == len(USERS) + 1
     assert published["candidate_recall"] == measured["candidate_recall"]
+    assert published["search_recall"] is None, "the search was exact"
+    require_lists_by_taste(lake)
+    by_index = run_stage(score.STAGE, run_of(lake, model, "score.search=hnsw")).figures
+    assert by_index["search_recall"] == 1.0, "so few items are all found"
     require_lists_by_taste(lake)
 
 
