@@ -54,7 +54,8 @@ def part(judged: Judged, key: Sequence[str]) -> Parted:
     compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
     of_suspect = (*_PLACE, c.IDENTITY, day_of(good).alias(c.EVENT_DATE))
     suspects = counted(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*of_suspect, *compared))
-    whole = with_raw(_of_places(judged.rows.select(*RAW_COLUMNS), suspects))
+    raw = _of_places(judged.rows.select(*RAW_COLUMNS), suspects)
+    whole = with_raw(raw.join(suspects, on=list(_PLACE), how="inner"))
     duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
     kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
     return Parted(kept=kept, left_out=rejected.unionByName(duplicates))
@@ -120,7 +121,8 @@ def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
 
 
 def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
-    return rows.join(few, on=list(_PLACE), how="inner")
+    """Spark looks for the places before it makes the columns of a row: it moves this kind of join down to the scan."""
+    return rows.join(few.select(*_PLACE), on=list(_PLACE), how="left_semi")
 
 
 def _later_rows(rows: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -51,7 +51,7 @@ from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS
 from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import USER, part_users
 from recsys.config import CleanConfig, SourceConfig
-from recsys.frames.caches import settled
+from recsys.frames.caches import counted, settled
 from recsys.logs import timed
 from recsys.tables import ITEM_VALUES, USER_HISTORY, Table
 
@@ -232,23 +232,23 @@ def _items(
     files, first_day = intake.files[ITEMS], _first_day(parter.limits)
     if not files:
         return None
-    counted: list[DataFrame | None] = []
+    by_values: list[DataFrame | None] = []
 
     def part(records: DataFrame) -> Parted:
         parted, item_values = part_items(records, mapping, parter.limits)
-        counted.append(item_values)
+        by_values.append(item_values)
         return parted
 
     said = with_known_ts(parter.part(ITEMS, files, part).kept, files)
-    if counted[0] is None:
+    if by_values[0] is None:
         return replace(_by_files(said, past, files, ITEM, first_day), values=no_rows(said.sparkSession, ITEM_VALUES))
-    item_values = with_known_ts(counted[0], files).select(*ITEM_VALUES.column_names)
+    item_values = with_known_ts(by_values[0], files).select(*ITEM_VALUES.column_names)
     item_values = item_values if before is None else settled(item_values)
     others = before.item_values.where(~_is_of(files)) if before is not None else None
     of_all = item_values if others is None else others.unionByName(item_values)
     if before is None or past is None or not before.are_items_whole:
         history = history_of_values(of_all, mapping, first_day)
-        return Entities(present=merged_items(of_all).persist(), history=history, values=item_values)
+        return Entities(present=counted(merged_items(of_all)), history=history, values=item_values)
     changed = before.item_values.where(_is_of(files)).unionByName(item_values)
     present = settled(merged_beside(before.items, of_all, changed))
     history = history_beside(past, of_all, changed, mapping, first_day)
@@ -270,7 +270,7 @@ def _by_files(said: DataFrame, past: DataFrame | None, files: Files, entity: Des
     if past is not None or len(files) > 1:
         history = history.persist()
         present = with_first_known(present, history, entity)
-    return Entities(present=present.persist(), history=history)
+    return Entities(present=counted(present), history=history)
 
 
 def _first_day(limits: CleanConfig) -> date:
