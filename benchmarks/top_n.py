@@ -159,10 +159,11 @@ def report(case: Case, seconds: float, peer: str, peer_seconds: float) -> None:
 
 
 def beside_als(spark: SparkSession, size: Size, folder: Path) -> None:
-    by_als(spark, warm_up(spark, folder))
-    case = case_of(size, folder)
-    peer_s = by_als(spark, case)
-    report(case, seconds_of(lambda: write_ours(spark, case)), "Spark's ALS.recommendForAllUsers", peer_s)
+    warm, case = warm_up(spark, folder), case_of(size, folder)
+    # Ours first: Spark ends Python processes that nobody needs for a minute.
+    seconds = seconds_of(lambda: write_ours(spark, case))
+    by_als(spark, warm)
+    report(case, seconds, "Spark's ALS.recommendForAllUsers", by_als(spark, case))
 
 
 def by_als(spark: SparkSession, case: Case) -> float:

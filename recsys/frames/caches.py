@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pyspark.sql import DataFrame
+
 
 @contextmanager
 def releasing(release: Callable[[], object]) -> Iterator[None]:
@@ -17,3 +19,13 @@ def releasing(release: Callable[[], object]) -> Iterator[None]:
         release()
         raise
     release()
+
+
+@contextmanager
+def held(*frames: DataFrame) -> Iterator[None]:
+    """In memory meanwhile. Whatever reads the same rows of the same tables takes them from there: each look into a
+    Delta table is a Spark job of its own, when a query is planned."""
+    for frame in frames:
+        frame.persist()
+    with releasing(lambda: [frame.unpersist() for frame in frames]):
+        yield
