@@ -58,7 +58,8 @@ def publish(run: Run, lists: Lists, beside: Sequence[Callable[[], object]] = ())
         _record(run, found, last_day)
         raise
     published = functools.partial(run.lake.overwrite, tables.TOP_N, lists.all, of_run(run))
-    at_once(run.spark, [published, *beside])
+    written: list[Callable[[], object]] = [published, *beside]
+    at_once(run.spark, written)
     _record(run, found, last_day)
     write_statement(run.lake)
     if run.config.publishing.view is not None:

@@ -55,10 +55,10 @@ class RoughTile:
         score_BT[:, self.num_items :] = -torch.inf
         # As whole numbers, which are compared several times as fast, positive ones are in the same order and above all
         # negative ones; where some of these are among the best, their order counts.
-        of_groups, best = _best_groups(score_BT.view(torch.int16), found)
-        if best.values.min() <= 0:
-            of_groups, best = _best_groups(score_BT, found)
-        group_BS, _ = _members(of_groups, best.indices, found)
+        of_groups, group_BS, best_BS = _best_groups(score_BT.view(torch.int16), found)
+        if best_BS.min() <= 0:
+            of_groups, group_BS, _ = _best_groups(score_BT, found)
+        group_BS, _ = _members(of_groups, group_BS, found)
         return _members(score_BT.view(len(user_BD), _GROUP, -1), group_BS, found)
 
 
@@ -93,12 +93,13 @@ def rough_error(user_BD: Scores, last_B: Score64, error: float, length: float) -
     return found
 
 
-def _best_groups(score_BT: Tensor, found: int) -> tuple[Tensor, torch.return_types.topk]:
-    """(B, P, G) best scores of groups, as 16-bit numbers, and the best of the groups of these."""
+def _best_groups(score_BT: Tensor, found: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, P, G) best scores of groups, in 16-bit numbers; (B, S) the best of the groups of these, and their scores."""
     users = len(score_BT)
     of_groups = score_BT.view(users, _GROUP, -1).amax(dim=1).view(users, _GROUP, -1)
-    best = of_groups.amax(dim=1).view(torch.bfloat16).float()
-    return of_groups.view(torch.bfloat16), best.topk(min(found, best.shape[1]))
+    of_all = of_groups.amax(dim=1).view(torch.bfloat16).float()
+    best = of_all.topk(min(found, of_all.shape[1]))
+    return of_groups.view(torch.bfloat16), best.indices, best.values
 
 
 def _members(score: Tensor, group_BS: Tensor, found: int) -> tuple[Tensor, Tensor]:
