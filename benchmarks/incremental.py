@@ -109,7 +109,8 @@ def register(run: Run, users: int, items: int, folder: Path) -> None:
     version = tracking.log_and_register(tracking.registry_of(run.config.tracking, run.lake.root), record).version
     trained = {c.MODEL_NAME: name, c.MODEL_VERSION: version, c.FAMILY: FACTORS}
     runs.record(run.lake, "train", DAY, "train", 1.0, {}, trained)
-    runs.record(run.lake, "evaluate", DAY, "evaluate", 1.0, {}, {"candidates": "all items", "candidate_recall": 1.0})
+    recall = {"candidates": "all items", "models": [f"{name}/{version}"], "candidate_recall": 1.0}
+    runs.record(run.lake, "evaluate", DAY, "evaluate", 1.0, {}, recall)
 
 
 def timed(run: Run, name: str) -> tuple[float, Figures]:

@@ -52,10 +52,10 @@ def shaped_rows(run: Run, model: Model, shaping: Shaping) -> DataFrame:
 
 def seconds_of(run: Run, model: Model, shaping: Shaping, *, has_reasons: bool) -> float:
     """To the written lists."""
-    started = time.perf_counter()
+    started, run = time.perf_counter(), replace(run)
     rows = plain_rows(run, model) if shaping is PLAIN else shaped_rows(run, model, shaping)
     kept = rows.persist()
-    told = with_reasons_of(run, [model], kept, [None]) if has_reasons else kept
+    told = with_reasons_of(run, [model], kept, [None], features=run.features) if has_reasons else kept
     told.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(f"{run.lake.root}/lists")
     kept.unpersist()
     return time.perf_counter() - started

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,8 @@ def planted_run(users: int, name: str) -> Iterator[tuple[Run, Model, Path]]:
 def in_spark(run: Run, model: Model) -> float:
     """Seconds to the written lists."""
     started = time.perf_counter()
-    rows = ranked_rows(lists_of_candidates(run, model, run.config.score.top_n))
+    # A run of its own: it looks the features up anew.
+    rows = ranked_rows(lists_of_candidates(replace(run), model, run.config.score.top_n))
     rows.write.format("delta").mode("overwrite").save(f"{run.lake.root}/lists")
     return time.perf_counter() - started
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs._models import Model
@@ -13,11 +13,9 @@ from jobs._taken import ids_of
 from recsys import columns as c
 from recsys import tables
 from recsys.catalog import (
-    CONTEXT,
     ITEM,
     NUMERIC_INPUTS,
     STORE_ITEM,
-    USER,
     USER_CATEGORY,
     USER_ITEM,
     Feature,
@@ -26,13 +24,15 @@ from recsys.catalog import (
 from recsys.examples.assemble import assemble_items, assemble_users, numbers_of
 from recsys.examples.neighbourhoods import OF_ITEMS, OF_USERS, with_item_neighbours, with_user_neighbours
 from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.own_items import own_order
+from recsys.lake.at_once import at_once
 from recsys.lake.interaction_files import write_input_files
-from recsys.lake.read_features import read_features, read_neighbours
+from recsys.lake.read_features import read_neighbours
 from recsys.lake.told import told_by
-from recsys.scoring.all_items import LEFT_OUT
-from recsys.scoring.candidates import candidate_lists
+from recsys.scoring.candidates import with_seller_ranks
 from recsys.scoring.top_n import as_rows
-from recsys.scoring.two_stage import CATEGORY_ROWS, best_candidates, load_catalogue
+from recsys.scoring.two_stage import best_candidates, load_catalogue, user_columns
+from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
 from recsys.stages import Run
 
 _ITEMS, _STORE_ITEMS = "items", "store_items"
@@ -40,25 +40,22 @@ _ITEMS, _STORE_ITEMS = "items", "store_items"
 
 def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | None = None) -> DataFrame:
     """See best_candidates. `excluded`: user_id and item_id of what must not be named."""
-    read, features = run.lake.read, read_features(run.lake, [run.day])
+    read, features = run.lake.read, run.features
     taken = numeric_inputs(told_by(run.lake))
-    items = read(tables.ITEMS).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    lists = candidate_lists(
-        features,
-        items,
-        read(tables.USERS),
+    items = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
+    rows = [_user_rows(run, model, features, taken), _own_rows(features, items, taken), _category_rows(features, taken)]
+    if excluded is not None:
+        left_out = excluded.join(items.select(c.ITEM_ID, c.ITEM_IDX), on=c.ITEM_ID, how="inner")
+        rows.append(of_kind(left_out, LEFT_OUT_KIND, F.array(c.ITEM_IDX)))
+    files = _item_files(run, model, features, items, taken)
+    return best_candidates(
+        by_user(functools.reduce(DataFrame.unionByName, rows), run.config.spark.shuffle_partitions),
+        functools.partial(_load, loader(run, model, "load_pair_scorer"), *files),
+        n,
         run.config.candidates,
-        named_by=c.ITEM_IDX,
-        own_columns=numbers_of(USER_ITEM, taken),
+        user_lists=_lists_of(model),
+        block_pairs=run.config.score.batch_rows,
     )
-    key = [c.AS_OF_DATE, c.USER_ID]
-    rows = lists.join(_user_rows(run, model, features, taken), on=key, how="inner").join(
-        _category_rows(features, taken), on=key, how="left"
-    )
-    files = _item_files(run, model, features, items.where(c.IS_ELIGIBLE), taken)
-    users = rows if excluded is None else rows.join(_left_out(items, excluded), on=c.USER_ID, how="left")
-    load = functools.partial(_load, loader(run, model, "load_pair_scorer"), *files)
-    return best_candidates(users, load, n, run.config.score.batch_rows)
 
 
 def ranked_rows(lists: DataFrame) -> DataFrame:
@@ -67,19 +64,39 @@ def ranked_rows(lists: DataFrame) -> DataFrame:
 
 
 def _user_rows(run: Run, model: Model, features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
-    users = run.lake.read(tables.USERS).select(c.USER_ID, F.lit(run.day).alias(c.AS_OF_DATE))
+    served = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
+    users = served.select(c.USER_ID, F.lit(run.day).alias(c.AS_OF_DATE))
     rows = assemble_users(users, features, ids_of(run.lake), taken, beside=[c.LOOKUP_STORE_ID])
-    names = [c.AS_OF_DATE, c.USER_ID, c.USER_IDX, c.LOOKUP_STORE_ID, *_numbers(USER.name, CONTEXT.name)]
-    if not model.neighbours:
-        return rows.select(*names)
-    drawn, _ = read_neighbours(run.lake, [run.day])
-    listed = with_user_neighbours(rows, drawn, features.item, ids_of(run.lake), model.neighbours)
-    return listed.select(*names, *OF_USERS)
+    if model.neighbours:
+        drawn, _ = read_neighbours(run.lake, [run.day])
+        rows = with_user_neighbours(rows, drawn, features.item, ids_of(run.lake), model.neighbours)
+    ints, floats = (_joined(names) for names in user_columns(_lists_of(model)))
+    return of_kind(rows, USER_KIND, ints, floats, text=c.LOOKUP_STORE_ID)
+
+
+def _own_rows(features: FeatureTables, items: DataFrame, taken: Sequence[Feature]) -> DataFrame:
+    place, recency = own_order()
+    # Null comes first, as where Spark sorts.
+    order = F.array(F.col(c.ITEM_IDX), place.cast("int"), F.coalesce(recency.cast("int"), F.lit(-(2**31))))
+    own = features.user_item.join(items.select(c.ITEM_ID, c.ITEM_IDX), on=c.ITEM_ID, how="inner")
+    return of_kind(own, OWN_KIND, order, F.array(*numbers_of(USER_ITEM, taken)))
 
 
 def _category_rows(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
-    row = F.struct(c.CATEGORY, *numbers_of(USER_CATEGORY, taken))
-    return features.user_category.groupBy(c.AS_OF_DATE, c.USER_ID).agg(F.collect_list(row).alias(CATEGORY_ROWS))
+    purchases = F.coalesce(F.col(c.USER_CATEGORY_PURCHASES_91D).cast("int"), F.lit(0))
+    numbers = F.array(*numbers_of(USER_CATEGORY, taken))
+    return of_kind(features.user_category, CATEGORY_KIND, F.array(purchases), numbers, text=c.CATEGORY)
+
+
+def _lists_of(model: Model) -> tuple[str, ...]:
+    return OF_USERS if model.neighbours else ()
+
+
+def _joined(names: Sequence[str]) -> Column:
+    """One list of numbers, then of lists."""
+    return F.concat(
+        F.array(*(name for name in names if name not in OF_USERS)), *(F.col(n) for n in names if n in OF_USERS)
+    )
 
 
 def _item_files(
@@ -92,17 +109,15 @@ def _item_files(
     if model.neighbours:
         _, drawn = read_neighbours(run.lake, [run.day])
         rows, names = with_item_neighbours(rows, drawn, ids, model.neighbours), [*names, *OF_ITEMS]
+    ranked = with_seller_ranks(rows.select(*names), features.item)
     in_stores = features.store_item.join(ids.items, on=c.ITEM_ID, how="inner")
     stored = in_stores.select(c.STORE_ID, c.ITEM_IDX, *numbers_of(STORE_ITEM, taken))
-    return (
-        write_input_files(run.lake, run.day, f"{model.name}/{_ITEMS}", rows.select(*names)),
-        write_input_files(run.lake, run.day, f"{model.name}/{_STORE_ITEMS}", stored),
-    )
-
-
-def _left_out(items: DataFrame, excluded: DataFrame) -> DataFrame:
-    indexed = excluded.join(items.select(c.ITEM_ID, c.ITEM_IDX), on=c.ITEM_ID, how="inner")
-    return indexed.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
+    written = [
+        functools.partial(write_input_files, run.lake, run.day, f"{model.name}/{kind}", rows)
+        for kind, rows in ((_ITEMS, ranked), (_STORE_ITEMS, stored))
+    ]
+    of_items, of_stores = at_once(run.spark, written)
+    return of_items, of_stores
 
 
 def _numbers(*grains: str) -> list[str]:

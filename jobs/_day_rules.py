@@ -7,7 +7,6 @@ from recsys import tables
 from recsys.errors import InputError
 from recsys.evaluation.baselines import popular_ranks
 from recsys.frames.feature_tables import FeatureTables
-from recsys.lake.read_features import read_features
 from recsys.scoring.item_facts import PLACE, item_facts
 from recsys.scoring.rule_checks import pinned_values, require_enough_items, require_known_names
 from recsys.scoring.rules import IN_STOCK, Rule, require_no_contradictions, rules_of
@@ -35,7 +34,7 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
     rules = tuple(rule for rule in all_rules if rule.holds(scene, run.day))
     if rules:
         _require_stock(run, rules)
-        features, items = read_features(run.lake, [run.day]), read(tables.ITEMS)
+        features, items = run.features, read(tables.ITEMS)
         countries = run.config.features.countries
         require_known_names(rules, items, read(tables.USERS), features.user, countries)
         require_no_contradictions(rules, pinned_values(rules, items), n)

@@ -5,11 +5,13 @@ settings, rules and items; a user's own: what the model is asked with, what the 
 what the rules ask of users. The other lists are taken over as they are: a run of all users would make the same.
 """
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -26,7 +28,7 @@ from recsys.evaluation.baselines import popular_ranks
 from recsys.families import CLOSED_FORM, FACTORS, HISTORIES, SPARK_FACTORS
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import local_rows
-from recsys.lake.read_features import read_features
+from recsys.lake.at_once import at_once
 from recsys.scoring.all_items import ASKED, IS_KNOWN, item_flags, with_is_known
 from recsys.scoring.changes import (
     changed_users,
@@ -93,27 +95,29 @@ def rescoring(
     (model,), (asked,) = models, asked_of_each
     if asked is None or model.family not in _FAMILIES:
         return Rescoring(users=served, why_all=f"models of {model.family} read features, which change every day")
-    features = read_features(run.lake, [run.day])
-    state = _state(run, model, shaping, asked, features)
-    parts = _parts(run, model, shaping, asked, served, features)
-    inputs = user_fingerprints(served, list(parts)).persist()
-    found = _last(run)
+    inputs = user_fingerprints(served, list(_parts(run, model, shaping, asked, served))).persist()
+    steps: list[Callable[[], Any]] = [
+        functools.partial(_state, run, model, shaping, asked), functools.partial(_last, run), inputs.count
+    ]  # fmt: skip
+    state, found, _ = at_once(run.spark, steps)
     why_all = found if isinstance(found, str) else _why_all(found[1], state)
-    if why_all is not None or isinstance(found, str):
+    if why_all is not None:
         return Rescoring(users=served, why_all=why_all, inputs=inputs, state=state, held=(inputs,))
     last, last_state = found
     changed = _changed(run, last, last_state, state, inputs).persist()
-    num_scored = changed.count()
-    gone = last.inputs.select(c.USER_ID).join(inputs, on=c.USER_ID, how="left_anti")
-    others = gone.unionByName(changed).persist()
+    gone = last.inputs.select(c.USER_ID).join(inputs.select(c.USER_ID), on=c.USER_ID, how="left_anti").persist()
+    # Counted, so that Spark knows how few they are and does not shuffle all others to leave them out.
+    num_scored, _ = at_once(run.spark, [changed.count, gone.count])
+    others = gone.unionByName(changed)
+    users = served.join(changed, on=c.USER_ID, how="left_semi").persist()
     return Rescoring(
-        users=served.join(changed, on=c.USER_ID, how="left_semi"),
+        users=users,
         kept=_without(last, others),
         replaced=last.lists.join(others, on=c.USER_ID, how="left_semi"),
         num_scored=num_scored,
         inputs=inputs,
         state=state,
-        held=(inputs, changed, others),
+        held=(inputs, changed, gone, users),
     )
 
 
@@ -182,10 +186,9 @@ def _without(last: Published, users: DataFrame) -> Published:
     return replace(last, lists=lists, inputs=inputs)
 
 
-def _parts(
-    run: Run, model: Model, shaping: Shaping, asked: Asking, served: DataFrame, features: FeatureTables
-) -> Iterator[DataFrame]:
+def _parts(run: Run, model: Model, shaping: Shaping, asked: Asking, served: DataFrame) -> Iterator[DataFrame]:
     """What a user's list is made from, a row a user at most."""
+    features = run.features
     yield asked.users.select(c.USER_ID, ASKED)
     if model.family != HISTORIES:
         yield taken_fingerprints(features.user_item)
@@ -196,13 +199,13 @@ def _parts(
         yield user_contexts(of_users, features.user, shaping.rules, run.config.score.age_attribute)
 
 
-def _state(run: Run, model: Model, shaping: Shaping, asked: Asking, features: FeatureTables) -> State:
-    named = _plain_items(run) if shaping.is_plain else _shaped_items(run, shaping, features)
+def _state(run: Run, model: Model, shaping: Shaping, asked: Asking) -> State:
+    named = _plain_items(run) if shaping.is_plain else _shaped_items(run, shaping, run.features)
     items = with_is_known(named, asked.load).persist()
     is_named = F.col(IS_KNOWN) | F.col(c.ITEM_ID).isin(_pinned(shaping.rules))
     told_apart = (IS_KNOWN, PLACE, c.ITEM_BUYERS_28D, *([c.IS_ELIGIBLE] if shaping.is_plain else []))
     of_items = _fingerprint(items.where(is_named).drop(*told_apart))
-    popular = _popular(run, features) if shaping.is_plain else items.where(c.IS_ELIGIBLE).drop(IS_KNOWN)
+    popular = _popular(run, run.features) if shaping.is_plain else items.where(c.IS_ELIGIBLE).drop(IS_KNOWN)
     flags = item_flags(items.where(F.col(IS_KNOWN) & F.col(c.IS_ELIGIBLE)))
     popularity = _fingerprint(popular)
     items.unpersist()

@@ -1,5 +1,7 @@
 """Lists are published once they are like the last ones: checked, written in one commit, recorded in ops.publishing."""
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,8 +12,8 @@ from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import popular_ranks
 from recsys.frames.local_rows import local_rows
+from recsys.lake.at_once import at_once
 from recsys.lake.latest import create_view, write_statement
-from recsys.lake.read_features import read_features
 from recsys.scoring.publishing import Check, Compared, checks, compared, require_alike
 from recsys.stages import Run
 
@@ -40,10 +42,11 @@ class Size:
     items: int
 
 
-def publish(run: Run, lists: Lists) -> Size:
+def publish(run: Run, lists: Lists, beside: Sequence[Callable[[], object]] = ()) -> Size:
     """Replaces the run date's and scene's rows of recs.top_n, or raises DataQualityError and leaves them.
 
-    The checks are recorded either way: a failure is what people look for there.
+    The checks are recorded either way: a failure is what people look for there. `beside`: what is written at the same
+    time, where they pass.
     """
     last_day = newest_day(run, F.col(c.RUN_DATE) < F.lit(run.day))
     both = _compared(run, lists, last_day)
@@ -54,7 +57,9 @@ def publish(run: Run, lists: Lists) -> Size:
     except Exception:
         _record(run, found, last_day)
         raise
-    run.lake.overwrite(tables.TOP_N, lists.all, where=of_run(run))
+    published = functools.partial(run.lake.overwrite, tables.TOP_N, lists.all, of_run(run))
+    written: list[Callable[[], object]] = [published, *beside]
+    at_once(run.spark, written)
     _record(run, found, last_day)
     write_statement(run.lake)
     if run.config.publishing.view is not None:
@@ -76,7 +81,7 @@ def newest_day(run: Run, is_asked: Column) -> date | None:
 
 
 def _compared(run: Run, lists: Lists, last_day: date | None) -> Compared:
-    ranks = popular_ranks(run.lake.read(tables.ITEMS), read_features(run.lake, [run.day]).item, window_days=28)
+    ranks = popular_ranks(run.lake.read(tables.ITEMS), run.features.item, window_days=28)
     popular = ranks.toDF(c.ITEM_ID, c.RANK).where(F.col(c.RANK) <= run.config.publishing.popular_items)
     if last_day is None:
         return compared(lists.all, None, popular)

@@ -13,7 +13,6 @@ from recsys import tables
 from recsys.families import HISTORIES
 from recsys.frames.best import first_of_each
 from recsys.frames.feature_tables import FeatureTables
-from recsys.lake.read_features import read_features
 from recsys.scoring.all_items import ASKED
 from recsys.scoring.candidates import CATEGORY, OWN, VIEWED
 from recsys.scoring.evidence import TAKEN, TAKEN_IDX, evidence_of
@@ -35,17 +34,14 @@ def with_reasons_of(
     best: DataFrame,
     asked: Sequence[Asking | None],
     *,
-    among: DataFrame | None = None,
+    features: FeatureTables,
 ) -> DataFrame:
-    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates; `among`:
-    the users of `best`, where these are few.
+    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates;
+    `features`: of the run date, of the users of `best` at least.
 
     Of fused lists nothing is told: what one model's score owes to an item is no part of the fused one, which ranks or
     the other items of the list make.
     """
-    features = read_features(run.lake, [run.day])
-    if among is not None:
-        features = _features_of(features, among.select(c.USER_ID))
     rows, nothing = _with_facts(best, features), F.lit(None)
     no_evidence, no_contribution = nothing.cast(_OWN), nothing.cast("double")
     if len(models) > 1:
@@ -57,10 +53,11 @@ def with_reasons_of(
     return with_reasons(rows.join(owed, on=list(_PAIR), how="left"))
 
 
-def _features_of(features: FeatureTables, users: DataFrame) -> FeatureTables:
-    """With rows of these users alone where there are many a user."""
+def features_of_few(features: FeatureTables, users: DataFrame) -> FeatureTables:
+    """With rows of these users alone where there are many a user; those are in memory."""
     user_item, user_category = (
-        rows.join(users, on=c.USER_ID, how="left_semi") for rows in (features.user_item, features.user_category)
+        rows.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi").persist()
+        for rows in (features.user_item, features.user_category)
     )
     return replace(features, user_item=user_item, user_category=user_category)
 

@@ -64,7 +64,7 @@ def shaped(  # lists, whose they are, and what is loaded on the executors
 
     `load_ranker`: of a model with vectors of items.
     """
-    features, settings = read_features(run.lake, [run.day]), run.config.score
+    features, settings = run.features, run.config.score
     whole = users.select(c.USER_ID, c.ATTRIBUTES).join(lists, on=c.USER_ID, how="left")
     contexts = user_contexts(
         whole.select(c.USER_ID, c.ATTRIBUTES), features.user, shaping.rules, settings.age_attribute
@@ -97,7 +97,7 @@ def depth(run: Run) -> int:
 
 def hidden(run: Run, shaping: Shaping) -> DataFrame | None:
     """item_id of what no list may have."""
-    return hidden_for_all(shaping.rules, facts(run, read_features(run.lake, [run.day]))) if shaping.rules else None
+    return hidden_for_all(shaping.rules, facts(run, run.features)) if shaping.rules else None
 
 
 def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:

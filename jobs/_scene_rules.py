@@ -17,7 +17,6 @@ from jobs._scenes import Scene, list_length
 from recsys import columns as c
 from recsys import tables
 from recsys.lake.interaction_files import write_fact_files
-from recsys.lake.read_features import read_features
 from recsys.scoring.item_facts import ItemFacts, load_item_facts
 from recsys.scoring.reranking import Reranking, reranked
 from recsys.scoring.rule_checks import hidden_for_all, hidden_from_some, user_contexts
@@ -40,7 +39,7 @@ def scene_rules(run: Run, scenes: Mapping[str, Scene]) -> SceneRules:
     found = {name: rules_of_day(run, name, _shortest(run, scene)) for name, scene in scenes.items()}
     if not any(found.values()):
         return SceneRules(of_scene=found, load_facts=None)
-    files = write_fact_files(run.lake, run.day, facts(run, read_features(run.lake, [run.day])))
+    files = write_fact_files(run.lake, run.day, facts(run, run.features))
     return SceneRules(of_scene=found, load_facts=functools.partial(load_item_facts, files))
 
 
@@ -67,7 +66,7 @@ def under_rules(run: Run, rules: SceneRules, scene: str, table: Table, rows: Dat
         is_strict=True,
     )
     obeying = from_lists(reranked(lists, rules.load_facts, reranking), ranked, table).persist()
-    require_none_hidden(obeying, table, hidden_for_all(of_scene, facts(run, read_features(run.lake, [run.day]))))
+    require_none_hidden(obeying, table, hidden_for_all(of_scene, facts(run, run.features)))
     return obeying
 
 
@@ -75,13 +74,13 @@ def items_hidden_from_some(run: Run, scene: str, table: Table) -> DataFrame | No
     """item_id of what the rules of the scene hide from anybody: for tables that name no items and so cannot say from
     whom. None where they hide nothing."""
     rules = rules_of_day(run, scene, list_length(run.config, table))
-    return hidden_from_some(rules, facts(run, read_features(run.lake, [run.day]))) if rules else None
+    return hidden_from_some(rules, facts(run, run.features)) if rules else None
 
 
 def _contexts(run: Run, table: Table, rules: tuple[Rule, ...]) -> DataFrame | None:
     if c.USER_ID not in list_key(table):
         return None
-    users, features = run.lake.read(tables.USERS), read_features(run.lake, [run.day])
+    users, features = run.lake.read(tables.USERS), run.features
     return user_contexts(users, features.user, rules, run.config.score.age_attribute)
 
 

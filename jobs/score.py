@@ -4,7 +4,7 @@ publishes them in recs.top_n."""
 import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -17,7 +17,7 @@ from jobs._fusion import by_member, fused_lists
 from jobs._incremental import Rescoring, record, rescoring
 from jobs._models import Model, model_columns, model_inputs, names_of, require_trained, served_models
 from jobs._publishing import Lists, of_run, publish
-from jobs._reasons import with_reasons_of
+from jobs._reasons import features_of_few, with_reasons_of
 from jobs._recommend import (
     Asking,
     all_items_lists,
@@ -27,18 +27,17 @@ from jobs._recommend import (
     reads_of,
     recall_of_candidates,
     test_window,
-    with_popular,
 )
 from jobs._rules import Shaping, audit, depth, facts_loader, hidden, shaped, shaping_of
 from jobs._search import search_recall
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
-from recsys.evaluation.baselines import POPULAR, baseline_lists, popular_ranks
+from recsys.evaluation.baselines import POPULAR, free_lists, popular_ranks
 from recsys.evaluation.list_quality import list_quality
 from recsys.evaluation.lists import REPEATS_ALLOWED
+from recsys.frames.caches import held
 from recsys.lake.interaction_files import delete_vector_files
-from recsys.lake.read_features import read_features
 from recsys.lake.runs import newest_figures
 from recsys.scoring.checks import require_publishable
 from recsys.scoring.top_n import ALL
@@ -50,6 +49,12 @@ _TEXTS = "array<string>"
 
 
 def run(run: Run) -> Figures:
+    read = run.lake.read
+    with held(read(tables.ITEMS), read(tables.ITEM_IDS), run.features.item):
+        return _run(run)
+
+
+def _run(run: Run) -> Figures:
     started = time.monotonic()
     models = served_models(run)
     shaping, served = shaping_of(run, models), _served(run)
@@ -58,13 +63,10 @@ def run(run: Run) -> Figures:
     scored = _scored(run, models, shaping, asked, change) if change.num_scored != 0 else None
     lists = _all_lists(run, models, change, scored)
     seconds = time.monotonic() - started
-    size = publish(run, lists)
+    size = publish(run, lists, list(_written_beside(run, shaping, change, scored)))
     quality = _quality(lists.new, run.lake.read(tables.ITEMS)) if change.kept is None else {}
-    if shaping.rules:
-        run.lake.overwrite(tables.RULE_AUDIT, audit(run, _audited(change, scored), shaping.rules), where=of_run(run))
-    record(run, change, scored.best if scored else None)
     pairs = 0 if scored is None else _num_pairs_of(scored, change)
-    for frame in (*((scored.lists, scored.best) if scored else ()), *change.held):
+    for frame in (*(scored.held if scored else ()), *change.held):
         frame.unpersist()
     candidate_recall, recalls = _candidate_recall(run, models), [search_recall(run, one) for one in asked]
     delete_vector_files(run.lake)
@@ -84,25 +86,37 @@ def run(run: Run) -> Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Of the users that were scored: rows of recs.top_n, checked, and what they were made from; both in memory."""
+    """Of the users that were scored: rows of recs.top_n, checked, and what they were made from; `held`: in memory."""
 
     lists: DataFrame
     best: DataFrame
     counted: Observation
+    held: tuple[DataFrame, ...]
 
 
 def _scored(
     run: Run, models: Sequence[Model], shaping: Shaping, asked: Sequence[Asking | None], change: Rescoring
 ) -> Scored:
-    counted, users = Observation("scored"), change.users
+    counted, users, features = Observation("scored"), change.users, run.features
+    of_few: list[DataFrame] = []
     if change.kept is not None:
-        asked = [_asked_by(one, users) if one else None for one in asked]
+        asked = [_in_memory(_asked_by(one, users)) if one else None for one in asked]
+        features = features_of_few(features, users)
+        of_few = [*(one.users for one in asked if one), features.user_item, features.user_category]
     best = _best(run, models, asked, shaping, users, counted).persist()
-    among = None if change.kept is None else users
-    lists = _published(run, models, with_reasons_of(run, models, best, asked, among=among)).persist()
+    lists = _published(run, models, with_reasons_of(run, models, best, asked, features=features)).persist()
     items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
     require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
-    return Scored(lists=lists, best=best, counted=counted)
+    return Scored(lists=lists, best=best, counted=counted, held=(lists, best, *of_few))
+
+
+def _written_beside(
+    run: Run, shaping: Shaping, change: Rescoring, scored: Scored | None
+) -> Iterator[Callable[[], object]]:
+    yield functools.partial(record, run, change, scored.best if scored else None)
+    if shaping.rules:
+        rows = audit(run, _audited(change, scored), shaping.rules)
+        yield functools.partial(run.lake.overwrite, tables.RULE_AUDIT, rows, of_run(run))
 
 
 def _all_lists(run: Run, models: Sequence[Model], change: Rescoring, scored: Scored | None) -> Lists:
@@ -160,15 +174,14 @@ def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFra
 
 def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation) -> DataFrame:
     """Users whom the model does not know get the popular list, scored by 1 / rank."""
-    n, items, features = run.config.score.top_n, run.lake.read(tables.ITEMS), read_features(run.lake, [run.day])
-    of_user = F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
+    n, of_user = run.config.score.top_n, F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
     best = all_items_lists(run, asked, n).observe(counted, _num_pairs(of_user))
-    ranked = best.withColumn(c.SOURCE, F.lit(ALL)).persist()
-    ranks = popular_ranks(items, features.item, window_days=28)
+    ranked = best.drop(c.NUM_ITEMS).withColumn(c.SOURCE, F.lit(ALL)).persist()
     unknown = users.select(c.USER_ID).join(ranked, on=c.USER_ID, how="left_anti")
-    lists = baseline_lists(unknown, features.user_item, ranks, n).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED)
-    popular = lists.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)})
-    return with_popular(ranked, popular, [c.USER_ID])
+    ranks = popular_ranks(run.lake.read(tables.ITEMS), run.features.item, window_days=28)
+    nothing = F.array().cast("array<int>").alias("taken")
+    popular = free_lists(unknown.select(c.USER_ID, nothing), ranks, n, c.USER_ID)
+    return ranked.unionByName(popular.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)}))
 
 
 def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
@@ -225,6 +238,10 @@ def _num_pairs(of_user: Column) -> Column:
 
 def _asked_by(asked: Asking, users: DataFrame) -> Asking:
     return replace(asked, users=asked.users.join(users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
+
+
+def _in_memory(asked: Asking) -> Asking:
+    return replace(asked, users=asked.users.persist())
 
 
 def _served(run: Run) -> DataFrame:

@@ -19,7 +19,9 @@ from recsys import columns as c
 from recsys import tables
 from recsys.config import Config
 from recsys.errors import InputError
+from recsys.frames.feature_tables import FeatureTables
 from recsys.lake import runs
+from recsys.lake.read_features import read_features
 from recsys.lake.store import Lake
 from recsys.tables import Table
 
@@ -46,6 +48,11 @@ class Run:
         """The run date of a stage that has one: `run_stage` has settled it before the stage runs."""
         assert self.run_date is not None, "only clean_logs runs without a date"
         return self.run_date
+
+    @functools.cached_property
+    def features(self) -> FeatureTables:
+        """Of the run date; looked up once a run, which does not write them."""
+        return read_features(self.lake, [self.day])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,3 +40,13 @@ def settled(few: DataFrame) -> DataFrame:
     made = kept.localCheckpoint()
     kept.unpersist()
     return made
+
+
+@contextmanager
+def held(*frames: DataFrame) -> Iterator[None]:
+    """In memory meanwhile. Whatever reads the same rows of the same tables takes them from there: each look into a
+    Delta table is a Spark job of its own, when a query is planned."""
+    for frame in frames:
+        frame.persist()
+    with releasing(lambda: [frame.unpersist() for frame in frames]):
+        yield

@@ -9,16 +9,18 @@ _PLACE = "place"
 
 
 def own_item(*more: str | Column) -> Column:
-    """Of a row of features.user_item, with columns `more`: a struct that sorts.
+    """Of a row of features.user_item, with columns `more`: a struct that sorts, by own_order and the item id."""
+    return F.struct(*own_order(), c.ITEM_ID, *more)
 
-    Bought items come first, most purchase days before fewer, then those put into the cart, then those only viewed;
-    among equals the latest, then the smaller item id.
-    """
+
+def own_order() -> tuple[Column, Column]:
+    """`place` and `recency`: bought items come first, most purchase days before fewer, then those put into the cart,
+    then those only viewed; among equals the latest, then the smaller item id."""
     purchases = F.col(c.USER_ITEM_PURCHASES_365D)
     not_bought = F.when(F.col(c.USER_ITEM_CART_RECENCY_DAYS).isNotNull(), 0).otherwise(1)
     recency = F.coalesce(c.USER_ITEM_RECENCY_DAYS, c.USER_ITEM_CART_RECENCY_DAYS, c.USER_ITEM_VIEW_RECENCY_DAYS)
     place = F.when(purchases > 0, -purchases).otherwise(not_bought)
-    return F.struct(place.alias(_PLACE), recency.alias("recency"), c.ITEM_ID, *more)
+    return place.alias(_PLACE), recency.alias("recency")
 
 
 def bought(own_items: Column) -> Column:

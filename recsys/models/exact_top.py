@@ -16,10 +16,11 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recsys.models import rough_top
 from recsys.models.interactions import Indexes, Scores
-from recsys.models.rough_top import RoughTile, rough_error, rough_tile
+from recsys.models.rough_top import RoughTile, rough_error, rough_tile, scratch_for
 
 # What is searched at once: 65,536 items of 64 numbers are 16 MiB; 4,096 users and 1,024 found items 48 MiB.
 TILE_ITEMS = 65_536
@@ -179,9 +180,14 @@ class ExactTop:
             spare=_ROUGH_SPARE,
         )
 
+    @functools.cached_property
+    def _scratch(self) -> Tensor:
+        return scratch_for(min(TILE_ITEMS, len(self._item_idx_A)))
+
     def _search_roughly(self, user_BD: Scores, found: int) -> tuple[Indexes, Scores]:
         tiles = (
-            (item_idx_A, tile.nearest(user_BD, min(found, tile.num_items))) for item_idx_A, tile in self._rough_tiles()
+            (item_idx_A, tile.nearest(user_BD, min(found, tile.num_items), self._scratch))
+            for item_idx_A, tile in self._rough_tiles()
         )
         return _best_of_tiles(tiles, len(user_BD), found)
 

@@ -37,25 +37,34 @@ class RoughTile:
     error: float
     length: float
 
-    def nearest(self, user_BD: Scores, found: int) -> tuple[Indexes, Scores]:
-        """(B, S) places in the tile and rough scores, the highest first; no other item has a higher rough one."""
+    def nearest(self, user_BD: Scores, found: int, scratch: Tensor) -> tuple[Indexes, Scores]:
+        """(B, S) places in the tile and rough scores, the highest first; no other item has a higher rough one.
+
+        `scratch`: of scratch_for, which is written over."""
         rounded_BD = torch.from_numpy(user_BD).bfloat16()
         starts = range(0, len(user_BD), _BLOCK_USERS)
-        parts = [self._nearest(rounded_BD[first : first + _BLOCK_USERS], found) for first in starts]
+        parts = [self._nearest(rounded_BD[first : first + _BLOCK_USERS], found, scratch) for first in starts]
         return (
             torch.cat([place for place, _ in parts]).numpy(),
             torch.cat([score for _, score in parts]).numpy(),
         )
 
-    def _nearest(self, user_BD: Tensor, found: int) -> tuple[Tensor, Tensor]:
-        score_BT = user_BD @ self.item_TD.T
+    def _nearest(self, user_BD: Tensor, found: int, scratch: Tensor) -> tuple[Tensor, Tensor]:
+        score_BT = scratch[: len(user_BD) * len(self.item_TD)].view(len(user_BD), -1)
+        torch.mm(user_BD, self.item_TD.T, out=score_BT)
         score_BT[:, self.num_items :] = -torch.inf
-        score = score_BT.view(len(user_BD), _GROUP, -1)
-        of_groups = score.amax(dim=1).view(len(user_BD), _GROUP, -1)
-        best = of_groups.amax(dim=1).float()
-        group_BS = best.topk(min(found, best.shape[1])).indices
+        # As whole numbers, which are compared several times as fast, positive ones are in the same order and above all
+        # negative ones; where some of these are among the best, their order counts.
+        of_groups, group_BS, best_BS = _best_groups(score_BT.view(torch.int16), found)
+        if best_BS.min() <= 0:
+            of_groups, group_BS, _ = _best_groups(score_BT, found)
         group_BS, _ = _members(of_groups, group_BS, found)
-        return _members(score, group_BS, found)
+        return _members(score_BT.view(len(user_BD), _GROUP, -1), group_BS, found)
+
+
+def scratch_for(items: int) -> Tensor:
+    """For tiles of at most so many: memory that is asked for anew costs as much as the product in it."""
+    return torch.empty(_BLOCK_USERS * (items + -items % _GROUP**2), dtype=torch.bfloat16)
 
 
 def rough_tile(item_TD: Scores) -> RoughTile:
@@ -82,6 +91,15 @@ def rough_error(user_BD: Scores, last_B: Score64, error: float, length: float) -
     of_result = np.where(np.isfinite(last_B), np.abs(last_B), 0.0) * (_ROUNDED * 1.01)
     found: Score64 = lengths * error + difference * length + of_result
     return found
+
+
+def _best_groups(score_BT: Tensor, found: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, P, G) best scores of groups, in 16-bit numbers; (B, S) the best of the groups of these, and their scores."""
+    users = len(score_BT)
+    of_groups = score_BT.view(users, _GROUP, -1).amax(dim=1).view(users, _GROUP, -1)
+    of_all = of_groups.amax(dim=1).view(torch.bfloat16).float()
+    best = of_all.topk(min(found, of_all.shape[1]))
+    return of_groups.view(torch.bfloat16), best.indices, best.values
 
 
 def _members(score: Tensor, group_BS: Tensor, found: int) -> tuple[Tensor, Tensor]:

@@ -137,7 +137,7 @@ def _shares(told: Mapping[str, Any], limits: PublishingConfig) -> Iterator[Check
 
 
 def _told(lists: DataFrame, last: DataFrame | None, popular: DataFrame, kept: DataFrame | None) -> dict[str, Any]:
-    """Two aggregations of a row each: over users, and over items."""
+    """Two aggregations of a row each, over users and over items, in one job."""
     sides = lists.select(*LIST_COLUMNS, F.lit(False).alias(_IS_LAST))
     if last is not None:
         sides = sides.unionByName(last.select(*LIST_COLUMNS, F.lit(True).alias(_IS_LAST)))
@@ -145,9 +145,9 @@ def _told(lists: DataFrame, last: DataFrame | None, popular: DataFrame, kept: Da
     if kept is not None:
         users = users.unionByName(_per_kept_user(_marked(kept.select(*LIST_COLUMNS), popular)))
         items = items.unionByName(_per_kept_item(kept))
-    of_users, of_items = users.agg(*_user_sums()).first(), _item_sums(items)
-    assert of_users is not None, "an aggregate without groups has one row"
-    return {**of_users.asDict(), **of_items}
+    sums = users.agg(*_user_sums()).crossJoin(_item_sums(items)).first()
+    assert sums is not None, "an aggregate without groups has one row"
+    return sums.asDict()
 
 
 def _marked(rows: DataFrame, popular: DataFrame) -> DataFrame:
@@ -229,16 +229,14 @@ def _per_kept_item(kept: DataFrame) -> DataFrame:
     return kept.select(c.ITEM_ID).distinct().withColumns({"is_new": F.lit(True), "is_old": F.lit(True)})
 
 
-def _item_sums(items: DataFrame) -> dict[str, Any]:
+def _item_sums(items: DataFrame) -> DataFrame:
     of_each = items.groupBy(c.ITEM_ID).agg(F.bool_or("is_new").alias("is_new"), F.bool_or("is_old").alias("is_old"))
-    sums = of_each.agg(
+    return of_each.agg(
         F.count_if("is_new").alias("items"),
         F.count_if("is_old").alias("last_items"),
         F.count_if(F.col("is_new") != F.col("is_old")).alias("items_changed"),
         F.count("*").alias("all_items"),
-    ).first()
-    assert sums is not None, "an aggregate without groups has one row"
-    return sums.asDict()
+    )
 
 
 def _models(lists: DataFrame) -> list[tuple[Any, ...]]:

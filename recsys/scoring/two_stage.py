@@ -1,7 +1,7 @@
-"""Ranks each user's candidates with a network, a row a user: what is said of a user, and of an item, comes to the
+"""Names each user's candidates and ranks them with a network: what is said of a user, and of an item, comes to the
 executors once, not with each pair.
 
-Shapes: B users of a block, P pairs, S sources, I items, X rows of a side, C columns, K candidates, N list length.
+Shapes: B users of a block, P pairs, I items, X rows of a side, C columns, K candidates, N list length.
 """
 
 import functools
@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame
 from recsys import columns as c
 from recsys.catalog import (
     CONTEXT,
+    NEIGHBOUR_IDS,
     NEIGHBOUR_INPUTS,
     NUMERIC_INPUTS,
     STORE_ITEM,
@@ -26,13 +27,22 @@ from recsys.catalog import (
     USER_ITEM,
     Grain,
 )
-from recsys.scoring.all_items import LEFT_OUT
-from recsys.scoring.arrow_lists import lengths, places, rectangular, whole
-from recsys.scoring.candidates import OWN_ROWS, SOURCES
+from recsys.config import CandidatesConfig
+from recsys.scoring.arrow_lists import rectangular, whole
+from recsys.scoring.candidates import POPULAR_RANK, SELLER_ORDER, SELLER_RANK, SOURCES
+from recsys.scoring.named_pairs import Pairs, Sellers, named_pairs, sellers_of
 from recsys.scoring.pairs import SCORE_DECIMALS
 from recsys.scoring.parquet_files import read_files
-
-CATEGORY_ROWS = "category_rows"
+from recsys.scoring.user_rows import (
+    CATEGORY_KIND,
+    LEFT_OUT_KIND,
+    OWN_KIND,
+    USER_KIND,
+    OfKind,
+    Users,
+    users_of,
+    whole_users,
+)
 
 _LISTS_SCHEMA = (
     f"{c.USER_ID} string, {c.ITEM_IDX} array<int>, {c.ITEM_ID} array<string>, {c.SCORE} array<double>, "
@@ -94,6 +104,7 @@ class Catalogue:
     place_I: Indexes
     category_I: Indexes
     categories: pa.Array
+    sellers: Sellers
     items: Side
     stores: pa.Array
     store_items: Keyed
@@ -103,32 +114,39 @@ class Catalogue:
 
 
 def best_candidates(
-    users: DataFrame, load: Callable[[], tuple[PairScorer, Catalogue]], n: int, block_pairs: int
+    rows: DataFrame,
+    load: Callable[[], tuple[PairScorer, Catalogue]],
+    n: int,
+    quotas: CandidatesConfig,
+    *,
+    user_lists: Sequence[str],
+    block_pairs: int,
 ) -> DataFrame:
     """A row a user with candidates: the `n` best, best first, as lists of item_idx, item_id, score and source, and
     num_items, the number of candidates.
 
-    `users` has user_id, lists of item_idx for each of candidates.SOURCES, OWN_ROWS and CATEGORY_ROWS (rows of
-    features.user_item and features.user_category that the user has), lookup_store_id, the inputs that are said of
-    users, and may have `left_out`, the indexes of items that must not be named. Scores are rounded to 6 decimals; at
-    equal ones the smaller item id comes first. `load` runs in every task: it should keep what it loads, one a process.
-    Users are taken together up to about `block_pairs` candidates.
+    `rows`: of recsys/scoring/user_rows.py, a user's one after the other; `user_lists`: see user_columns. Scores are
+    rounded to 6 decimals; at equal ones the smaller item id comes first. `load` runs in every task: it should keep what
+    it loads, one a process. Users are taken together up to about `block_pairs` candidates.
     """
+    most = quotas.own_items + quotas.category_items + quotas.popular_items
+    block_users = max(block_pairs // most, 1)
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer, catalogue = load()
-        for batch in batches:
-            for first, length in _blocks(_num_candidates(batch), block_pairs):
-                yield _ranked(batch.slice(first, length), scorer, catalogue, n)
+        for batch in whole_users(batches):
+            for users in users_of(batch).blocks(block_users):
+                yield _ranked(users, scorer, catalogue, n, quotas, user_lists)
 
-    return users.mapInArrow(rank, _LISTS_SCHEMA)
+    return rows.mapInArrow(rank, _LISTS_SCHEMA)
 
 
 @functools.lru_cache(maxsize=1)
 def load_catalogue(scorer: PairScorer, item_files: tuple[str, ...], store_item_files: tuple[str, ...]) -> Catalogue:
     """Once a process.
 
-    `item_files`: item_id, lookup_category and what is said of items, of those that may be candidates.
+    `item_files`: item_id, lookup_category, what candidates.with_seller_ranks adds and what is said of items, of those
+    that may be candidates.
     `store_item_files`: store_id, item_idx and what is said of both."""
     return catalogue_of(scorer, read_files(item_files), read_files(store_item_files))
 
@@ -138,19 +156,25 @@ def catalogue_of(scorer: PairScorer, items: pa.Table, store_items: pa.Table) -> 
     size = int(idx.max(initial=-1)) + 1
     row_of_I = np.zeros(size, dtype=np.int64)
     row_of_I[idx] = np.arange(len(idx))
+    is_there_I = np.zeros(size, dtype=np.bool_)
+    is_there_I[idx] = True
     in_order = items.take(pa.array(row_of_I)) if size else items
+    ranks = [_ranks(in_order, name) * is_there_I for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER)]
     category = whole(in_order.column(c.LOOKUP_CATEGORY)).dictionary_encode()
     item_id_I = whole(in_order.column(c.ITEM_ID))
+    place_I = np.asarray(pc.rank(item_id_I, tiebreaker="first")).astype(np.int64) - 1
+    category_I = _codes(category.indices)
     stores = whole(store_items.column(c.STORE_ID)).dictionary_encode()
     key = _codes(stores.indices) * size + store_items.column(c.ITEM_IDX).to_numpy()
     return Catalogue(
         item_id_I=item_id_I,
-        place_I=np.asarray(pc.rank(item_id_I, tiebreaker="first")).astype(np.int64) - 1,
-        category_I=_codes(category.indices),
+        place_I=place_I,
+        category_I=category_I,
         categories=category.dictionary,
+        sellers=sellers_of(category_I, place_I, *ranks),
         items=side_of(scorer, _arrays(in_order)),
         stores=stores.dictionary,
-        store_items=keyed(scorer, STORE_ITEM, key, _arrays(store_items)),
+        store_items=keyed(scorer, STORE_ITEM, key, _matrix(store_items, STORE_ITEM)),
     )
 
 
@@ -164,11 +188,27 @@ def side_of(scorer: PairScorer, columns: Columns) -> Side:
     return Side(ids=ids, numbers=numbers)
 
 
-def keyed(scorer: PairScorer, grain: Grain, key_X: Indexes, columns: Columns) -> Keyed:
-    order = np.argsort(key_X, kind="stable")
-    defaults = {f.name: f.default for f in NUMERIC_INPUTS if f.grain == grain.name}
-    rows = {name: np.concatenate([[default], columns[name][order]]) for name, default in defaults.items()}
-    return Keyed(key_X=key_X[order], side=side_of(scorer, rows))
+def keyed(scorer: PairScorer, grain: Grain, key_X: Indexes, values_XC: NDArray[np.float32]) -> Keyed:
+    """`values_XC`: the grain's numbers in the catalogue's order."""
+    order = np.argsort(key_X)
+    return Keyed(key_X=key_X[order], side=_with_defaults(scorer, grain, values_XC[order]))
+
+
+def _with_defaults(scorer: PairScorer, grain: Grain, values_XC: NDArray[np.float32]) -> Side:
+    """Row 0 has those of the catalogue."""
+    features = [f for f in NUMERIC_INPUTS if f.grain == grain.name]
+    rows_XC = np.concatenate([[[f.default for f in features]], values_XC], dtype=np.float32)
+    return _numbers_side(scorer, [f.name for f in features], rows_XC)
+
+
+def _numbers_side(scorer: PairScorer, names: list[str], values_XC: NDArray[np.float32]) -> Side:
+    numbers = []
+    for place, run in _runs(scorer.number_columns, names):
+        first = names.index(run[0])
+        is_whole = names[first : first + len(run)] == run
+        columns = slice(first, first + len(run)) if is_whole else [names.index(name) for name in run]
+        numbers.append((place, scorer.prepared(place, np.ascontiguousarray(values_XC[:, columns]))))
+    return Side(ids=[], numbers=numbers)
 
 
 def _runs(places: Mapping[str, slice], given: Iterable[str]) -> list[tuple[slice, list[str]]]:
@@ -189,43 +229,19 @@ def _stacked(columns: Columns, names: Sequence[str], dtype: type) -> NDArray[Any
     return np.column_stack([np.asarray(columns[name], dtype=dtype) for name in names])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pairs:
-    """`place_P`: of the candidate among those of its user."""
-
-    row_P: Indexes
-    place_P: Indexes
-    item_P: Indexes
-    source_P: Indexes
-
-    def where(self, is_kept_P: NDArray[np.bool_]) -> "_Pairs":
-        return _Pairs(
-            row_P=self.row_P[is_kept_P],
-            place_P=self.place_P[is_kept_P],
-            item_P=self.item_P[is_kept_P],
-            source_P=self.source_P[is_kept_P],
-        )
+def user_columns(user_lists: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names of the ints and of the floats of rows of USER_KIND; `user_lists`: the lists of neighbours among them."""
+    numbers = [f.name for f in NUMERIC_INPUTS if f.grain in (USER.name, CONTEXT.name)]
+    ids = [name for name in user_lists if name in NEIGHBOUR_IDS]
+    return [c.USER_IDX, *ids], [*numbers, *(name for name in user_lists if name not in ids)]
 
 
-def _num_candidates(batch: pa.RecordBatch) -> Indexes:
-    lengths_SB: Indexes = np.array([lengths(batch.column(source)) for source in SOURCES])
-    return np.asarray(lengths_SB.sum(axis=0))
-
-
-def _blocks(count_B: Indexes, block_pairs: int) -> Iterator[tuple[int, int]]:
-    """First user and number of users."""
-    end_B, first = np.cumsum(count_B), 0
-    while first < len(count_B):
-        done = end_B[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(end_B, done + block_pairs, side="right")))
-        yield first, last - first
-        first = last
-
-
-def _ranked(block: pa.RecordBatch, scorer: PairScorer, catalogue: Catalogue, n: int) -> pa.RecordBatch:
-    pairs = _pairs_of(block, len(catalogue))
-    score_P = _scores(scorer, _sides(block, pairs, scorer, catalogue), len(pairs.row_P))
-    best_BN = best_of_each(pairs.row_P, pairs.place_P, score_P, catalogue.place_I[pairs.item_P], block.num_rows, n)
+def _ranked(  # users, what ranks them, and how
+    users: Users, scorer: PairScorer, catalogue: Catalogue, n: int, quotas: CandidatesConfig, user_lists: Sequence[str]
+) -> pa.RecordBatch:
+    pairs = _pairs_of(users, catalogue, quotas)
+    score_P = _scores(scorer, _sides(users, pairs, scorer, catalogue, user_lists), len(pairs.row_P))
+    best_BN = best_of_each(pairs.row_P, pairs.place_P, score_P, catalogue.place_I[pairs.item_P], len(users), n)
     is_there_BN = best_BN >= 0
     best_T, length_B = best_BN[is_there_BN], is_there_BN.sum(axis=1)
     offsets = np.concatenate([[0], np.cumsum(length_B)]).astype(np.int32)
@@ -233,66 +249,64 @@ def _ranked(block: pa.RecordBatch, scorer: PairScorer, catalogue: Catalogue, n: 
     sources = pa.array(SOURCES, pa.string()).take(pa.array(pairs.source_P[best_T]))
     item_ids = catalogue.item_id_I.take(pa.array(item_T))
     values = (pa.array(item_T.astype(np.int32)), item_ids, pa.array(score_P[best_T]), sources)
-    counts = np.bincount(pairs.row_P, minlength=block.num_rows)
-    columns = [
-        block.column(c.USER_ID), *(pa.ListArray.from_arrays(offsets, value) for value in values), pa.array(counts)
-    ]  # fmt: skip
+    counts = np.bincount(pairs.row_P, minlength=len(users))
+    columns = [users.user_id_B, *(pa.ListArray.from_arrays(offsets, value) for value in values), pa.array(counts)]
     names = [c.USER_ID, c.ITEM_IDX, c.ITEM_ID, c.SCORE, c.SOURCE, c.NUM_ITEMS]
     return pa.RecordBatch.from_arrays(columns, names=names).filter(pa.array(length_B > 0))
 
 
-def _pairs_of(block: pa.RecordBatch, num_items: int) -> _Pairs:
-    length_SB = np.array([lengths(block.column(source)) for source in SOURCES])
-    before_SB = np.cumsum(length_SB, axis=0) - length_SB
-    row_of, place_of = zip(*map(places, length_SB), strict=True)
-    pairs = _Pairs(
-        row_P=np.concatenate(row_of),
-        place_P=np.concatenate(place_of) + np.repeat(before_SB, length_SB.ravel()),
-        item_P=np.concatenate([block.column(source).flatten().to_numpy() for source in SOURCES]).astype(np.int64),
-        source_P=np.repeat(np.arange(len(SOURCES)), length_SB.sum(axis=1)),
-    )
-    return _without(pairs, block.column(LEFT_OUT), num_items) if LEFT_OUT in block.schema.names else pairs
-
-
-def _without(pairs: _Pairs, left_out: pa.ListArray, num_items: int) -> _Pairs:
-    row, _ = places(lengths(left_out))
-    key = row * num_items + left_out.flatten().to_numpy()
-    return pairs.where(~np.isin(pairs.row_P * num_items + pairs.item_P, key))
+def _pairs_of(users: Users, catalogue: Catalogue, quotas: CandidatesConfig) -> Pairs:
+    categories = users.kinds[CATEGORY_KIND]
+    code_F = _codes_among(categories.text_R, catalogue.categories)
+    own = users.kinds[OWN_KIND]
+    pairs = named_pairs(len(users), own, categories, code_F, catalogue.sellers, quotas)
+    left_out, size = users.kinds[LEFT_OUT_KIND], len(catalogue)
+    if not len(left_out):
+        return pairs
+    keys = left_out.row_R * size + left_out.ints_RC[:, 0]
+    return pairs.where(~np.isin(pairs.row_P * size + pairs.item_P, keys))
 
 
 def _sides(
-    block: pa.RecordBatch, pairs: _Pairs, scorer: PairScorer, catalogue: Catalogue
+    users: Users, pairs: Pairs, scorer: PairScorer, catalogue: Catalogue, user_lists: Sequence[str]
 ) -> list[tuple[Side, Indexes]]:
     """Each with the rows of the pairs."""
     size, num_categories = len(catalogue), len(catalogue.categories) + 1
-    users = {name: rectangular(block.column(name)) for name in _of_users(block.schema.names)}
-    row, own = _listed(block.column(OWN_ROWS))
-    own_items = keyed(scorer, USER_ITEM, row * size + own[c.ITEM_IDX], own)
-    row, bought = _listed(block.column(CATEGORY_ROWS))
-    code = _codes(pc.index_in(bought.pop(c.CATEGORY), value_set=catalogue.categories))
-    # Key 0 of a user is that of items without a category: a category that no item has must not be found by it.
-    by_category = keyed(scorer, USER_CATEGORY, np.where(code > 0, row * num_categories + code, -1), bought)
-    store_B = _codes(pc.index_in(block.column(c.LOOKUP_STORE_ID), value_set=catalogue.stores))
+    of_user, own, bought = users.kinds[USER_KIND], users.kinds[OWN_KIND], users.kinds[CATEGORY_KIND]
+    own_key = own.row_R * size + (own.ints_RC[:, 0] if len(own) else own.row_R)
+    own_items = keyed(scorer, USER_ITEM, own_key, _floats(own, USER_ITEM))
+    # By user and category: there are few enough of both for a table.
+    code = _codes_among(bought.text_R, catalogue.categories)
+    category_row = np.zeros((len(users), num_categories), dtype=np.int64)
+    category_row[bought.row_R, code] = np.arange(len(bought)) + 1
+    # That of items without a category: a category that no item has must not be found by it.
+    category_row[:, 0] = 0
+    by_category = _with_defaults(scorer, USER_CATEGORY, _floats(bought, USER_CATEGORY))
+    store_B = _codes_among(of_user.text_R, catalogue.stores)
     return [
-        (side_of(scorer, users), pairs.row_P),
+        (side_of(scorer, _told_of_users(of_user, user_lists)), pairs.row_P),
         (catalogue.items, pairs.item_P),
         (own_items.side, own_items.rows_of(pairs.row_P * size + pairs.item_P)),
-        (by_category.side, by_category.rows_of(pairs.row_P * num_categories + catalogue.category_I[pairs.item_P])),
+        (by_category, category_row[pairs.row_P, catalogue.category_I[pairs.item_P]]),
         (catalogue.store_items.side, catalogue.store_items.rows_of(store_B[pairs.row_P] * size + pairs.item_P)),
     ]
 
 
-def _of_users(names: Iterable[str]) -> list[str]:
-    numbers = {f.name for f in NUMERIC_INPUTS if f.grain in (USER.name, CONTEXT.name)}
-    return [name for name in names if name == c.USER_IDX or name in numbers or name in NEIGHBOUR_INPUTS]
+def _told_of_users(users: OfKind, user_lists: Sequence[str]) -> Columns:
+    told: dict[str, NDArray[Any]] = {}
+    values_of: tuple[NDArray[Any], ...] = (users.ints_RC, users.floats_RC)
+    for names, values_RC in zip(user_columns(user_lists), values_of, strict=True):
+        lists = [name in user_lists for name in names]
+        # All that are no lists have one number; lists share the rest.
+        width = (values_RC.shape[1] - lists.count(False)) // max(lists.count(True), 1)
+        stops = np.cumsum([width if is_list else 1 for is_list in lists])
+        told |= dict(zip(names, np.split(values_RC, stops[:-1], axis=1), strict=True))
+    return told
 
 
-def _listed(column: pa.ListArray) -> tuple[Indexes, dict[str, Any]]:
-    """Of lists of structs: rows, and the structs' fields; texts stay Arrow's."""
-    structs = column.flatten()
-    fields = {field.name: structs.field(field.name) for field in structs.type}
-    values = {name: value if pa.types.is_string(value.type) else value.to_numpy() for name, value in fields.items()}
-    return places(lengths(column))[0], values
+def _floats(rows: OfKind, grain: Grain) -> NDArray[np.float32]:
+    """A block may have no rows of a kind, and so nothing that tells how many numbers they have."""
+    return rows.floats_RC if len(rows) else np.zeros((0, len(_names(grain))), dtype=np.float32)
 
 
 def _scores(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]], num_pairs: int) -> NDArray[np.float64]:
@@ -343,10 +357,28 @@ def _width(places: Mapping[str, slice]) -> int:
     return max((int(place.stop) for place in places.values()), default=0)
 
 
+def _matrix(rows: pa.Table, grain: Grain) -> NDArray[np.float32]:
+    return np.column_stack([rows.column(name).to_numpy() for name in _names(grain)]).astype(np.float32)
+
+
+def _names(grain: Grain) -> list[str]:
+    return [feature.name for feature in NUMERIC_INPUTS if feature.grain == grain.name]
+
+
 def _arrays(rows: pa.Table) -> dict[str, NDArray[Any]]:
     """The columns of numbers, and of lists of them."""
     is_text = pa.types.is_string
     return {name: rectangular(whole(rows[name])) for name in rows.column_names if not is_text(rows[name].type)}
+
+
+def _ranks(items: pa.Table, name: str) -> Indexes:
+    """0 for null."""
+    ranks: Indexes = np.asarray(pc.fill_null(whole(items.column(name)), 0)).astype(np.int64)
+    return ranks
+
+
+def _codes_among(texts: pa.Array, known: pa.Array) -> Indexes:
+    return _codes(pc.index_in(texts, value_set=known))
 
 
 def _codes(indexes: pa.Array) -> Indexes:

@@ -17,6 +17,7 @@ from recsys.lake import runs
 from recsys.lake.store import Lake
 from recsys.stages import Figures, Run, run_stage
 from recsys.tables import Table
+from recsys.tracking import registered_name
 from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS
 from tests.trained_lake import COLD, OPTED_OUT, copied, register_factors, tracking_uri
@@ -32,9 +33,10 @@ SERVED = len(USERS) + 1  # with the one that nobody knows
 @pytest.fixture
 def lake(trained_lake: Lake, tmp_path: Path) -> Lake:
     lake = copied(trained_lake, tmp_path / "lake")
-    register_factors(lake, seed=1)
+    models = [f"{registered_name('mf')}/{register_factors(lake, seed=1)}"]
     # Else each run would measure it.
-    runs.record(lake, "evaluate", RUN_DATE, "", 1.0, {}, {"candidates": "all items", "candidate_recall": 1.0})
+    recall = {"candidates": "all items", "models": models, "candidate_recall": 1.0}
+    runs.record(lake, "evaluate", RUN_DATE, "", 1.0, {}, recall)
     return lake
 
 

@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 from chispa import assert_df_equality
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError, SchemaError
+from recsys.frames.caches import held
 from recsys.frames.local_rows import local_rows
 from recsys.lake.store import Lake
 
@@ -27,6 +29,18 @@ def test_overwrite_then_read_returns_the_rows_and_an_old_version_can_be_pinned(s
         lake.read(tables.USER_IDS), second, ignore_nullable=True, ignore_row_order=True, ignore_metadata=True
     )
     assert_df_equality(lake.read(tables.USER_IDS, pinned), first, ignore_nullable=True, ignore_metadata=True)
+
+
+def test_what_reads_a_held_table_takes_it_from_memory(spark: SparkSession, lake: Lake) -> None:
+    lake.overwrite(tables.USER_IDS, local_rows(spark, [("a", 0)], SCHEMA))
+
+    def is_held() -> bool:
+        plan = lake.read(tables.USER_IDS).where(F.col(c.USER_IDX) == 0)._jdf.queryExecution().withCachedData()
+        return "InMemoryRelation" in plan.toString()
+
+    with held(lake.read(tables.USER_IDS)):
+        assert is_held()
+    assert not is_held()
 
 
 def test_column_comments_reach_the_table(spark: SparkSession, lake: Lake) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recsys.models.exact_top import ExactTop
-from recsys.models.rough_top import rough_error, rough_tile
+from recsys.models.rough_top import rough_error, rough_tile, scratch_for
 
 
 def vectors(users, items, dim):
@@ -19,7 +19,7 @@ def vectors(users, items, dim):
 def test_no_item_that_was_not_found_is_truly_better_than_the_last_by_more_than_the_stated_error(items, found) -> None:
     user_BD, item_ID = vectors(300, items, 24)
     tile = rough_tile(item_ID)
-    place_BS, score_BS = tile.nearest(user_BD, min(found, items))
+    place_BS, score_BS = tile.nearest(user_BD, min(found, items), scratch_for(items))
     assert place_BS.shape == score_BS.shape == (300, min(found, items))
     assert (np.sort(place_BS)[:, 1:] > np.sort(place_BS)[:, :-1]).all(), "no item twice"
     assert place_BS.max() < items, "none of those that fill the tile up"

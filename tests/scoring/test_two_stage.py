@@ -4,8 +4,10 @@ import pytest
 
 from recsys import columns as c
 from recsys.catalog import NUMERIC_INPUTS, USER_CATEGORY, USER_ITEM
-from recsys.scoring.candidates import OWN_ROWS
-from recsys.scoring.two_stage import CATEGORY_ROWS, _blocks, _ranked, best_of_each, catalogue_of
+from recsys.config import CandidatesConfig
+from recsys.scoring.candidates import POPULAR_RANK, SELLER_ORDER, SELLER_RANK
+from recsys.scoring.two_stage import _ranked, best_of_each, catalogue_of, user_columns
+from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, users_of
 
 NAMES = (
     c.USER_PURCHASES_28D,
@@ -46,6 +48,10 @@ def catalogue(scorer):
             c.CATEGORY_IDX: pa.array([0, 1, -1, 0], pa.int32()),
             c.LOOKUP_CATEGORY: ["dairy", "bakery", None, "dairy"],
             c.ITEM_BUYERS_28D: pa.array([1, 2, 3, 1], pa.float32()),
+            # Nobody bought c.
+            SELLER_RANK: pa.array([2, None, 1, 1], pa.int32()),
+            POPULAR_RANK: pa.array([3, None, 1, 2], pa.int32()),
+            SELLER_ORDER: pa.array([3, None, 1, 2], pa.int32()),
         }
     )
     stores = {c.STORE_ID: ["s1", "s2"], c.ITEM_IDX: pa.array([2, 0], pa.int32())}
@@ -53,71 +59,70 @@ def catalogue(scorer):
     return catalogue_of(scorer, items, pa.table({**stores, **mail}))
 
 
-def block(left_out=None):
-    own_row = {c.ITEM_IDX: 3, **defaults(USER_ITEM), c.USER_ITEM_PURCHASES_91D: 4.0}
-    categories = [
-        {c.CATEGORY: "dairy", **defaults(USER_CATEGORY), c.USER_CATEGORY_PURCHASES_91D: 2.0},
-        {c.CATEGORY: "no item's", **defaults(USER_CATEGORY), c.USER_CATEGORY_PURCHASES_91D: 9.0},
+def block(left_out=()):
+    """u bought a and of dairy, and of a category that no item has; v is known by the number of its purchases alone."""
+    own = {**defaults(USER_ITEM), c.USER_ITEM_PURCHASES_91D: 4.0}
+    dairy, of_no_item = ({**defaults(USER_CATEGORY), c.USER_CATEGORY_PURCHASES_91D: bought} for bought in (2.0, 9.0))
+    rows = [
+        of_user("nobody", None, -1, 0),
+        ("u", OWN_KIND, None, [3, -1, 5], list(own.values())),
+        ("u", CATEGORY_KIND, "dairy", [2], list(dairy.values())),
+        of_user("u", "s1", 0, 6),
+        ("u", CATEGORY_KIND, "no item's", [9], list(of_no_item.values())),
+        *(("u", LEFT_OUT_KIND, None, [item], []) for item in left_out),
+        of_user("v", "unheard of", 1, 8),
+        ("without a row of its own", OWN_KIND, None, [0, -1, 5], list(own.values())),
     ]
-    ints = pa.list_(pa.int32())
-    columns = {
-        c.USER_ID: pa.array(["u", "nobody", "v"]),
-        "own": pa.array([[3], [], None], ints),
-        "viewed": pa.array([[], [], []], ints),
-        "category": pa.array([[0, 1], [], []], ints),
-        "popular": pa.array([[2], [], [0, 3]], ints),
-        OWN_ROWS: pa.array([[own_row], None, []], pa.list_(pa.struct(_fields(own_row, {c.ITEM_IDX: pa.int32()})))),
-        CATEGORY_ROWS: pa.array(
-            [categories, None, []], pa.list_(pa.struct(_fields(categories[0], {c.CATEGORY: pa.string()})))
-        ),
-        c.USER_IDX: pa.array([0, -1, 1], pa.int32()),
-        c.LOOKUP_STORE_ID: pa.array(["s1", None, "unheard of"]),
-        c.USER_PURCHASES_28D: pa.array([6, 0, 8], pa.float32()),
-    }
-    if left_out is not None:
-        columns["left_out"] = pa.array(left_out, ints)
-    return pa.RecordBatch.from_pydict(columns)
+    types = (pa.string(), pa.int8(), pa.string(), pa.list_(pa.int32()), pa.list_(pa.float32()))
+    columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), types, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, "kind", "text", "ints", "floats"])
 
 
-def _fields(row, types):
-    return [(name, types.get(name, pa.float32())) for name in row]
+def of_user(user, store, user_idx, purchases):
+    _, numbers = user_columns(())
+    return user, USER_KIND, store, [user_idx], [float(purchases * (name == c.USER_PURCHASES_28D)) for name in numbers]
 
 
-def ranked(n, left_out=None):
-    scorer = SumScorer()
-    return _ranked(block(left_out), scorer, catalogue(scorer), n).to_pylist()
+QUOTAS = CandidatesConfig(own_items=2, category_items=2, popular_items=2)
+
+
+def ranked(n, left_out=(), quotas=QUOTAS, scorer=None):
+    scorer = scorer or SumScorer()
+    return _ranked(users_of(block(left_out)), scorer, catalogue(scorer), n, quotas, ()).to_pylist()
 
 
 def test_a_users_candidates_are_scored_by_what_each_table_says_and_ranked() -> None:
-    first, second = ranked(n=9)
-    # b: 6 + 30 + mail 5 in the user's store; a: own 4 and dairy 2; d: dairy 2; c: another category.
+    nobody, first, second = ranked(n=9)
+    # b: 6 + 30 + mail 5 in the user's store; a: own 4 and dairy 2; d: dairy 2. Nobody bought c, so it is not named.
     assert first == {
         c.USER_ID: "u",
-        c.ITEM_IDX: [2, 3, 0, 1],
-        c.ITEM_ID: ["b", "a", "d", "c"],
-        c.SCORE: pytest.approx([0.50036, 0.02416, 0.02016, 0.00026]),
-        c.SOURCE: ["popular", "own", "category", "category"],
-        c.NUM_ITEMS: 4,
+        c.ITEM_IDX: [2, 3, 0],
+        c.ITEM_ID: ["b", "a", "d"],
+        c.SCORE: pytest.approx([0.50036, 0.02416, 0.02016]),
+        c.SOURCE: ["popular", "own", "category"],
+        c.NUM_ITEMS: 3,
     }
-    # Equal scores: the smaller id first, though its index is the larger one. Nobody without candidates has a row.
-    assert (second[c.USER_ID], second[c.ITEM_ID], second[c.SCORE]) == ("v", ["a", "d"], [0.00018, 0.00018])
+    assert (nobody[c.ITEM_ID], nobody[c.SOURCE], nobody[c.NUM_ITEMS]) == (["b", "d"], ["popular"] * 2, 2)
+    assert (second[c.USER_ID], second[c.ITEM_ID], second[c.SCORE]) == ("v", ["b", "d"], [0.00038, 0.00018])
+
+
+def test_equal_scores_are_in_the_order_of_item_ids_and_nobody_without_candidates_has_a_row() -> None:
+    (only,) = ranked(
+        n=9, quotas=CandidatesConfig(own_items=1, category_items=1, popular_items=0), scorer=SumScorer(0.0)
+    )
+    # The smaller id first, though its index is the larger one.
+    assert (only[c.USER_ID], only[c.ITEM_ID]) == ("u", ["a", "d"])
 
 
 def test_only_the_best_are_kept_and_what_is_left_out_is_not_counted() -> None:
-    first, second = ranked(n=1, left_out=[[2, 9], None, [3]])
-    assert (first[c.ITEM_ID], first[c.NUM_ITEMS]) == (["a"], 3)
-    assert (second[c.ITEM_ID], second[c.NUM_ITEMS]) == (["d"], 1)
+    _, first, second = ranked(n=1, left_out=[2, 9])
+    assert (first[c.ITEM_ID], first[c.NUM_ITEMS]) == (["a"], 2)
+    assert (second[c.ITEM_ID], second[c.NUM_ITEMS]) == (["b"], 2)
 
 
 def test_a_score_that_is_no_number_is_refused() -> None:
-    scorer = SumScorer(factor=float("nan"))
-    with pytest.raises(ValueError, match=r"every score must be a finite number: 6 of 6 are not"):
-        _ranked(block(), scorer, catalogue(scorer), 2)
-
-
-def test_blocks_are_whole_users_up_to_so_many_pairs() -> None:
-    assert list(_blocks(np.array([3, 3, 4, 20, 1]), 10)) == [(0, 3), (3, 1), (4, 1)]
-    assert list(_blocks(np.array([], dtype=np.int64), 10)) == []
+    with pytest.raises(ValueError, match=r"every score must be a finite number: 7 of 7 are not"):
+        ranked(n=2, scorer=SumScorer(factor=float("nan")))
 
 
 def test_the_best_of_each_row_are_those_of_sorting_all() -> None:

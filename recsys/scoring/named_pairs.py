@@ -1,0 +1,162 @@
+"""Which items users may be recommended, as recsys/scoring/candidates.py tells, of many users at once on the executors.
+
+Shapes: B users, P pairs, I items, O own items of all users, F favourite categories of all users, E their best sellers,
+S sellers of all categories, L popular items.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.config import CandidatesConfig
+from recsys.scoring.arrow_lists import places
+from recsys.scoring.candidates import (
+    CATEGORY,
+    FAVOURITE_CATEGORIES,
+    FETCHED_PER_KEPT,
+    OWN,
+    POPULAR,
+    SOURCES,
+    VIEWED,
+)
+from recsys.scoring.user_rows import OfKind
+
+_OWN, _VIEWED, _CATEGORY, _POPULAR = map(SOURCES.index, (OWN, VIEWED, CATEGORY, POPULAR))
+
+Indexes = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sellers:
+    """The eligible items that were sold, best first.
+
+    Those of category `g` are `item_S[start_G[g] : start_G[g + 1]]`; `order_I`: by buyers of 28 days, then the item id;
+    `place_I`: of all items, by the item id; `popular_L`: of all categories, and of none; `popular_place_I`: where an
+    item stands there, -1 if not.
+    """
+
+    start_G: Indexes
+    item_S: Indexes
+    order_I: Indexes
+    place_I: Indexes
+    popular_L: Indexes
+    popular_place_I: Indexes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """`row_P`: the user; `place_P`: of the item among those of its user; `source_P`: the number in SOURCES."""
+
+    row_P: Indexes
+    place_P: Indexes
+    item_P: Indexes
+    source_P: Indexes
+
+    def where(self, is_kept_P: Flags) -> "Pairs":
+        return Pairs(**{field.name: getattr(self, field.name)[is_kept_P] for field in fields(self)})
+
+
+def sellers_of(
+    category_I: Indexes, place_I: Indexes, seller_rank_I: Indexes, popular_rank_I: Indexes, order_I: Indexes
+) -> Sellers:
+    """`category_I`: from 1, 0 for none; ranks from 1, 0 of an item that was not sold or may not be named."""
+    sold = np.flatnonzero((seller_rank_I > 0) & (category_I > 0))
+    in_order = sold[np.lexsort((seller_rank_I[sold], category_I[sold]))]
+    count_G = np.bincount(category_I[sold], minlength=int(category_I.max(initial=0)) + 1)
+    popular = np.flatnonzero(popular_rank_I > 0)
+    return Sellers(
+        start_G=np.concatenate([[0], np.cumsum(count_G)]),
+        item_S=in_order,
+        order_I=order_I,
+        place_I=place_I,
+        popular_L=popular[np.argsort(popular_rank_I[popular])],
+        popular_place_I=popular_rank_I - 1,
+    )
+
+
+def named_pairs(
+    num_users: int, own: OfKind, categories: OfKind, category_F: Indexes, sellers: Sellers, quotas: CandidatesConfig
+) -> Pairs:
+    """`category_F`: the numbers of those in `categories`."""
+    mine = _own_pairs(own, sellers.place_I, quotas.own_items)
+    liked = _category_pairs(categories, category_F, sellers, mine, quotas.category_items)
+    popular = _popular_pairs(num_users, sellers, (mine, liked), quotas)
+    return _joined(num_users, (mine, liked, popular))
+
+
+def _own_pairs(own: OfKind, place_I: Indexes, quota: int) -> Pairs:
+    item_O, place_O, recency_O = own.ints_RC.T if len(own) else np.zeros((3, 0), dtype=np.int64)
+    order = np.lexsort((place_I[item_O], recency_O, place_O, own.row_R))
+    source_O = np.where(place_O < 0, _OWN, _VIEWED)
+    return _first(own.row_R[order], item_O[order], source_O[order], quota)
+
+
+def _category_pairs(
+    categories: OfKind, category_F: Indexes, sellers: Sellers, mine: Pairs, quota: int
+) -> Pairs:  # fmt: skip
+    """The best seller of each favourite category, then the second of each, and so on; more buyers first."""
+    row_F, category_F, share_F = _favourites(categories, category_F, FETCHED_PER_KEPT * quota)
+    start_F = sellers.start_G[category_F]
+    favourite_E, rank_E = places(np.minimum(share_F, sellers.start_G[category_F + 1] - start_F))
+    row_E, item_E = row_F[favourite_E], sellers.item_S[start_F[favourite_E] + rank_E]
+    num_items = len(sellers.order_I)
+    is_mine_E = np.isin(row_E * num_items + item_E, mine.row_P * num_items + mine.item_P)
+    row_E, item_E, rank_E = row_E[~is_mine_E], item_E[~is_mine_E], rank_E[~is_mine_E]
+    # One number to sort by: user, then rank, then buyers.
+    order = np.argsort((row_E * (FETCHED_PER_KEPT * quota + 1) + rank_E) * num_items + sellers.order_I[item_E])
+    return _first(row_E[order], item_E[order], np.full(len(row_E), _CATEGORY), quota)
+
+
+def _favourites(categories: OfKind, category_F: Indexes, fetched: int) -> tuple[Indexes, Indexes, Indexes]:
+    """User, category and number of its best sellers that are fetched."""
+    purchases_F = categories.ints_RC[:, 0] if len(categories) else np.zeros(0, dtype=np.int64)
+    text_F = np.asarray(pc.rank(categories.text_R, null_placement="at_start", tiebreaker="dense")).astype(np.int64)
+    order = np.lexsort((text_F, -purchases_F, categories.row_R))
+    order = order[purchases_F[order] > 0]
+    row_F = categories.row_R[order]
+    is_first_F = _ranks(row_F) < FAVOURITE_CATEGORIES
+    row_F, category_F = row_F[is_first_F], category_F[order][is_first_F]
+    count_F = np.bincount(row_F)[row_F] if len(row_F) else row_F
+    return row_F, category_F, -(-fetched // np.maximum(count_F, 1))
+
+
+def _popular_pairs(num_users: int, sellers: Sellers, named: tuple[Pairs, ...], quotas: CandidatesConfig) -> Pairs:
+    """Of so many that the quota is full even where own and category items are all popular ones."""
+    length = min(quotas.popular_items + quotas.own_items + quotas.category_items, len(sellers.popular_L))
+    is_free_BL = np.ones((num_users, length), dtype=np.bool_)
+    for pairs in named:
+        place_P = sellers.popular_place_I[pairs.item_P]
+        is_among_P = (place_P >= 0) & (place_P < length)
+        is_free_BL[pairs.row_P[is_among_P], place_P[is_among_P]] = False
+    row_P, place_P = np.nonzero(is_free_BL & (np.cumsum(is_free_BL, axis=1) <= quotas.popular_items))
+    return _first(row_P, sellers.popular_L[place_P], np.full(len(row_P), _POPULAR), quotas.popular_items)
+
+
+def _first(row_P: Indexes, item_P: Indexes, source_P: Indexes, quota: int) -> Pairs:
+    """The first `quota` of each user, whose pairs come one after the other, best first."""
+    place_P = _ranks(row_P)
+    return Pairs(row_P=row_P, place_P=place_P, item_P=item_P, source_P=source_P).where(place_P < quota)
+
+
+def _ranks(row_P: Indexes) -> Indexes:
+    """From 0, of each pair among those of its user; users in order."""
+    place_P: Indexes = np.arange(len(row_P)) - np.searchsorted(row_P, row_P)
+    return place_P
+
+
+def _joined(num_users: int, parts: tuple[Pairs, ...]) -> Pairs:
+    """Each user's pairs of a part have their places behind those of the parts before."""
+    before_B = np.zeros(num_users, dtype=np.int64)
+    place_of = []
+    for pairs in parts:
+        place_of.append(pairs.place_P + before_B[pairs.row_P])
+        before_B = before_B + np.bincount(pairs.row_P, minlength=num_users)
+    return Pairs(
+        row_P=np.concatenate([pairs.row_P for pairs in parts]),
+        place_P=np.concatenate(place_of),
+        item_P=np.concatenate([pairs.item_P for pairs in parts]),
+        source_P=np.concatenate([pairs.source_P for pairs in parts]),
+    )
