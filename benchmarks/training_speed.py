@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.training_speed --peer build/peers/recbole/bin/python
 [--train T.parquet --valid V.parquet] [--sequences S.parquet] [--workers 1] [--set SECTION.KEY=VALUE]
-[--peer-set KEY=VALUE] [--budget 240] [--quick]
+[--peer-set KEY=VALUE] [--every 1] [--budget 240] [--quick]
 
 T and V, the two parts of a train set (benchmarks.splits cuts one), train LightGCN; S, with positions, trains SASRec on
 each user's items but the last two. Both sides read the same interactions, have 64 numbers a user or item, two layers
@@ -45,7 +45,7 @@ from benchmarks.recbole import (
 )
 from benchmarks.report import emit
 from benchmarks.sequences import task_of
-from benchmarks.splits import Split, leave_one_out, read_split
+from benchmarks.splits import Split, every_nth_user, leave_one_out, read_split
 from benchmarks.training_processes import trained_by
 from recsys.logs import configure_logging
 from recsys.models.histories import histories_of
@@ -131,27 +131,27 @@ def run_ours(given: argparse.Namespace) -> int:
 
 
 def read(given: argparse.Namespace) -> Split:
-    return leave_one_out(given.sequences) if given.sequences else read_split(given.train, [given.valid])
+    split = leave_one_out(given.sequences) if given.sequences else read_split(given.train, [given.valid])
+    return every_nth_user(split, given.every)
 
 
-def compare(model: str, given: argparse.Namespace, files: Sequence[str]) -> None:
-    """`files`: the arguments that name them."""
+def compare(model: str, given: argparse.Namespace, data: Sequence[str]) -> None:
+    """`data`: the arguments that name it, as both sides read it."""
     arguments = [f"--workers={given.workers}", *(f"--set={override}" for override in given.overrides)]
     quick = ["--quick"] if given.quick else []
-    stages = run_measured(["-m", "benchmarks.training_speed", OURS, *files, *arguments, *quick]).stages
+    stages = run_measured(["-m", "benchmarks.training_speed", OURS, *data, *arguments, *quick]).stages
     ours = side_of(stages, [stage["ndcg"] for stage in stages[1:]])
-    theirs = peer_side(model, parser().parse_args(files), given)
+    theirs = peer_side(model, parser().parse_args(data), given)
     require_alike(ours, theirs)
-    report(
-        f"{name_of(Path(files[1]))}, {model}, {THREADS} threads, ours in {given.workers} workers",
-        LISTS_OF[model],
-        ours,
-        theirs,
-    )
+    tell("ours", ours)
+    tell("RecBole", theirs)
+    users = f" (one user in {given.every})" if given.every > 1 else ""
+    name = name_of(given.sequences if model == "sasrec" else given.train) + users
+    report(f"{name}, {model}, {THREADS} threads, ours in {given.workers} workers", LISTS_OF[model], ours, theirs)
 
 
-def peer_side(model: str, files: argparse.Namespace, given: argparse.Namespace) -> Side:
-    split = read(files)
+def peer_side(model: str, data: argparse.Namespace, given: argparse.Namespace) -> Side:
+    split = read(data)
     torch.set_num_threads(THREADS)
     settings = {
         "users": split.users,
@@ -183,6 +183,13 @@ def require_alike(ours: Side, theirs: Side) -> None:
         raise SystemExit(f"an epoch of both sides must have the same interactions; found {sorted(found)}")
 
 
+def tell(name: str, side: Side) -> None:
+    """Both curves, for a reader of standard error."""
+    epochs = ", ".join(f"{epoch.ndcg:.5f}" for epoch in side.epochs)
+    seconds = sum(epoch.seconds for epoch in side.epochs) / len(side.epochs)
+    sys.stderr.write(f"{name}: start {side.start_s:.2f} s, an epoch {seconds:.2f} s, NDCG by epoch {epochs}\n")
+
+
 def report(case: str, k: int, ours: Side, theirs: Side) -> None:
     per_s = (ours.interactions_per_s, theirs.interactions_per_s)
     emit("training_speed", case, per_s[0], "interactions/s", peer="RecBole", peer_value=per_s[1], digits=1)
@@ -200,10 +207,11 @@ def main(arguments: Sequence[str]) -> int:
     given = parser().parse_args(arguments)
     if not given.peer or bool(given.train) != bool(given.valid) or not (given.train or given.sequences):
         raise SystemExit("give --peer, and --train with --valid, or --sequences, or all three")
+    every = ["--every", str(given.every)]
     if given.train:
-        compare("lightgcn", given, ["--train", str(given.train), "--valid", str(given.valid)])
+        compare("lightgcn", given, [*every, "--train", str(given.train), "--valid", str(given.valid)])
     if given.sequences:
-        compare("sasrec", given, ["--sequences", str(given.sequences)])
+        compare("sasrec", given, [*every, "--sequences", str(given.sequences)])
     return 0
 
 
@@ -213,6 +221,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--train", type=Path, metavar="T.parquet")
     made.add_argument("--valid", type=Path, metavar="V.parquet")
     made.add_argument("--sequences", type=Path, metavar="S.parquet")
+    made.add_argument("--every", type=int, default=1, metavar="N", help="one user in N, with all interactions")
     made.add_argument("--workers", type=int, default=1, help=f"of ours; they share {THREADS} threads")
     made.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
     made.add_argument("--peer-set", action="append", default=[], metavar="KEY=VALUE", dest="peer_overrides")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.recbole import ndcg_of_pairs, ndcg_of_sequences, side_of, write_pairs, write_sequences
-from benchmarks.splits import Split
+from benchmarks.splits import Split, every_nth_user
 from benchmarks.training_speed import peer_overrides, plan_of_ours, require_alike
 from recsys.models.factors import FactorScores
 
@@ -89,3 +89,16 @@ def test_threads_are_shared_by_the_workers_and_epochs_are_cut() -> None:
 
 def test_settings_of_the_peer_are_read_as_numbers_and_words() -> None:
     assert peer_overrides(["learning_rate=0.01", "learner=adam"]) == {"learning_rate": 0.01, "learner": "adam"}
+
+
+def test_of_every_nth_user_all_pairs_stay_and_both_are_numbered_anew() -> None:
+    split = Split(
+        users=5,
+        items=9,
+        train=(np.array([0, 1, 2, 4]), np.array([8, 3, 5, 2])),
+        others=((np.array([4]), np.array([8])),),
+    )
+    half = every_nth_user(split, 2)
+    assert (half.users, half.items) == (3, 3)
+    assert [part.tolist() for part in half.train] == [[0, 1, 2], [2, 1, 0]]
+    assert [part.tolist() for part in half.others[0]] == [[2], [2]]
