@@ -58,7 +58,7 @@ def graph_of(user_E: Indexes, item_E: Indexes, *, users: int, items: int) -> Gra
 
 
 def drawn_neighbours(
-    matrix: Matrix, node_B: Indexes, size: int, generator: np.random.Generator
+    matrix: Matrix, node_B: NDArray[Any], size: int, generator: np.random.Generator
 ) -> tuple[Indexes, NDArray[np.float32]]:
     """(B, K) of each node's row, drawn with replacement, and their weights: 0 of nobody, of a node without any."""
     degree_B = np.diff(matrix.indptr)[node_B]

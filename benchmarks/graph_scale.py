@@ -167,11 +167,15 @@ def scale(model: str, sizes: Sequence[int], rows: int) -> None:
 
 
 def report(model: str, seen: Sequence[Seen]) -> None:
-    last, case = seen[-1], f"{model}, {seen[-1].edges:,} edges"
-    first = seen[0] if len(seen) > 1 else None
-    peer = first and f"{first.edges:,} edges"
-    emit("graph_scale", case, last.steps_per_s, "steps/s", peer=peer, peer_value=first and first.steps_per_s)
-    emit("graph_scale", f"{case}, peak memory", last.peak_gib, "GiB", peer=peer, peer_value=first and first.peak_gib,
+    last, first = seen[-1], seen[0]
+    case = f"{model}, {last.edges:,} edges"
+    if len(seen) == 1:
+        emit("graph_scale", case, last.steps_per_s, "steps/s")
+        emit("graph_scale", f"{case}, peak memory", last.peak_gib, "GiB")
+        return
+    peer = f"{first.edges:,} edges"
+    emit("graph_scale", case, last.steps_per_s, "steps/s", peer=peer, peer_value=first.steps_per_s)
+    emit("graph_scale", f"{case}, peak memory", last.peak_gib, "GiB", peer=peer, peer_value=first.peak_gib,
          is_higher_better=False)  # fmt: skip
 
 

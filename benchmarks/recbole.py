@@ -56,17 +56,11 @@ class Side:
 
 
 def trained_by_recbole(
-    model: str,
-    python: str,
-    folder: Path,
-    split: Split,
-    settings: Mapping[str, Any],
-    ranked: Callable[[FactorScores], float],
+    model: str, python: str, folder: Path, settings: Mapping[str, Any], ranked: Callable[[FactorScores], float]
 ) -> Side:
-    """`folder`/data holds its input files; `ranked`: the NDCG of an epoch's vectors."""
-    output = folder / "recbole"
+    """`folder`/data holds its files, `settings` are those of PEER_SCRIPT; `ranked`: the NDCG of an epoch's vectors."""
+    output, given = folder / "recbole", json.dumps(settings)
     output.mkdir()
-    given = json.dumps({"users": split.users, "items": split.items, **settings})
     stages = run_measured([PEER_SCRIPT, model, str(folder / "data"), str(output), given], python=python).stages
     return side_of(stages, [ranked(_vectors(output, number)) for number in range(1, len(stages))])
 

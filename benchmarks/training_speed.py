@@ -153,19 +153,19 @@ def compare(model: str, given: argparse.Namespace, data: Sequence[str]) -> None:
 def peer_side(model: str, data: argparse.Namespace, given: argparse.Namespace) -> Side:
     split = read(data)
     torch.set_num_threads(THREADS)
+    config = {**PEER_SETTINGS[model], **peer_overrides(given.peer_overrides)}
     settings = {
         "users": split.users,
         "items": split.items,
         "threads": THREADS,
         "budget_s": QUICK_BUDGET_S if given.quick else given.budget,
-        "config": {**PEER_SETTINGS[model], **peer_overrides(given.peer_overrides)},
+        "config": config,
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if model == "sasrec":
             write_sequences(folder, split)
-            history = settings["config"]["MAX_ITEM_LIST_LENGTH"]
-            ranked = partial(ndcg_of_sequences, split=split, history=history)
+            ranked = partial(ndcg_of_sequences, split=split, history=config["MAX_ITEM_LIST_LENGTH"])
         else:
             write_pairs(folder, split.train, split.others[0])
             ranked = partial(ndcg_of_pairs, split=split, k=LISTS_OF[model])
