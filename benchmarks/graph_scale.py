@@ -101,6 +101,8 @@ def lightgcn_steps(folder: Path) -> tuple[float, float]:
         _step(shared, batch, generator)
         ended.append(time.perf_counter())
     batches.close()
+    if len(ended) < 2:
+        raise SystemExit(f"lightgcn needs two steps of {config.batch_size:,} edges to be timed. Cure: more --edges")
     return len(ended) - 1, ended[-1] - ended[0]
 
 
