@@ -6,8 +6,9 @@ Usage: python -m benchmarks.training_speed --peer build/peers/recbole/bin/python
 
 T and V, the two parts of a train set (benchmarks.splits cuts one), train LightGCN; S, with positions, trains SASRec on
 each user's items but the last two. Both sides read the same interactions, have 64 numbers a user or item, two layers
-and two threads (ours: one worker of two, or --workers 2 of one each), each with the settings it was found best with,
-and run in a process of their own, one after the other.
+and two threads (ours: one worker of two, or --workers 2 of one each), and run in a process of their own, one after the
+other; ours with conf/models, RecBole with PEER_SETTINGS. Losses are each side's own: of LightGCN sampled softmax with
+4,096 negatives beside one negative a pair (BPR), of SASRec softmax over 1,024 negatives beside all items.
 
 Interactions are training targets: pairs, or items told from those before them; an epoch has as many on both sides, else
 there is no figure. Seconds are those of training steps with all that feeds them; for the time to equal accuracy also
@@ -63,11 +64,17 @@ BUDGET_S = 240.0
 QUICK_BUDGET_S = 20.0
 LISTS_OF = {"lightgcn": 20, "sasrec": 10}
 PEER_NAMES = {"lightgcn": "LightGCN", "sasrec": "SASRec"}
-# RecBole's own, but for what is said here.
+# RecBole's own but for these: networks as large as those of conf/models, and batches and rates with which it came to equal
+# accuracy soonest among the few that were tried (results.md).
 PEER_SETTINGS: dict[str, dict[str, Any]] = {
-    "lightgcn": {"epochs": 1000, "embedding_size": 64, "n_layers": 2},
-    "sasrec": {"epochs": 1000, "hidden_size": 64, "n_layers": 2, "MAX_ITEM_LIST_LENGTH": 50},
-}
+    "lightgcn": {
+        "epochs": 1000, "embedding_size": 64, "n_layers": 2, "train_batch_size": 24576, "learning_rate": 0.01,
+    },
+    "sasrec": {
+        "epochs": 1000, "hidden_size": 64, "inner_size": 64, "n_layers": 2, "n_heads": 2, "MAX_ITEM_LIST_LENGTH": 50,
+        "train_batch_size": 256, "learning_rate": 0.002,
+    },
+}  # fmt: skip
 
 
 def plan_of_ours(model: str, overrides: Sequence[str], workers: int, *, is_quick: bool) -> Plan:
@@ -147,7 +154,7 @@ def compare(model: str, given: argparse.Namespace, data: Sequence[str]) -> None:
     tell("RecBole", theirs)
     users = f" (one user in {given.every})" if given.every > 1 else ""
     name = name_of(given.sequences if model == "sasrec" else given.train) + users
-    report(f"{name}, {model}, {THREADS} threads, ours in {given.workers} workers", LISTS_OF[model], ours, theirs)
+    report(f"{name}, {model}, {THREADS} threads, --workers {given.workers}", LISTS_OF[model], ours, theirs)
 
 
 def peer_side(model: str, data: argparse.Namespace, given: argparse.Namespace) -> Side:

@@ -61,7 +61,7 @@ def vectors_of(model: Any, dataset: Any, valid: Any) -> tuple[torch.Tensor, torc
     for interaction, *_ in valid:
         sequences = interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN]
         states[interaction[dataset.uid_field]] = model.forward(*sequences)
-    return states, model.item_embedding.weight
+    return states, model.item_embedding.weight.detach()
 
 
 def main(name: str, data: Path, output: Path, settings: dict[str, Any]) -> None:
