@@ -93,18 +93,22 @@ def recommender_of(plan: Plan, split: Split, held_out: Pairs, seed: int) -> Reco
         fitted: Recommender = plan.spec.build(interaction_matrix(*split.train, users=split.users, items=split.items))
         return fitted
     with tempfile.TemporaryDirectory() as folder:
-        task = PairTask(
-            spec=plan.spec,
-            config=replace(plan.config, seed=seed),
-            folder=folder,
-            row_groups=write_pair_files(Path(folder), *split.train, row_groups=ROW_GROUPS, seed=seed),
-            users=split.users,
-            items=split.items,
-            held_out=write_pair_files(Path(folder), *held_out, row_groups=1, seed=seed, split=c.VALIDATION),
-        )
+        task = pair_task(plan, split, held_out, seed, Path(folder))
         scores = trained_by(train_on_pairs, work_on_pairs, task).scores
     assert scores is not None, "the leader returns the vectors"
     return scores
+
+
+def pair_task(plan: Plan, split: Split, held_out: Pairs, seed: int, folder: Path) -> PairTask:
+    return PairTask(
+        spec=plan.spec,
+        config=replace(plan.config, seed=seed),
+        folder=str(folder),
+        row_groups=write_pair_files(folder, *split.train, row_groups=ROW_GROUPS, seed=seed),
+        users=split.users,
+        items=split.items,
+        held_out=write_pair_files(folder, *held_out, row_groups=1, seed=seed, split=c.VALIDATION),
+    )
 
 
 def measured(recommender: Recommender, split: Split, test: Pairs, protocol: Protocol) -> Mapping[str, float]:

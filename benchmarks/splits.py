@@ -46,6 +46,15 @@ def read_split(train: Path, others: Sequence[Path]) -> Split:
     return Split(users=len(users), items=len(items), train=pairs[0], others=tuple(pairs[1:]))
 
 
+def every_nth_user(split: Split, n: int) -> Split:
+    """With all their pairs; users and items are numbered anew, in their order."""
+    kept = [(user[user % n == 0] // n, item[user % n == 0]) for user, item in (split.train, *split.others)]
+    items, item_idx = np.unique(np.concatenate([item for _, item in kept]), return_inverse=True)
+    of_files = np.split(item_idx, np.cumsum([len(user) for user, _ in kept])[:-1])
+    pairs = [(user, item) for (user, _), item in zip(kept, of_files, strict=True)]
+    return Split(users=-(-split.users // n), items=len(items), train=pairs[0], others=tuple(pairs[1:]))
+
+
 def cut_for_tuning(train: Path, output: Path, *, percent: int, seed: int) -> tuple[int, int]:
     """Holds out the pairs whose hash says so, whatever their order; returns the rows of both parts.
 

@@ -1,11 +1,14 @@
 """A training in this process where one worker is asked for, else in Horovod processes of a Spark session."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
+
+from torch import Tensor
 
 from recsys.config import TrainConfig, load_config
 from recsys.lake.session import build_session
-from recsys.training.workers import OneWorker, Workers, run_on_spark
+from recsys.training.workers import HorovodWorkers, OneWorker, Workers, run_on_spark
 
 
 class Task(Protocol):
@@ -29,3 +32,16 @@ def trained_by(
         return run_on_spark(work, [task], workers=config.workers, start_timeout_s=config.start_timeout_s)[0]
     finally:
         session.stop()
+
+
+class TimedWorkers(HorovodWorkers):
+    """Counts the seconds of adding up, waiting for the others included."""
+
+    def __init__(self, step_timeout_s: int) -> None:
+        super().__init__(step_timeout_s)
+        self.added_up_s = 0.0
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        started = time.monotonic()
+        super().add_up(tensors)
+        self.added_up_s += time.monotonic() - started

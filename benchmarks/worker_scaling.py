@@ -3,14 +3,16 @@
 Usage: python -m benchmarks.worker_scaling [--quick]
 
 The value is rows a second of the last epochs' median; the peer is twice that of one worker, so that the ratio is the
-efficiency. Both run in a Spark session of their own, with the step's phases (`train.profile`) on standard error.
+efficiency. Both run in a Spark session of their own. A figure of its own is the share of the two workers' seconds in
+which the leader adds gradients up or waits for the other to; all phases of the MLP's step (`train.profile`) are on
+standard error.
 """
 
 import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,13 +21,14 @@ import numpy as np
 
 from benchmarks.planted_examples import write_planted_examples
 from benchmarks.report import emit
+from benchmarks.training_processes import TimedWorkers
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.lake.session import build_session
 from recsys.logs import configure_logging
 from recsys.models.registry import Spec, model_settings, model_spec
-from recsys.training.interactions import PairTask, work_on_pairs
+from recsys.training.interactions import PairTask, train_on_pairs
 from recsys.training.pair_files import write_pair_files
-from recsys.training.run import TrainingTask, work
+from recsys.training.run import TrainingTask, train_with
 from recsys.training.workers import run_on_spark
 
 SEED = 7
@@ -46,7 +49,8 @@ def configured(model: str, workers: int) -> tuple[Spec, TrainConfig]:
 def feature_task(model: str, folder: Path, rows: int, workers: int) -> TrainingTask:
     spec, config = configured(model, workers)
     manifest = write_planted_examples(folder, rows=rows, row_groups=ROW_GROUPS, seed=SEED)
-    held_out = replace(manifest.train, row_groups=manifest.train.row_groups[:1])
+    # One row group a worker: none waits for another's validation.
+    held_out = replace(manifest.train, row_groups=manifest.train.row_groups[:WORKERS])
     return TrainingTask(spec=spec, config=config, folder=str(folder), manifest=replace(manifest, validation=held_out))
 
 
@@ -60,32 +64,48 @@ def pair_task(model: str, folder: Path, rows: int, workers: int) -> PairTask:
     return PairTask(spec=spec, config=config, folder=str(folder), row_groups=groups, users=USERS, items=ITEMS)
 
 
-def rows_per_s(work_on: Callable[[Any], Any], task: TrainingTask | PairTask) -> float:
-    """Of all workers, without the first epoch, in which caches and readers warm up."""
-    config = task.config
-    session = build_session("recsys-benchmark", load_config([], [f"spark.master=local[{config.workers}]"]).spark)
-    try:
-        trained = run_on_spark(work_on, [task], workers=config.workers, start_timeout_s=config.start_timeout_s)[0]
-    finally:
-        session.stop()
-    return float(median(epoch.rows_per_s for epoch in trained.curve[1:]))
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """`rows_per_s`: of all workers, without the first epoch, in which caches and readers warm up."""
+
+    rows_per_s: float
+    added_up_share: float
 
 
-CASES: Sequence[tuple[str, Callable[..., Any], Callable[[Any], Any], int]] = (
-    ("mlp", feature_task, work, 1_600_000),
-    ("lightgcn", pair_task, work_on_pairs, 800_000),
+def paced(train: Callable[..., Any], task: TrainingTask | PairTask, rows: int) -> Pace:
+    """Runs in every worker process."""
+    configure_logging()
+    workers = TimedWorkers(task.config.step_timeout_s)
+    curve = train(task, workers).curve
+    return Pace(
+        rows_per_s=float(median(epoch.rows_per_s for epoch in curve[1:])),
+        added_up_share=workers.added_up_s / sum(rows / epoch.rows_per_s for epoch in curve),
+    )
+
+
+CASES: Sequence[tuple[str, Callable[..., Any], Callable[..., Any], int]] = (
+    ("mlp", feature_task, train_with, 1_600_000),
+    ("lightgcn", pair_task, train_on_pairs, 800_000),
 )
 
 
-def measure(model: str, make: Callable[..., Any], work_on: Callable[[Any], Any], rows: int) -> None:
-    one, two = (_measured(model, make, work_on, rows, workers) for workers in (1, WORKERS))
+def measure(model: str, make: Callable[..., Any], train: Callable[..., Any], rows: int) -> None:
+    one, two = (_measured(model, make, train, rows, workers) for workers in (1, WORKERS))
     case = f"{model}, {rows:,} rows, {WORKERS} workers"
-    emit("worker_scaling", case, two, "rows/s", peer=f"{WORKERS} times one worker", peer_value=WORKERS * one)
+    emit("worker_scaling", case, two.rows_per_s, "rows/s", peer=f"{WORKERS} times one worker",
+         peer_value=WORKERS * one.rows_per_s, digits=1)  # fmt: skip
+    emit("worker_scaling", f"{case}, adding up", two.added_up_share, "share of seconds")
 
 
-def _measured(model: str, make: Callable[..., Any], work_on: Callable[[Any], Any], rows: int, workers: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        return rows_per_s(work_on, make(model, Path(folder), rows, workers))
+def _measured(model: str, make: Callable[..., Any], train: Callable[..., Any], rows: int, workers: int) -> Pace:
+    session = build_session("recsys-benchmark", load_config([], [f"spark.master=local[{workers}]"]).spark)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            task = make(model, Path(folder), rows, workers)
+            arguments = [train, task, rows]
+            return run_on_spark(paced, arguments, workers=workers, start_timeout_s=task.config.start_timeout_s)[0]
+    finally:
+        session.stop()
 
 
 def main() -> int:
@@ -94,9 +114,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a quarter of the rows")
     given = parser.parse_args()
     configure_logging()
-    for model, make, work_on, rows in CASES:
+    for model, make, train, rows in CASES:
         if model in given.models.split(","):
-            measure(model, make, work_on, rows // 4 if given.quick else rows)
+            measure(model, make, train, rows // 4 if given.quick else rows)
     return 0
 
 

@@ -1,10 +1,12 @@
 """Example files of histories in rows of one length, written without Spark."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from recsys import columns as c
 from recsys.manifest import RowGroup
@@ -24,9 +26,12 @@ def write_sequence_files(
 
 
 def _write(folder: Path, file: str, item_idx_RS: Indexes) -> RowGroup:
-    rows, size = item_idx_RS.shape
-    flat = pa.array(item_idx_RS.astype(np.int32).ravel())
-    # Petastorm reads lists of one length as a matrix; it does not know Arrow's own type for them.
-    lists = pa.ListArray.from_arrays(pa.array(np.arange(0, (rows + 1) * size, size, dtype=np.int32)), flat)
-    pq.write_table(pa.table({c.SEQUENCE: lists}), folder / file)
-    return RowGroup(file=file, rows=rows)
+    pq.write_table(pa.table({c.SEQUENCE: lists_of_one_length(item_idx_RS.astype(np.int32))}), folder / file)
+    return RowGroup(file=file, rows=len(item_idx_RS))
+
+
+def lists_of_one_length(values_RS: NDArray[Any]) -> pa.ListArray:
+    """Petastorm reads them as a matrix; it does not know Arrow's own type for lists of one length."""
+    rows, size = values_RS.shape
+    starts = pa.array(np.arange(0, (rows + 1) * size, size, dtype=np.int32))
+    return pa.ListArray.from_arrays(starts, pa.array(values_RS.ravel()))

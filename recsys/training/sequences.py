@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recsys import columns as c
@@ -128,11 +129,15 @@ def _own_sums(task: SequenceTask, shared: Fit) -> Tensor:
     return torch.from_numpy(sums)
 
 
-def _sums_of_batch(network: Any, item_idx_BS: Tensor, *, may_repeat: bool) -> Any:
+def _sums_of_batch(network: Any, item_idx_BS: Tensor, *, may_repeat: bool) -> NDArray[np.float64]:
     history_BL, target_B = split_last(item_idx_BS)
     hidden_BL = torch.full_like(history_BL, NO_ITEM) if may_repeat else history_BL
-    rank_B = target_ranks(network.scores(history_BL), hidden_BL, target_B).cpu().numpy()
-    hits_BK = rank_B[:, None] == np.arange(_K)
+    return sums_of_ranks(target_ranks(network.scores(history_BL), hidden_BL, target_B))
+
+
+def sums_of_ranks(rank_B: Tensor) -> NDArray[np.float64]:
+    """Hit rate and NDCG of lists of 10, summed over the rows."""
+    hits_BK = rank_B.cpu().numpy()[:, None] == np.arange(_K)
     return np.array([per_user(name, hits_BK, np.ones(len(hits_BK), dtype=np.int64)).sum() for name in _METRICS])
 
 
