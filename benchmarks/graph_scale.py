@@ -30,7 +30,7 @@ from benchmarks.report import emit
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup, from_json, to_json
-from recsys.models.interactions import interaction_matrix
+from recsys.models.interactions import Matrix, interaction_matrix
 from recsys.models.registry import Spec, model_settings, model_spec
 from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
 from recsys.training.interactions import PairFit, PairTask, take_pair_step
@@ -110,8 +110,7 @@ def _pair_fit(folder: str, groups: tuple[RowGroup, ...]) -> PairFit:
     """As every worker of a training begins, see train_on_pairs."""
     spec, config = configured("lightgcn")
     task = PairTask(spec=spec, config=config, folder=folder, row_groups=groups, users=USERS, items=ITEMS)
-    pairs = all_pairs(folder, groups)
-    seen_UI = interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=USERS, items=ITEMS)
+    seen_UI = _graph(folder, groups)
     torch.manual_seed(SEED)
     network = spec.build(seen_UI)
     return PairFit(
@@ -119,6 +118,11 @@ def _pair_fit(folder: str, groups: tuple[RowGroup, ...]) -> PairFit:
         workers=OneWorker(), device=torch.device("cpu"), negatives=spec.config.negatives, seen_UI=seen_UI,
         held_out_UI=seen_UI[:0],
     )  # fmt: skip
+
+
+def _graph(folder: str, groups: tuple[RowGroup, ...]) -> Matrix:
+    pairs = all_pairs(folder, groups)
+    return interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=USERS, items=ITEMS)
 
 
 def _step(shared: PairFit, batch: PairBatch, generator: np.random.Generator) -> None:
