@@ -182,7 +182,7 @@ class ExactTop:
 
     @functools.cached_property
     def _scratch(self) -> Tensor:
-        return scratch_for(min(TILE_ITEMS, len(self._item_idx_A)))
+        return scratch_for(min(TILE_ITEMS, len(self.item_idx_A)))
 
     def _search_roughly(self, user_BD: Scores, found: int) -> tuple[Indexes, Scores]:
         tiles = (

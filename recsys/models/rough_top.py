@@ -54,9 +54,9 @@ class RoughTile:
         torch.mm(user_BD, self.item_TD.T, out=score_BT)
         score_BT[:, self.num_items :] = -torch.inf
         # As whole numbers, which are compared several times as fast, positive ones are in the same order and above all
-        # negative ones; where some of these are among the best, their order counts.
+        # negative ones; where some of these may be among the best, their order counts.
         of_groups, group_BS, best_BS = _best_groups(score_BT.view(torch.int16), found)
-        if best_BS.min() <= 0:
+        if best_BS.shape[1] < found or best_BS.min() <= 0:
             of_groups, group_BS, _ = _best_groups(score_BT, found)
         group_BS, _ = _members(of_groups, group_BS, found)
         return _members(score_BT.view(len(user_BD), _GROUP, -1), group_BS, found)

@@ -51,3 +51,10 @@ def test_users_that_it_serves_badly_are_no_longer_asked_of_it() -> None:
         assert (rough[0] == single[0]).all()
         assert (rough[1] == single[1]).all()
     assert searches[0]._tried < 5000
+
+
+def test_of_few_items_those_of_negative_scores_are_found_too() -> None:
+    tile = rough_tile(np.array([[1], [-1], [2]], np.float32))
+    place_BS, score_BS = tile.nearest(np.array([[1], [-1]], np.float32), 3, scratch_for(3))
+    assert place_BS.tolist() == [[2, 0, 1], [1, 0, 2]]
+    assert score_BS.tolist() == [[2, 1, -1], [1, -1, -2]]
