@@ -65,7 +65,6 @@ def rows_by_user(spark, users, features, ids):
     rows = rows.unionByName(of_kind(own, OWN_KIND, F.array(c.ITEM_IDX, place.cast("int"), recency.cast("int"))))
     purchases = F.array(c.USER_CATEGORY_PURCHASES_91D)
     rows = rows.unionByName(of_kind(features.user_category, CATEGORY_KIND, purchases, text=c.CATEGORY))
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "7")  # batches end within users
     return by_user(rows, 1).toArrow().to_batches(max_chunksize=7)
 
 
