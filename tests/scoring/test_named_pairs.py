@@ -58,7 +58,7 @@ def _own(draw):
     }  # fmt: skip
 
 
-def rows_by_user(spark, users, features, ids):
+def rows_by_user(users, features, ids):
     place, recency = own_order()
     own = features.user_item.join(ids, on=c.ITEM_ID, how="inner")
     rows = of_kind(users.where(~F.col(c.IS_OPTED_OUT)), USER_KIND, F.array(F.lit(0)))
@@ -97,7 +97,7 @@ def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
         category_I, np.argsort(np.argsort(item_id)), column(SELLER_RANK), column("popular_rank"), column(SELLER_ORDER)
     )
     found = set()
-    for batch in whole_users(rows_by_user(spark, users, features, ids)):
+    for batch in whole_users(rows_by_user(users, features, ids)):
         for block in users_of(batch).blocks(4):
             liked = block.kinds[CATEGORY_KIND]
             code_F = np.array([names.index(t) + 1 if t in names else 0 for t in liked.text_R.to_pylist()], np.int64)
