@@ -81,6 +81,7 @@ def _index(vector_AD: Scores, by: SearchBy) -> Any:
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
+        index: Any  # faiss' annotations do not know what its factory makes
         if by.method == HNSW:
             index = faiss.IndexHNSWFlat(vector_AD.shape[1], _GRAPH_NEIGHBOURS)
             index.hnsw.efConstruction = _BUILD_EFFORT
