@@ -116,6 +116,7 @@ def with_encoder(monkeypatch: pytest.MonkeyPatch, notes: Path) -> None:
     monkeypatch.setattr(text_encoder, "load_text_encoder", lambda: encode)
 
 
+@pytest.mark.long
 def test_a_text_is_encoded_in_the_run_that_it_first_comes_in(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

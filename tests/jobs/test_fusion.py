@@ -112,6 +112,7 @@ def test_a_second_run_gives_equal_lists_whatever_the_number_of_partitions(
     assert {**first, "pairs_per_s": 0} == {**again, "pairs_per_s": 0}
 
 
+@pytest.mark.long
 def test_a_training_of_another_model_leaves_the_one_before(lake: Lake, tmp_path: Path) -> None:
     run = run_of(lake, *BOTH)
     assert newest_model(run).name == "recsys-item_knn"

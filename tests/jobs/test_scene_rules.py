@@ -111,6 +111,7 @@ def test_rules_for_some_users_hold_in_their_lists_and_in_no_list_of_items(lake: 
         assert [row[c.NEIGHBOUR_ID] for row in rows] == ["i03", "i02", "i04"], "nobody is known to be old enough"
 
 
+@pytest.mark.long
 def test_an_item_is_not_pinned_into_its_own_list_and_rules_of_other_scenes_do_not_hold(lake: Lake) -> None:
     own = {**PIN, c.ITEM_IDS: ["i00"], c.SCENE: "substitutes"}
     run, rules = rules_of(lake, own, {**BLOCK, c.SCENE: "home"})

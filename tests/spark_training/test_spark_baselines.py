@@ -72,6 +72,7 @@ def test_a_grade_weighs_as_much_as_it_is(spark: SparkSession) -> None:
     assert found == pytest.approx([np.log(1 / 4)], abs=0.05)
 
 
+@pytest.mark.long
 def test_a_support_vector_machine_parts_the_two_sides(spark: SparkSession) -> None:
     settings = {"iterations": 100, "penalty": 0.01}
     rows = rows_of(spark, [0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 5.0, 6.0])
