@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs._recommend import Asking, all_items_lists
 from recsys import columns as c
+from recsys.frames.caches import held
 from recsys.search_by import EXACT, EXACTLY
 from recsys.stages import Run
 
@@ -18,13 +19,12 @@ def search_recall(run: Run, asked: Asking | None) -> float | None:
     left out. None where the search is exact or finds nobody to look for."""
     if asked is None or asked.by.method == EXACT:
         return None
-    sample = replace(asked, users=_sampled(asked.users).persist())
-    n = run.config.score.top_n
-    exact, found = (all_items_lists(run, one, n) for one in (replace(sample, by=EXACTLY), sample))
-    pair = [c.USER_ID, c.ITEM_ID]
-    both = exact.select(*pair).join(found.select(*pair, F.lit(1).alias("found")), on=pair, how="left")
-    recall = both.agg(F.try_divide(F.count("found"), F.count("*"))).first()
-    sample.users.unpersist()
+    sample = replace(asked, users=_sampled(asked.users))
+    with held(sample.users):
+        n, pair = run.config.score.top_n, [c.USER_ID, c.ITEM_ID]
+        exact, found = (all_items_lists(run, one, n) for one in (replace(sample, by=EXACTLY), sample))
+        both = exact.select(*pair).join(found.select(*pair, F.lit(1).alias("found")), on=pair, how="left")
+        recall = both.agg(F.try_divide(F.count("found"), F.count("*"))).first()
     return None if recall is None or recall[0] is None else round(float(recall[0]), 6)
 
 

@@ -20,7 +20,7 @@ from recsys.features.event_days import EventDays
 from recsys.features.holidays import calendar_of
 from recsys.features.optional_grains import Log, optional_features
 from recsys.frames.as_of import events_before
-from recsys.frames.caches import releasing
+from recsys.frames.caches import held
 from recsys.frames.keys import require_unique
 from recsys.lake.at_once import at_once
 from recsys.lake.read_features import FEATURE_TABLES
@@ -37,8 +37,8 @@ def run(run: Run) -> Figures:
     label_cutoffs = (*parts.train, parts.validation, parts.test)
     span_days = (run.day - min(label_cutoffs)).days
     in_span = partial(events_before, as_of=run.day, days=HISTORY_DAYS + span_days)
-    by_day = _persisted(events_by_day(run), run.day, span_days)
-    with releasing(partial(_unpersist, by_day)):
+    by_day = _looked_back(events_by_day(run), run.day, span_days)
+    with held(*(days_of for days_of in vars(by_day).values() if days_of is not None)):
         days = [row[c.EVENT_DATE] for row in by_day.visits.select(c.EVENT_DATE).distinct().collect()]
         if empty := empty_spans(needed_spans(label_cutoffs, label_days=examples.label_days), days):
             raise no_purchases(empty, *_covered_days(run))
@@ -50,17 +50,11 @@ def run(run: Run) -> Figures:
         return _write(run, by_day, log, (*label_cutoffs, run.day))
 
 
-def _unpersist(by_day: EventDays) -> None:
-    for days_of in vars(by_day).values():
-        if days_of is not None:
-            days_of.unpersist()
-
-
-def _persisted(by_day: EventDays, run_date: date, span_days: int) -> EventDays:
+def _looked_back(by_day: EventDays, run_date: date, span_days: int) -> EventDays:
     """As far back as features look. Grouping by user, and by user and anything, then needs no further shuffle."""
 
     def kept(days: DataFrame, history_days: int) -> DataFrame:
-        return events_before(days, run_date, history_days + span_days).repartition(c.USER_ID).persist()
+        return events_before(days, run_date, history_days + span_days).repartition(c.USER_ID)
 
     return EventDays(
         item_days=kept(by_day.item_days, HISTORY_DAYS),

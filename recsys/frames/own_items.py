@@ -15,7 +15,7 @@ def own_item(*more: str | Column) -> Column:
 
 def own_order() -> tuple[Column, Column]:
     """`place` and `recency`: bought items come first, most purchase days before fewer, then those put into the cart,
-    then those only viewed; among equals the latest, then the smaller item id."""
+    then those only viewed; among equals the latest."""
     purchases = F.col(c.USER_ITEM_PURCHASES_365D)
     not_bought = F.when(F.col(c.USER_ITEM_CART_RECENCY_DAYS).isNotNull(), 0).otherwise(1)
     recency = F.coalesce(c.USER_ITEM_RECENCY_DAYS, c.USER_ITEM_CART_RECENCY_DAYS, c.USER_ITEM_VIEW_RECENCY_DAYS)

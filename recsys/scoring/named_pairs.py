@@ -94,9 +94,7 @@ def _own_pairs(own: OfKind, place_I: Indexes, quota: int) -> Pairs:
     return _first(own.row_R[order], item_O[order], source_O[order], quota)
 
 
-def _category_pairs(
-    categories: OfKind, category_F: Indexes, sellers: Sellers, mine: Pairs, quota: int
-) -> Pairs:  # fmt: skip
+def _category_pairs(categories: OfKind, category_F: Indexes, sellers: Sellers, mine: Pairs, quota: int) -> Pairs:
     """The best seller of each favourite category, then the second of each, and so on; more buyers first."""
     row_F, category_F, share_F = _favourites(categories, category_F, FETCHED_PER_KEPT * quota)
     start_F = sellers.start_G[category_F]
