@@ -83,7 +83,8 @@ if ! (cd "$jars" && sha256sum --check --status "$here/jars.sha256" 2>/dev/null);
     -dependency io.delta delta-spark_2.13 4.0.1 -confs default -types jar \
     -retrieve "$fetched/[artifact]-[revision].[ext]" >"$cache/ivy.log" 2>&1 || { tail -n 20 "$cache/ivy.log" >&2; stop "Ivy could not resolve io.delta:delta-spark_2.13:4.0.1; see $cache/ivy.log"; }
   (cd "$fetched" && sha256sum --check --quiet "$here/jars.sha256") >&2 || stop "a jar is not the one deploy/jars.sha256 names"
-  (cd "$fetched" && cut -c67- "$here/jars.sha256" | xargs -I{} cp {} "$jars/")
+  # A jar that Spark has too may be one file with uv's cache and with other checkouts: a new one takes its place.
+  (cd "$fetched" && cut -c67- "$here/jars.sha256" | xargs -I{} cp --remove-destination {} "$jars/")
   rm -rf "$fetched"
 fi
 

@@ -50,6 +50,8 @@ def run(run: Run) -> Figures:
     settings, models = run.config.evaluation, served_models(run)
     diversity = diversity_of(run, models)
     window = test_window(run)
+    if window.truth.isEmpty():
+        raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
     of_baselines = _baseline_lists(run, window).persist()
     asked = [asked_of_buyers(run, window, model) if model.ranks_all_items else None for model in models]
     of_models = _lists_of_models(run, window, models, asked, of_baselines, diversity)
@@ -65,8 +67,6 @@ def run(run: Run) -> Figures:
         beside,
         settings.k,
     )
-    if not rows:
-        raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
     _write(run, rows, models)
     for frame in (lists, of_baselines, window.truth, *(one.users for one in asked if one)):
         frame.unpersist()

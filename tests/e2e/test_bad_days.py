@@ -1,5 +1,6 @@
 """What goes wrong outside the code ends with exit code 2, a message with the cure, and the tables as they were."""
 
+import gzip
 import os
 import shutil
 import socket
@@ -43,18 +44,22 @@ def test_port_in_use(job: Job, tmp_path: Path) -> None:
 
 
 def test_missing_input_folder_leaves_the_lake_alone(job: Job, tmp_path: Path) -> None:
-    done = job("run_pipeline", tmp_path / "lake", f"source.input={tmp_path / 'nothing'}")
+    done = job("clean_logs", tmp_path / "lake", f"source.input={tmp_path / 'nothing'}")
     assert done.code == 2
     assert "nothing" in done.err
     assert not (tmp_path / "lake" / "clean").exists()
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not there to make a small disk")
-def test_disk_full(slice_folder: Path, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
+def test_disk_full(tmp_path: Path) -> None:
+    log, disk = tmp_path / "log", tmp_path / "disk"
+    log.mkdir()
     disk.mkdir()
-    arguments = command("clean_logs", disk / "lake", f"source.input={slice_folder}")
-    script = f'mount -t tmpfs -o size=300k none {disk} && exec "$@"'
+    with gzip.open(log / "2010-12-01.csv.gz", "wt") as file:
+        file.write("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n")
+        file.write("536365,85123,LAMP,6,2010-12-01 08:26:00,2.55,17850,France\n")
+    arguments = command("clean_logs", disk / "lake", "source.name=online_retail", f"source.input={log}")
+    script = f'mount -t tmpfs -o size=80k none {disk} && exec "$@"'
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *arguments],
         cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False, timeout=300,

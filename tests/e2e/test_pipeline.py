@@ -62,7 +62,7 @@ def test_interrupted_it_says_so_and_leaves_no_lock(slice_folder: Path, tmp_path:
     ) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "clean_logs for" in line)
-        second = run(arguments, tmp_path)
+        second = run(command("clean_logs", lake, f"source.input={slice_folder}"), tmp_path)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         code = process.wait()
