@@ -20,6 +20,7 @@ class Table:
     """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row, `writer` the job.
 
     `cluster_by`: columns that jobs/maintain.py sorts files by, so that a question about one value opens few of them;
+    `ranges_of`: columns of which Delta keeps the range in each file, where that of all (empty) costs more than it saves;
     `has_change_feed`: readers may ask which rows changed between two versions.
     """
 
@@ -29,6 +30,7 @@ class Table:
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
     cluster_by: tuple[str, ...] = ()
+    ranges_of: tuple[str, ...] = ()
     has_change_feed: bool = False
 
     @property
@@ -75,6 +77,7 @@ EVENTS = Table(
     writer="clean_logs",
     key=(c.SOURCE_FILE, c.SOURCE_ROW),
     partition_by=(c.EVENT_DATE,),
+    ranges_of=(c.EVENT_TS, c.KNOWN_TS, c.SOURCE_FILE),
     columns=_columns(
         _USER,
         _ITEM,
@@ -549,6 +552,7 @@ TOP_N = Table(
     key=(c.RUN_DATE, c.SCENE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE, c.SCENE),
     cluster_by=(c.USER_ID, c.ITEM_ID),
+    ranges_of=(c.USER_ID, c.ITEM_ID),
     has_change_feed=True,
     columns=_columns(
         _RUN_DATE,

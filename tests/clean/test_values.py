@@ -19,6 +19,9 @@ def read(records: Records, texts: list[str | None], value: Column) -> list[objec
 
 def test_text_is_trimmed_and_blank_is_null(records: Records) -> None:
     assert read(records, [" a b\t", "\u00a0", "", None], values.text("x")) == ["a b", None, None, None]
+    ends = ["", " ", "\t", " \t", "\t ", "\u00a0", "\r\n", " \u00a0 "]
+    texts: list[str | None] = [f"{start}a\tb{end}" for start in ends for end in ends]
+    assert read(records, texts, values.text("x")) == ["a\tb"] * len(texts)
 
 
 def test_whole_numbers_lose_their_fraction_and_other_text_stays(records: Records) -> None:
@@ -52,6 +55,9 @@ TEN = datetime(2024, 7, 3, 10, 0)
         ("iso", "2024-07-03 10:00:00", NINE),  # London's summer clock is an hour ahead of UTC
         ("iso", "2024-07-03T10:00:00Z", TEN),
         ("iso", "2024-07-03T12:00:00.000+02:00", TEN),
+        ("iso", "2024-07-03T12:00:00-02:00", TEN.replace(hour=14)),
+        ("iso", "2024-7-3 10:00:00", None),
+        ("iso", "+2024-07-03 10:00:00", None),
         ("iso", "2024-07-03", datetime(2024, 7, 2, 23, 0)),
         ("iso", "2024", None),
         ("iso", "10:00", None),

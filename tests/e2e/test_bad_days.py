@@ -22,7 +22,7 @@ def test_unknown_config_key(job: Job, tmp_path: Path) -> None:
 
 
 def test_value_out_of_range(job: Job, tmp_path: Path) -> None:
-    done = job("train", tmp_path / "lake", "train.workers=0")
+    done = job("clean_logs", tmp_path / "lake", "train.workers=0")
     assert done.code == 2
     assert "train.workers must be between 1 and 4096, got 0" in done.err
 

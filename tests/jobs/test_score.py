@@ -56,7 +56,7 @@ def test_every_user_who_did_not_opt_out_has_a_full_list(lake: Lake, first: Figur
 
 def test_a_second_run_publishes_equal_lists_whatever_the_number_of_partitions(lake: Lake, first: Figures) -> None:
     lists = of_home(lake).localCheckpoint()
-    lake.spark.conf.set("spark.sql.shuffle.partitions", "7")
+    lake.spark.conf.set("spark.sql.shuffle.partitions", "3")
     again = run_stage(STAGE, run_of(lake, "score.top_n=4")).figures
     lake.spark.conf.set("spark.sql.shuffle.partitions", "2")
     assert_df_equality(of_home(lake), lists, ignore_row_order=True)
