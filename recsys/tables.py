@@ -20,7 +20,7 @@ class Table:
     """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row, `writer` the job.
 
     `cluster_by`: columns that jobs/maintain.py sorts files by, so that a question about one value opens few of them;
-    `ranges_of`: columns of which Delta keeps the range in each file, where that of all (empty) costs more than it saves;
+    `ranges_of`: columns of which Delta keeps the range in each file, where all (empty) would cost more than they save;
     `has_change_feed`: readers may ask which rows changed between two versions.
     """
 

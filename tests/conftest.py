@@ -14,8 +14,8 @@ time.tzset()
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 # Small tables: the optimising compiler would spend more time than it saves, and so would Spark's classes made for each
-# query and its plans made anew after each stage; without the first the code cache is small. Children inherit it; the demo
-# of `.ci/run` is made without.
+# query and its plans made anew after each stage; without the first the code cache is small. Children inherit it; the
+# demo of `.ci/run` is made without.
 os.environ.setdefault(
     "JDK_JAVA_OPTIONS",
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m -Dspark.sql.adaptive.enabled=false "
