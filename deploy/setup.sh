@@ -13,6 +13,8 @@ cache=${RECSYS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/recsys}
 state=$venv/.setup-state
 say() { printf '[setup] %s\n' "$*" >&2; }
 stop() { printf '[setup] stopped: %s\n' "$*" >&2; exit 2; }
+# Else the step that was interrupted would count as one that failed, and those that may fail be gone without for good.
+trap 'say "interrupted; started again, it goes on"; exit 130' INT
 
 # What the environment is made from. Equal to the last finished set-up: nothing to do.
 locks=("$here/requirements.lock")
