@@ -13,7 +13,6 @@ from recsys.clean.time_formats import ISO, UNIX_UNITS_PER_SECOND
 _DECIMAL = "decimal(18,4)"  # money and quantities; its products and hundredfolds stay below 38 digits
 _UNIX = "decimal(28,9)"
 _OFFSET_AT_END = r"\d:\d{2}.*(Z|[+-]\d{2}(:\d{2})?)$"
-_LONGEST_TIME = 100
 _ISO_START = r"^\d{4}-\d{2}-\d{2}"
 _OFFSET_LETTERS = re.compile(r"[XxZzVO]")
 _QUOTED_TEXT = re.compile(r"'[^']*'")
@@ -75,24 +74,11 @@ def _read(found: Column, time_format: str, zone: str) -> tuple[Column, Column]:
         return read, read
     if time_format == ISO:
         # The guard keeps out what Spark also reads as a time: "2010", "12:30" (of today).
-        read = F.when(_starts_as_iso(found), found.try_cast("timestamp"))
-        return read, F.when(_ends_with_offset(found), read).otherwise(_on_clock(read, zone))
+        read = F.when(found.rlike(_ISO_START), found.try_cast("timestamp"))
+        return read, F.when(found.rlike(_OFFSET_AT_END), read).otherwise(_on_clock(read, zone))
     read = F.try_to_timestamp(found, F.lit(time_format))
     has_offset = _OFFSET_LETTERS.search(_QUOTED_TEXT.sub("", time_format))
     return read, read if has_offset else _on_clock(read, zone)
-
-
-def _starts_as_iso(found: Column) -> Column:
-    """A pattern is looked for in every row: only where its two signs are there."""
-    has_signs = (F.substring(found, 5, 1) == "-") & (F.substring(found, 8, 1) == "-")
-    return has_signs & found.rlike(_ISO_START)
-
-
-def _ends_with_offset(found: Column) -> Column:
-    """Behind the day, few texts have one of the signs of an offset."""
-    time = F.substring(found, 11, _LONGEST_TIME)
-    has_sign = F.contains(time, F.lit("Z")) | F.contains(time, F.lit("+")) | F.contains(time, F.lit("-"))
-    return has_sign & found.rlike(_OFFSET_AT_END)
 
 
 def _on_clock(local: Column, zone: str) -> Column:
@@ -104,7 +90,7 @@ def _on_clock(local: Column, zone: str) -> Column:
 
 def day(found: Column) -> Column:
     """An ISO day; a time behind it is left out."""
-    return F.when(_starts_as_iso(found), found.try_cast("date"))
+    return F.when(found.rlike(_ISO_START), found.try_cast("date"))
 
 
 def flag(mapping: FlagMapping | None) -> Column:
