@@ -20,7 +20,7 @@ class Table:
     """`<schema>.<table>`, lying at `<lake.root>/<schema>/<table>`; `key` names one row, `writer` the job.
 
     `cluster_by`: columns that jobs/maintain.py sorts files by, so that a question about one value opens few of them;
-    `ranges_of`: columns of which Delta keeps the range in each file, where all (empty) would cost more than they save;
+    `ranges_of`: columns of which Delta keeps the range in each file; empty: of `cluster_by`, and without that of all;
     `has_change_feed`: readers may ask which rows changed between two versions.
     """
 
@@ -552,7 +552,6 @@ TOP_N = Table(
     key=(c.RUN_DATE, c.SCENE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE, c.SCENE),
     cluster_by=(c.USER_ID, c.ITEM_ID),
-    ranges_of=(c.USER_ID, c.ITEM_ID),
     has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
