@@ -44,7 +44,7 @@ def test_port_in_use(job: Job, tmp_path: Path) -> None:
 
 
 def test_missing_input_folder_leaves_the_lake_alone(job: Job, tmp_path: Path) -> None:
-    done = job("clean_logs", tmp_path / "lake", f"source.input={tmp_path / 'nothing'}")
+    done = job("run_pipeline", tmp_path / "lake", f"source.input={tmp_path / 'nothing'}")
     assert done.code == 2
     assert "nothing" in done.err
     assert not (tmp_path / "lake" / "clean").exists()

@@ -51,20 +51,20 @@ def test_pairs_of_unlike_categories_and_shares_of_places(spark: SparkSession) ->
     )
 
 
-NUM_ITEMS = 9
-
-
 # Spark takes a second for a table, however many recommenders it is of.
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    places_by_recommender=st.lists(
-        st.lists(st.integers(0, 6), min_size=NUM_ITEMS, max_size=NUM_ITEMS).filter(any), min_size=10, max_size=20
+    places_by_recommender=st.integers(1, 9).flatmap(
+        lambda num_items: st.lists(
+            st.lists(st.integers(0, 6), min_size=num_items, max_size=num_items).filter(any), min_size=5, max_size=9
+        )
     )
 )
 def test_gini_is_half_the_mean_difference_of_two_items_over_the_mean(
     spark: SparkSession, places_by_recommender: list[list[int]]
 ) -> None:
-    items = items_of(spark, {f"i{number}": "tea" for number in range(NUM_ITEMS)})
+    num_items = len(places_by_recommender[0])
+    items = items_of(spark, {f"i{number}": "tea" for number in range(num_items)})
     shown = [
         (ALL, f"r{recommender}", f"u{user}", f"i{number}")
         for recommender, places in enumerate(places_by_recommender)
@@ -74,7 +74,7 @@ def test_gini_is_half_the_mean_difference_of_two_items_over_the_mean(
     rows = list_quality(local_rows(spark, shown, SCHEMA), items).where(F.col(c.METRIC) == GINI).collect()
     found = {row[c.RECOMMENDER]: row[c.VALUE] for row in rows}
     expected = {
-        f"r{recommender}": sum(abs(one - other) for one in places for other in places) / (2 * NUM_ITEMS * sum(places))
+        f"r{recommender}": sum(abs(one - other) for one in places for other in places) / (2 * num_items * sum(places))
         for recommender, places in enumerate(places_by_recommender)
     }
     assert found == pytest.approx(expected, abs=1e-6)
