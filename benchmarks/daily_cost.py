@@ -17,13 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
+from benchmarks.equal_lakes import require_equal, written_by
 from benchmarks.processes import run_job
 from benchmarks.report import emit
-from recsys import columns as c
-from recsys import tables
 from recsys.config import load_config
 from recsys.lake.session import build_session
 from recsys.lake.store import Lake
@@ -36,10 +32,6 @@ LIMIT = 1.5
 # Four cut-offs, the first 38 days before the run date: the early day has that much behind it, and no window of labels
 # lies within the eleven days that the shop of Online Retail was closed at Christmas.
 SETTINGS = ("examples.label_days=12", "examples.train_windows=1")
-# Indexes are given in the order of arrival.
-COMPARED = tuple(
-    table for table in tables.ALL_TABLES if table.writer in JOBS and not table.name.startswith(("ids.", "texts."))
-)
 
 
 class Shop:
@@ -67,25 +59,6 @@ def seconds_of_day(shop: Shop, day: int, in_a_row: int) -> dict[str, float]:
     taken = [shop.take(number) for number in range(day - in_a_row + 1, day + 1)]
     sys.stderr.write(f"days up to {day}: {taken}\n")
     return {job: median(seconds[job] for seconds in taken) for job in JOBS}
-
-
-def require_equal(grown: Lake, whole: Lake) -> None:
-    """Fast and wrong is no figure."""
-    for table in COMPARED:
-        if whole.exists(table):
-            ours, theirs = _lines(grown, table, whole), _lines(whole, table, whole)
-            differing = ours.exceptAll(theirs).unionByName(theirs.exceptAll(ours))
-            if found := differing.limit(3).collect():
-                raise SystemExit(f"{table.name} made day by day differs from one made at once, such as {found}")
-
-
-def _lines(lake: Lake, table: tables.Table, whole: Lake) -> DataFrame:
-    """Rows as text: maps cannot be compared. Of features those that the other lake has, which ran once."""
-    rows = lake.read(table)
-    if c.AS_OF_DATE in table.column_names:
-        rows = rows.join(whole.read(table).select(c.AS_OF_DATE).distinct(), on=c.AS_OF_DATE, how="left_semi")
-    names = sorted(set(table.column_names) - {c.RUN_ID})
-    return rows.select(F.to_json(F.struct(*names)).alias("line"))
 
 
 def report(source: str, early: int, late: int, first: dict[str, float], then: dict[str, float]) -> None:
@@ -123,7 +96,7 @@ def main() -> int:
         then = seconds_of_day(grown, late, given.in_a_row)
         whole.take(late)
         spark = build_session("recsys-daily-cost", load_config([]).spark)
-        require_equal(Lake(spark, str(grown.lake)), Lake(spark, str(whole.lake)))
+        require_equal(Lake(spark, str(grown.lake)), Lake(spark, str(whole.lake)), written_by(*JOBS))
         spark.stop()
     report(given.source, early, late, first, then)
     return 0
