@@ -12,7 +12,6 @@ Shapes: U users, I items, B users asked, R ideal factors, K order + 1.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +23,7 @@ from recsys.models.interactions import Indexes, Matrix, Scores, degrees, normali
 from recsys.models.spectral import leading_vectors, product
 
 _RESPONSES = ("line", "plateau")
+_NODES = ("extrema", "roots")
 _SPECTRAL_ROUNDS = 6
 _SEED = 7
 # Wider blocks fall out of the processor's cache.
@@ -43,11 +43,14 @@ class GraphFilterConfig:
     ideal_factors: int
     ideal_weight: float
     ideal_degree_power: float
+    nodes: str
     rest_order: int
 
     def __post_init__(self) -> None:
         if self.response not in _RESPONSES:
             raise ConfigError(f"graph filter: unknown response {self.response!r}; known responses: {list(_RESPONSES)}")
+        if self.nodes not in _NODES:
+            raise ConfigError(f"graph filter: unknown nodes {self.nodes!r}; known nodes: {list(_NODES)}")
         if self.order < 1 or self.ideal_factors < 0:
             raise ConfigError(f"graph filter: order must be at least 1 and ideal_factors at least 0, got {self}")
         if not 1 <= self.rest_order <= self.order:
@@ -135,15 +138,32 @@ def fit_graph_filter(config: GraphFilterConfig, matrix_UI: Matrix) -> GraphFilte
 
 
 def polynomials(config: GraphFilterConfig, border: float) -> tuple[Polynomial, Polynomial]:
-    """Of the eigenvalue: the filter's own, and the one of degree `rest_order` that is near it from 0 to `border`."""
-    whole = _interpolated(lambda x: _response(config, x) * _sharpened(config, x), config.order, 1.0)
-    return whole, whole if config.rest_order == config.order else _interpolated(whole, config.rest_order, border)
+    """Of the eigenvalue: the filter's own, and the one of degree `rest_order` that is near it from 0 to `border`.
+
+    With `nodes: roots` the response at each extremum is met at the root beside it, as the published ChebyCF does: rough
+    signals are damped more than by the response itself.
+    """
+    extremum_K = _extrema(config.order)
+    at_K = extremum_K if config.nodes == "extrema" else _roots(config.order)
+    whole = _through(at_K, _response(config, extremum_K) * _sharpened(config, extremum_K), 1.0)
+    if config.rest_order == config.order:
+        return whole, whole
+    near_K = _extrema(config.rest_order) * border
+    return whole, _through(near_K, whole(near_K), border)
 
 
-def _interpolated(gain: Callable[[_Numbers], _Numbers], order: int, border: float) -> Polynomial:
-    """Through the extrema of the Chebyshev polynomial of that order on 0 to `border`: both ends are met."""
-    eigenvalue_K = (1 - np.cos(np.arange(order + 1) * math.pi / order)) / 2 * border
-    fit = Chebyshev.fit(eigenvalue_K, gain(eigenvalue_K), order, domain=[0, border])  # type: ignore[no-untyped-call]  # numpy's own
+def _extrema(order: int) -> _Numbers:
+    """Of the Chebyshev polynomial of that order on 0 to 1, in rising order: both ends are among them."""
+    return np.asarray((1 - np.cos(np.arange(order + 1) * math.pi / order)) / 2)
+
+
+def _roots(order: int) -> _Numbers:
+    """As many, of the polynomial of the next order: none lies at an end."""
+    return np.asarray((1 - np.cos((np.arange(order + 1) + 0.5) * math.pi / (order + 1))) / 2)
+
+
+def _through(eigenvalue_K: _Numbers, gain_K: _Numbers, border: float) -> Polynomial:
+    fit = Chebyshev.fit(eigenvalue_K, gain_K, len(eigenvalue_K) - 1, domain=[0, border])  # type: ignore[no-untyped-call]  # numpy's own
     whole: Polynomial = fit.convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1])
     return whole
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recsys.config import CONF_FOLDER, build_section
+from recsys.errors import ConfigError
 from recsys.models.graph_filter import GraphFilterConfig, fit_graph_filter, polynomials
 from recsys.models.interactions import interaction_matrix
 from recsys.models.registry import model_settings
@@ -50,13 +51,25 @@ def test_sharpening_is_a_runge_kutta_step_of_what_was_smoothed() -> None:
 
 
 def test_the_plateau_rises_from_0_over_a_half_to_1() -> None:
-    whole, _ = polynomials(shipped("chebycf"), border=0.2)
+    whole, _ = polynomials(replace(shipped("chebycf"), nodes="extrema"), border=0.2)
     np.testing.assert_allclose(whole(np.array([0.0, 0.5, 1.0])), [0.0, 0.5, 1.0], atol=1e-6)
     assert whole.degree() == 8
 
 
+def test_at_the_roots_the_plateau_takes_its_values_at_the_extrema() -> None:
+    """Of order 2: extrema 0, 1/2 and 1, and roots of the cubic one, (1 - cos 30°) / 2, 1/2 and (1 + cos 30°) / 2."""
+    whole, _ = polynomials(replace(shipped("chebycf"), order=2, rest_order=2, nodes="roots"), border=1.0)
+    side = np.sqrt(3) / 4
+    np.testing.assert_allclose(whole(np.array([0.5 - side, 0.5, 0.5 + side])), [0.0, 0.5, 1.0], atol=1e-9)
+
+
+def test_unknown_nodes_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown nodes 'ends'; known nodes: \['extrema', 'roots'\]"):
+        replace(shipped("chebycf"), nodes="ends")
+
+
 def test_a_lower_order_for_the_rest_scores_as_the_whole_order() -> None:
-    config = replace(shipped("chebycf"), ideal_factors=2)
+    config = replace(shipped("chebycf"), ideal_factors=2, nodes="extrema", rest_order=3)
     whole = fit_graph_filter(replace(config, rest_order=8), MATRIX_UI).scores(USERS)
     np.testing.assert_allclose(fit_graph_filter(config, MATRIX_UI).scores(USERS), whole, atol=1e-3)
     other = fit_graph_filter(replace(config, flatness=0.5), MATRIX_UI).scores(USERS)

@@ -118,7 +118,11 @@ def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path)
         ("chebycf", {"response": "hill"}, r"unknown response 'hill'; known responses: \['line', 'plateau'\]"),
         ("chebycf", {"order": 0}, r"order must be at least 1 and ideal_factors at least 0"),
         ("chebycf", {"rest_order": 9}, r"rest_order must be from 1 to 8, got 9"),
-        ("chebycf", {"degree_power": 0.3}, r"a rest_order below order needs equal degree_power and ideal_degree_power"),
+        (
+            "chebycf",
+            {"rest_order": 3, "degree_power": 0.3},
+            r"a rest_order below order needs equal degree_power and ideal_degree_power",
+        ),
         ("ease", {"l2": 0}, r"ease.l2 must be above 0, got 0"),
         ("item_knn", {"neighbours": 0}, r"neighbours must be at least 1 and shrink at least 0"),
         ("mf", {"dim": 0}, r"dim and negatives must be at least 1, got 0 and 8"),
