@@ -6,7 +6,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._scenes import Scene, baskets_before, cut_off, list_length, purchases_in_window
+from jobs._scenes import Scene, baskets_before, cut_off, list_length, purchases_in_window, served_events
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import POPULAR, ranks_by
@@ -24,7 +24,7 @@ def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
     """A cart is completed from what the complements of its items are before rules, whichever these hide."""
     settings, items = run.config.scenes, run.lake.read(tables.ITEMS)
     best = complements(_pairs(run, run.day), items, settings.complements * depth).persist()
-    carts = open_carts(run.lake.read(tables.EVENTS), run.day, settings.cart_days)
+    carts = open_carts(served_events(run), run.day, settings.cart_days)
     weights = log_lifts(best.where(F.col(c.RANK) <= settings.complements))
     of_carts = completions(carts, weights, list_length(run.config, tables.CART) * depth, c.USER_ID)
     return {tables.COMPLEMENTS: best, tables.CART: of_carts}

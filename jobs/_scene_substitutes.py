@@ -6,7 +6,15 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._scenes import Scene, baskets_before, cut_off, list_length, purchases_before, purchases_in_window
+from jobs._scenes import (
+    Scene,
+    baskets_before,
+    cut_off,
+    list_length,
+    purchases_before,
+    purchases_in_window,
+    served_events,
+)
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.scenes import Trial, named, with_case_id
@@ -55,7 +63,7 @@ def _described(run: Run, day: date) -> DataFrame:
 def _similar(run: Run, day: date, described: DataFrame, n: int) -> DataFrame:
     settings, items = run.config.scenes, run.lake.read(tables.ITEMS)
     in_turn = turns(baskets_before(run, day), items, day, settings)
-    viewed = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE) == c.VIEW)
+    viewed = served_events(run).where(F.col(c.EVENT_TYPE) == c.VIEW)
     of_day = viewed.select(
         c.USER_ID, F.col(c.EVENT_DATE).cast("string").alias(c.BASKET), c.EVENT_DATE, c.ITEM_ID
     ).distinct()

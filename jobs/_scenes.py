@@ -60,10 +60,14 @@ def baskets_before(run: Run, day: date) -> DataFrame:
     return basket_items(purchases_before(run, day))
 
 
+def served_events(run: Run) -> DataFrame:
+    """Of users who have not opted out: who has is given no list, and nobody's list is learned from that user."""
+    return run.lake.read(tables.EVENTS).join(served(run), on=c.USER_ID, how="left_semi")
+
+
 def served(run: Run) -> DataFrame:
     return run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
 
 
 def _purchases(run: Run) -> DataFrame:
-    purchases = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE) == c.PURCHASE)
-    return purchases.join(served(run), on=c.USER_ID, how="left_semi")
+    return served_events(run).where(F.col(c.EVENT_TYPE) == c.PURCHASE)
