@@ -28,7 +28,7 @@ def report(run: Run, outcomes: Sequence[Outcome]) -> str:
     parts = [
         _section("Stages", _stage_lines(outcomes)),
         _section("Test window, model beside the baselines", [*_note(run), *_metric_lines(run, run_date)]),
-        _section(f"Three users, as of {run_date}", _user_lines(run, run_date)),
+        _section(f"Three users, as of {run_date}", user_lines(run, run_date)),
         _section("Tables", _table_lines(run)),
         _section("Type next", _next_lines(run, run_date)),
     ]
@@ -59,7 +59,7 @@ def _metric_lines(run: Run, run_date: date) -> list[str]:
     return ["", table_text(rows)]
 
 
-def _user_lines(run: Run, run_date: date) -> list[str]:
+def user_lines(run: Run, run_date: date) -> list[str]:
     lists = run.lake.read(TOP_N).where(F.col(c.RUN_DATE) == F.lit(run_date))
     names = run.lake.read(tables.ITEMS).select(c.ITEM_ID, F.coalesce(c.NAME, c.ITEM_ID).alias(c.NAME), c.BRAND)
     events = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_DATE) < F.lit(run_date))
@@ -73,7 +73,7 @@ def _user_lines(run: Run, run_date: date) -> list[str]:
         lines.append(f"\nuser {user}")
         lines.extend(f"  {_DONE[r[c.EVENT_TYPE]]} {r[c.EVENT_DATE]}  {_label(r)}" for r in done if r[c.USER_ID] == user)
         lines.extend(
-            f"  {r[c.RANK]:>6}. {_label(r):<58} {r[c.SCORE]:.4f}  {r[c.REASON_EN]}"
+            f"  {r[c.RANK]:>6}. {_label(r):<58} {_score_text(r[c.SCORE]):>6}  {r[c.REASON_EN]}"
             for r in recommended
             if r[c.USER_ID] == user
         )
@@ -95,6 +95,11 @@ def _recent_events(events: DataFrame) -> DataFrame:
         .where(F.col("position") <= NUM_EVENTS_SHOWN)
         .select(c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.EVENT_DATE, c.EVENT_TS)
     )
+
+
+def _score_text(score: float | None) -> str:
+    """Items that a rule pins or that fill a list up have none."""
+    return "–" if score is None else f"{score:.4f}"
 
 
 def _label(row: Any) -> str:
