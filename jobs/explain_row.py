@@ -16,7 +16,7 @@ from recsys import app, tables
 from recsys import columns as c
 from recsys.errors import InputError
 from recsys.frames.as_of import events_before
-from recsys.lake.runs import CODE
+from recsys.lake.runs import CODE, scoring_record, training_record
 from recsys.scoring.reasons import BUYERS, OF_CATEGORY
 from recsys.scoring.top_n import ALL
 from recsys.stages import Outcome, Run
@@ -32,7 +32,7 @@ _DONE = (c.VIEW, c.CART, c.PURCHASE)
 def report(run: Run, outcomes: Sequence[Outcome]) -> str:
     _ = outcomes
     row = _row(run)
-    of_score, of_train = _record(run, "score", row, c.RUN_ID), _record(run, "train", row, c.MODEL_VERSION)
+    of_score, of_train = _records(run, row)
     lines = [*_row_lines(row), "", *_lineage_lines(row, of_score, of_train)]
     events = _events(run, of_score).where(F.col(c.EVENT_TYPE).isin(*_DONE))
     for number, evidence in enumerate(row[c.EVIDENCE], start=1):
@@ -63,17 +63,12 @@ def _row(run: Run) -> Row:
     return rows[0]
 
 
-def _record(run: Run, stage: str, row: Row, same: str) -> Row | None:
-    """The newest run of the stage for the row's day or one before; None where it is not the row's, by run id (a column)
-    or model version (a figure)."""
-    if not run.lake.exists(tables.RUNS):
-        return None
-    runs = run.lake.read(tables.RUNS).where((F.col(c.STAGE) == stage) & (F.col(c.RUN_DATE) <= F.lit(row[c.RUN_DATE])))
-    newest = runs.orderBy(F.desc(c.RUN_DATE)).first()
-    if newest is None:
-        return None
-    found = {**json.loads(newest[c.FIGURES]), **newest.asDict()}
-    return newest if found.get(same) == row[same] else None
+def _records(run: Run, row: Row) -> tuple[Row | None, Row | None]:
+    """The run that scored the row, and the training of its model; None where there is no record of it, or, of fused
+    models, no single training."""
+    name, version = row[c.MODEL_NAME], row[c.MODEL_VERSION]
+    of_train = None if version is None else training_record(run.lake, name, version, row[c.RUN_DATE])
+    return scoring_record(run.lake, row[c.RUN_ID], row[c.RUN_DATE]), of_train
 
 
 def _row_lines(row: Row) -> list[str]:

@@ -46,6 +46,10 @@ def _maintain(run: Run, table: Table, pinned: set[int], now: datetime) -> float:
         maintenance.set_properties(lake, table, settings.pin_days)
         if table.name.startswith("recs.") and c.RUN_DATE in table.partition_by:
             maintenance.delete_before(lake, table, maintenance.oldest_kept(run.day, settings.keep_days))
+        if table is tables.RUNS:
+            # Rows of lists that are kept name their run.
+            days = max(settings.keep_days, settings.pin_days)
+            maintenance.delete_superseded_runs(lake, now - timedelta(days=days))
         maintenance.optimize(lake, table, run.day)
         return maintenance.vacuum(lake, table, hours=settings.vacuum_hours, pinned=pinned, now=now)
 

@@ -108,16 +108,21 @@ def report(run: Run, outcomes: Sequence[Outcome]) -> str:
     return f"{scenes_text(asked)}\n\n{summary(run, outcomes)}"
 
 
+def _writes(run: Run) -> tuple[Table, ...]:
+    return (*(table for name in run.config.score.scenes for table in SCENES[name].writes), tables.SCENE_METRICS)
+
+
 READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.ITEM_IDS, *FEATURE_TABLES)
 
 STAGE = Stage(
     name="score_scenes",
     reads=_reads,
-    writes=(*(table for scene in SCENES.values() for table in scene.writes), tables.SCENE_METRICS),
+    writes=_writes,
     settings=("examples", "evaluation", "score", "scenes"),
     run=run,
     check=check,
     inputs=optional_inputs,
+    scenes=lambda run: run.config.score.scenes,
 )
 
 if __name__ == "__main__":

@@ -59,22 +59,27 @@ class Run:
 class Stage:
     """One job.
 
-    `reads` may depend on the settings; `settings` are the configuration sections it depends on; `check` refuses wrong
-    input before anything is written; `inputs` names the state of what lies outside the lake (files, models);
-    `is_dated` is false where a stage takes all days at once.
+    `reads` and `writes` may depend on the settings; `settings` are the configuration sections it depends on; `check`
+    refuses wrong input before anything is written; `inputs` names the state of what lies outside the lake (files, models);
+    `is_dated` is false where a stage takes all days at once; `scenes`: whose partitions it writes, of tables that are
+    parted by scene.
     """
 
     name: str
     reads: tuple[Table, ...] | Callable[[Run], tuple[Table, ...]]
-    writes: tuple[Table, ...]
+    writes: tuple[Table, ...] | Callable[[Run], tuple[Table, ...]]
     settings: tuple[str, ...]
     run: Callable[[Run], Figures]
     check: Callable[[Run], None] = lambda _: None
     inputs: Callable[[Run], Sequence[str]] = lambda _: ()
     is_dated: bool = True
+    scenes: Callable[[Run], tuple[str, ...]] = lambda run: (run.config.score.scene,)
 
     def reads_of(self, run: Run) -> tuple[Table, ...]:
         return self.reads(run) if callable(self.reads) else self.reads
+
+    def writes_of(self, run: Run) -> tuple[Table, ...]:
+        return self.writes(run) if callable(self.writes) else self.writes
 
 
 @dataclass(frozen=True)
@@ -94,23 +99,28 @@ def run_stage(stage: Stage, run: Run, *, is_skippable: bool = False) -> Outcome:
     """
     run = _settled(stage, run)
     run = replace(run, run_id=fingerprint(stage, run))
-    if is_skippable and (last := runs.standing_run(run.lake, stage.name, run.run_date, run.run_id, stage.writes)):
+    writes = stage.writes_of(run)
+    if is_skippable and (last := _standing(stage, run, writes)):
         logger.info("%s: nothing changed since run %s; skipped", stage.name, run.run_id)
         return Outcome(stage.name, 0.0, is_skipped=True, figures=last)
-    before = run.lake.versions(stage.writes)
+    before = run.lake.versions(writes)
     started = time.monotonic()
     logger.info("%s for %s: started (run %s)", stage.name, run.run_date or "all days", run.run_id)
     try:
         figures = stage.run(run)
     except BaseException:
-        _take_back(run.lake, stage, before)
+        _take_back(run.lake, stage.name, writes, before)
         raise
     seconds = time.monotonic() - started
-    versions = run.lake.versions((*stage.reads_of(run), *stage.writes))
+    versions = run.lake.versions((*stage.reads_of(run), *writes))
     told = {**figures, runs.CODE: code_hash()}
     runs.record(run.lake, stage.name, run.run_date, run.run_id, seconds, versions, told)
     logger.info("%s: done in %.1f s", stage.name, seconds)
     return Outcome(stage.name, seconds, is_skipped=False, figures=figures)
+
+
+def _standing(stage: Stage, run: Run, writes: Sequence[Table]) -> Figures | None:
+    return runs.standing_run(run.lake, stage.name, run.run_date, run.run_id, writes, stage.scenes(run))
 
 
 def fingerprint(stage: Stage, run: Run) -> str:
@@ -163,19 +173,19 @@ def newest_run_date(lake: Lake) -> date:
     return day
 
 
-def _take_back(lake: Lake, stage: Stage, before: Mapping[str, int]) -> None:
+def _take_back(lake: Lake, stage: str, writes: Sequence[Table], before: Mapping[str, int]) -> None:
     with suppress(Exception):  # of a JVM that is gone
         lake.spark.sparkContext.cancelAllJobs()
-    for table in stage.writes:
+    for table in writes:
         version = before.get(table.name)
         try:
             if lake.version(table) == version:
                 continue
             if version is None:
                 lake.drop(table)
-                logger.warning("%s failed: %s, which it had made, is gone again", stage.name, table.name)
+                logger.warning("%s failed: %s, which it had made, is gone again", stage, table.name)
             else:
                 lake.restore(table, version)
-                logger.warning("%s failed: %s is back at version %d", stage.name, table.name, version)
+                logger.warning("%s failed: %s is back at version %d", stage, table.name, version)
         except Exception as error:
             logger.error("could not take %s back to version %s: %s", table.name, version, type(error).__name__)

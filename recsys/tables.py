@@ -948,7 +948,7 @@ METRICS = Table(
 RUNS = Table(
     name="ops.runs",
     writer="every job",
-    key=(c.STAGE, c.RUN_DATE),
+    key=(c.STAGE, c.RUN_DATE, c.RUN_ID),
     partition_by=(c.STAGE,),
     columns=_columns(
         (c.STAGE, "string", "Job"),

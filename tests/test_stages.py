@@ -132,3 +132,14 @@ def test_a_stage_of_all_days_has_no_date_and_another_takes_the_day_after_the_las
     run_stage(replace(stage, is_dated=False), run)
     run_stage(stage, replace(run, run_date=None))
     assert seen == [None, date(2017, 12, 1)]
+
+
+@pytest.mark.spark
+def test_a_run_stands_though_another_of_the_day_wrote_other_tables(run: Run) -> None:
+    """Which tables a stage writes may depend on the settings."""
+    other = replace(COPY, writes=lambda run: (tables.ITEM_IDS,) if run.config.score.top_n == 10 else ())
+    other = replace(other, settings=("score",))
+    run_stage(other, run)
+    run_stage(replace(other, run=lambda _: {}), replace(run, config=load_config([], ["score.top_n=9"])))
+    assert run_stage(other, run, is_skippable=True).is_skipped
+    assert run.lake.read(tables.RUNS).count() == 2

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.lake.export_files import last_export
+from recsys.lake.runs import superseded
 from recsys.lake.store import CHANGE_FEED, Lake
 from recsys.tables import RUNS, TOP_N, Table
 
@@ -33,6 +34,15 @@ def pinned_versions(lake: Lake, since: datetime) -> dict[str, set[int]]:
     if last is not None:
         pinned.setdefault(TOP_N.name, set()).add(last[c.UNTIL_VERSION])
     return pinned
+
+
+def delete_superseded_runs(lake: Lake, before: datetime) -> None:
+    """Records of ops.runs that nothing asks for any more, in one commit; none where there is nothing to delete."""
+    old = superseded(lake, before).persist()
+    if not old.isEmpty():
+        is_old = " AND ".join(f"runs.{name} <=> old.{name}" for name in old.columns)
+        _delta(lake, RUNS).alias("runs").merge(old.alias("old"), is_old).whenMatchedDelete().execute()
+    old.unpersist()
 
 
 def delete_before(lake: Lake, table: Table, day: date) -> None:

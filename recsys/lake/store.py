@@ -3,8 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,7 +11,6 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys import columns as c
 from recsys.errors import InputError, SchemaError
 from recsys.lake.at_once import at_once
 from recsys.lake.files import Files
@@ -129,13 +127,13 @@ class Lake:
                 return info.get("userMetadata")
         return None
 
-    def is_same(self, table: Table, version: int | None, run_date: date | None = None) -> bool:
+    def is_same(self, table: Table, version: int | None, own: Mapping[str, Collection[str]] | None = None) -> bool:
         """Are the rows still those of `version` (None: no table), as far as the commits since tell? Upkeep changes
-        none; where all changes lie in partitions of other run dates, those of `run_date` are the same."""
+        none. `own`: by column the values of the partitions that are asked about; changes of others do not count."""
         now = self.version(table)
         if now is None or version is None or now < version:
             return now == version
-        return all(self._leaves_rows(table, later, run_date) for later in range(version + 1, now + 1))
+        return all(self._leaves_rows(table, later, own or {}) for later in range(version + 1, now + 1))
 
     def lost_ms(self, table: Table, version: int) -> int | None:
         """When the first file that the version may have was removed, milliseconds since 1970; None where it still has
@@ -147,12 +145,11 @@ class Lake:
                 return min(removed, default=None)
         return None
 
-    def _leaves_rows(self, table: Table, version: int, run_date: date | None) -> bool:
+    def _leaves_rows(self, table: Table, version: int, own: Mapping[str, Collection[str]]) -> bool:
         actions = list(self._actions(table, version))
         files = [action.get("add") or action.get("remove") or {} for action in actions]
-        days = {file.get("partitionValues", {}).get(c.RUN_DATE) for file in files if file.get("dataChange")}
-        is_other_day = run_date is not None and None not in days and run_date.isoformat() not in days
-        return bool(actions) and (not days or is_other_day)
+        changed = [file.get("partitionValues", {}) for file in files if file.get("dataChange")]
+        return bool(actions) and all(_is_of_others(partition, own) for partition in changed)
 
     def _info(self, table: Table, version: int) -> dict[str, Any]:
         """Of a commit; empty where its file is not kept."""
@@ -208,6 +205,10 @@ def is_one_of(column: str, values: Iterable[str]) -> str:
     """A condition for `overwrite`, with the values quoted."""
     quoted = ("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values)
     return f"{column} IN ({', '.join(quoted)})"
+
+
+def _is_of_others(partition: Mapping[str, str | None], own: Mapping[str, Collection[str]]) -> bool:
+    return any(partition.get(name) is not None and partition[name] not in values for name, values in own.items())
 
 
 def conformed(rows: DataFrame, table: Table) -> DataFrame:

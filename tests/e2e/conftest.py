@@ -27,7 +27,7 @@ KEPT = ROOT / "build" / "tests"
 ON_DEMAND = (
     *tables.OPTIONAL_FEATURES, tables.TEXT_VECTORS, tables.VIEW_DAYS, tables.NEGATIVES, tables.PARTED_EVENTS,
     tables.BUSINESS_RULES, tables.STOCK, tables.RULE_AUDIT, tables.SCORED_INPUTS, tables.EXPORTS,
-    *score_scenes.STAGE.writes,
+    *(table for table in tables.ALL_TABLES if table.writer == score_scenes.STAGE.name),
 )  # fmt: skip
 WRITTEN = tuple(table for table in tables.ALL_TABLES if table not in ON_DEMAND)
 STAGES = ("clean_logs", "build_features", "build_examples", "train", "evaluate", "score")

@@ -14,6 +14,7 @@ from recsys.config import SCENES
 from recsys.scoring.scene_lists import is_of_items, listed_item
 from tests.e2e.conftest import Finished, command, contents, frame, run
 
+WRITTEN = [table for table in tables.ALL_TABLES if table.writer == score_scenes.STAGE.name]
 ALL = f"score.scenes=[{','.join(SCENES)}]"
 
 
@@ -22,7 +23,7 @@ def test_all_scenes_twice(finished_lake: tuple[Path, Finished], job: Callable[..
     lake, _ = finished_lake
     first = job("score_scenes", lake, ALL)
     assert first.code == 0, first.err
-    written = {table: contents(lake, table) for table in score_scenes.STAGE.writes}
+    written = {table: contents(lake, table) for table in WRITTEN}
     # The log has no carts that could be open on the run date.
     assert {table.name for table, rows in written.items() if not rows} == {tables.CART.name}
     for table in written:
@@ -48,7 +49,7 @@ def test_no_table_of_any_scene_shows_what_a_rule_blocks(
     lake, _ = finished_lake
     before = job("score_scenes", lake, ALL)
     assert before.code == 0, before.err
-    written = {table: contents(lake, table) for table in score_scenes.STAGE.writes}
+    written = {table: contents(lake, table) for table in WRITTEN}
     ruled = Path(shutil.copytree(lake, tmp_path / "ruled"))
     lists = {table: listed_item(table) for table in written if is_of_items(table)}
     blocked = {frame(lake, table)[item].mode()[0] for table, item in lists.items() if written[table]}

@@ -17,6 +17,7 @@ from recsys.stages import Run
 from tests.feature_rows import write_rows
 
 DAY = date(2017, 12, 18)
+TRAINED = {"code": "01d", c.MODEL_NAME: "recsys-mlp", c.MODEL_VERSION: 3}
 
 
 def event(user: str, item: str, day: int, row: int) -> dict[str, Any]:
@@ -56,9 +57,12 @@ def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_rows(lake, tables.TOP_N, rows)
     versions = {"clean.events": 0, "features.user": 7}
     runs.record(lake, "score", DAY, "r2", 1.0, versions, {"code": "c0de"})
-    runs.record(
-        lake, "train", date(2017, 12, 17), "r1", 1.0, {"examples.pairs": 4}, {"code": "01d", c.MODEL_VERSION: 3}
-    )
+    runs.record(lake, "train", date(2017, 12, 17), "r1", 1.0, {"examples.pairs": 4}, TRAINED)
+    # Trained since, of the same version: another model, and the same with another version.
+    for day, name, version in ((DAY, "recsys-ease", 3), (date(2017, 12, 17), "recsys-mlp", 2)):
+        told = {c.MODEL_NAME: name, c.MODEL_VERSION: version}
+        runs.record(lake, "train", day, f"other {name}", 1.0, {"examples.pairs": 9}, told)
+    runs.record(lake, "score", DAY, "of another scene", 1.0, {"clean.events": 1}, {})
     config, options = load_config([]), {"user": "u", "item": "tea"}
     return Run(spark=spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=None, options=options)
 
@@ -121,7 +125,8 @@ def test_records_of_other_runs_are_not_taken_for_this_ones(run: Run, tmp_path: P
     write_rows(lake, tables.EVENTS, [event("u", "tea", 4, 1)])
     write_rows(lake, tables.TOP_N, [listed(1, "tea", "own")])
     runs.record(lake, "score", DAY, "another", 1.0, {"clean.events": 9}, {})
-    runs.record(lake, "train", DAY, "another", 1.0, {}, {c.MODEL_VERSION: 4})
+    runs.record(lake, "train", DAY, "another", 1.0, {}, {**TRAINED, c.MODEL_VERSION: 4})
+    runs.record(lake, "train", DAY, "of ease", 1.0, {}, {**TRAINED, c.MODEL_NAME: "recsys-ease"})
     text = explained(replace(run, lake=lake), "tea")
     assert "score: ops.runs holds no record of it any more" in text
     assert "train: ops.runs holds no record of it any more" in text

@@ -7,7 +7,15 @@ from pyspark.sql import SparkSession
 from recsys import columns as c
 from recsys import tables
 from recsys.lake import runs
-from recsys.lake.maintenance import delete_before, optimize, pinned_versions, set_properties, vacuum, vacuuming
+from recsys.lake.maintenance import (
+    delete_before,
+    delete_superseded_runs,
+    optimize,
+    pinned_versions,
+    set_properties,
+    vacuum,
+    vacuuming,
+)
 from recsys.lake.store import Lake
 from tests.feature_rows import rows_of
 
@@ -69,6 +77,16 @@ def test_pins_are_the_versions_of_runs_that_ended_since_then_and_the_last_export
     assert pinned_versions(lake, datetime(2100, 1, 1)) == {"recs.top_n": {20}}
 
 
+def test_both_runs_of_a_day_are_pinned_until_the_first_is_past_keeping(lake: Lake) -> None:
+    for number, run_id in enumerate(("home", "cart")):
+        runs.record(lake, "score", DAY, run_id, 1.0, {"ids.users": number}, {})
+    delete_superseded_runs(lake, datetime(2020, 1, 1))
+    assert pinned_versions(lake, datetime(2020, 1, 1)) == {"ids.users": {0, 1}}
+    assert lake.version(tables.RUNS) == 1, "nothing to delete, no commit"
+    delete_superseded_runs(lake, datetime(2100, 1, 1))
+    assert [row[c.RUN_ID] for row in lake.read(tables.RUNS).collect()] == ["cart"]
+
+
 def test_old_lists_go_and_the_rest_stays(lake: Lake) -> None:
     old, kept = date(2017, 10, 1), date(2017, 10, 2)
     for day in (old, kept, DAY):
@@ -103,11 +121,14 @@ def test_a_note_outlives_upkeep(lake: Lake) -> None:
 def test_the_rows_of_a_run_date_are_the_same_while_only_other_days_change(lake: Lake) -> None:
     write_lists(lake, DAY)
     write_lists(lake, date(2017, 12, 19))
-    assert lake.is_same(tables.TOP_N, 0, DAY)
+    of_day = {c.RUN_DATE: [DAY.isoformat()]}
+    assert lake.is_same(tables.TOP_N, 0, of_day)
     assert not lake.is_same(tables.TOP_N, 0)
     write_lists(lake, DAY, scene="cart")
-    assert not lake.is_same(tables.TOP_N, 0, DAY)
-    assert lake.is_same(tables.TOP_N, 2, DAY)
-    assert not lake.is_same(tables.TOP_N, 3, DAY), "a version that is not there yet"
+    assert not lake.is_same(tables.TOP_N, 0, of_day)
+    assert lake.is_same(tables.TOP_N, 0, {**of_day, c.SCENE: ["home"]})
+    assert not lake.is_same(tables.TOP_N, 0, {**of_day, c.SCENE: ["home", "cart"]})
+    assert lake.is_same(tables.TOP_N, 2, of_day)
+    assert not lake.is_same(tables.TOP_N, 3, of_day), "a version that is not there yet"
     assert not lake.is_same(tables.TOP_N, None)
     assert lake.is_same(tables.USER_IDS, None), "no table then, none now"
