@@ -1,11 +1,15 @@
 """The business rules of the run date and a scene, checked before anything is ranked, and what they ask of items."""
 
+import functools
+
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError
 from recsys.evaluation.baselines import popular_ranks
+from recsys.frames.as_of import events_before
 from recsys.frames.feature_tables import FeatureTables
 from recsys.scoring.item_facts import PLACE, item_facts
 from recsys.scoring.rule_checks import pinned_values, require_enough_items, require_known_names
@@ -41,6 +45,20 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
         eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
         require_enough_items(rules, facts(run, features).join(eligible, on=c.ITEM_ID, how="left_semi"), countries, n)
     return rules
+
+
+def excluded_pairs(run: Run, scene: str) -> DataFrame | None:
+    """user_id and item_id of what the user bought or viewed in the scene's days before the run date; None where nothing
+    is left out for it."""
+    settings = run.config.score
+    days = {c.PURCHASE: settings.exclude_bought_days.get(scene, 0), c.VIEW: settings.exclude_viewed_days.get(scene, 0)}
+    events = run.lake.read(tables.EVENTS)
+    parts = [
+        events_before(events.where(F.col(c.EVENT_TYPE) == kind), run.day, length).select(c.USER_ID, c.ITEM_ID)
+        for kind, length in days.items()
+        if length
+    ]
+    return functools.reduce(DataFrame.unionByName, parts).distinct() if parts else None
 
 
 def facts(run: Run, features: FeatureTables) -> DataFrame:

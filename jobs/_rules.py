@@ -9,12 +9,11 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._day_rules import facts, rules_of_day
+from jobs._day_rules import excluded_pairs, facts, rules_of_day
 from jobs._diverse import diversity_of, vectors_of
 from jobs._models import Model
 from recsys import columns as c
 from recsys import tables
-from recsys.frames.as_of import events_before
 from recsys.frames.local_rows import local_rows
 from recsys.lake.interaction_files import write_fact_files
 from recsys.lake.read_features import read_features
@@ -22,7 +21,7 @@ from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.diversity import VECTOR, Diversity
 from recsys.scoring.item_facts import ItemFacts, load_item_facts
 from recsys.scoring.reranking import KEPT_AWAY, RELAXED, Reranking, reranked
-from recsys.scoring.rule_checks import hidden_for_all, user_contexts
+from recsys.scoring.rule_checks import hidden_for_all, left_out_lists, user_contexts
 from recsys.scoring.rules import Rule
 from recsys.stages import Run
 
@@ -48,7 +47,9 @@ def shaping_of(run: Run, models: Sequence[Model]) -> Shaping:
     """Raises ConfigError or InputError where the rules of the day cannot hold, before anything is ranked."""
     settings, diversity = run.config.score, diversity_of(run, models)
     return Shaping(
-        rules=rules_of_day(run, settings.scene, settings.top_n), diversity=diversity, excluded=_excluded(run)
+        rules=rules_of_day(run, settings.scene, settings.top_n),
+        diversity=diversity,
+        excluded=excluded_pairs(run, settings.scene),
     )
 
 
@@ -121,22 +122,8 @@ def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
     return whole.withColumns(constants).select(*tables.RULE_AUDIT.column_names)
 
 
-def _excluded(run: Run) -> DataFrame | None:
-    """What the user bought or viewed in the scene's days before the run date."""
-    settings, scene = run.config.score, run.config.score.scene
-    days = {c.PURCHASE: settings.exclude_bought_days.get(scene, 0), c.VIEW: settings.exclude_viewed_days.get(scene, 0)}
-    events = run.lake.read(tables.EVENTS)
-    parts = [
-        events_before(events.where(F.col(c.EVENT_TYPE) == kind), run.day, length).select(c.USER_ID, c.ITEM_ID)
-        for kind, length in days.items()
-        if length
-    ]
-    return functools.reduce(DataFrame.unionByName, parts).distinct() if parts else None
-
-
 def _with_left_out(run: Run, asked: DataFrame, excluded: DataFrame | None) -> DataFrame:
     if excluded is None:
         return asked.withColumn(LEFT_OUT, F.lit(None).cast("array<int>"))
-    indexed = excluded.join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    lists = indexed.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
+    lists = left_out_lists(excluded, run.lake.read(tables.ITEM_IDS))
     return asked.join(lists, on=c.USER_ID, how="left")

@@ -21,16 +21,15 @@ NEWEST_POPULAR, EXPLORED = "newest_popular", "with_exploration"
 
 def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
     new = _new(run, run.day).persist()
-    scored, share = _wanted(run, run.day, new), run.config.scenes.exploration_share
-    n, pool = list_length(run.config, tables.NEW_ITEMS), exploration_pool(new, run.config.scenes.exploration_pool)
-    return {tables.NEW_ITEMS: new_item_lists(scored, pool, run.day, n, share, depth=depth)}
+    n, share = list_length(run.config, tables.NEW_ITEMS), run.config.scenes.exploration_share
+    return {tables.NEW_ITEMS: _lists(run, run.day, new, n, share, depth)}
 
 
 def trial(run: Run) -> Trial:
     """What users bought of the items that were new at the cut-off, and new to them."""
     day, k, share = cut_off(run), run.config.evaluation.k, run.config.scenes.exploration_share
     new = _new(run, day).persist()
-    owned = purchases_before(run, day).select(c.USER_ID, c.ITEM_ID).distinct()
+    owned = _owned(run, day)
     bought = purchases_in_window(run).select(c.USER_ID, c.ITEM_ID).distinct()
     unknown = bought.join(new, on=c.ITEM_ID, how="left_semi").join(owned, on=[c.USER_ID, c.ITEM_ID], how="left_anti")
     truth = _as_cases(unknown).persist()
@@ -56,9 +55,13 @@ def _new(run: Run, day: date) -> DataFrame:
     return new_items(run.lake.read(tables.EVENTS), run.lake.read(tables.ITEMS), day, run.config.scenes)
 
 
-def _lists(run: Run, day: date, new: DataFrame, n: int, share: float) -> DataFrame:
+def _lists(run: Run, day: date, new: DataFrame, n: int, share: float, depth: int = 1) -> DataFrame:
     pool = exploration_pool(new, run.config.scenes.exploration_pool)
-    return new_item_lists(_wanted(run, day, new), pool, day, n, share)
+    return new_item_lists(_wanted(run, day, new), pool, _owned(run, day), day, n, share, depth=depth)
+
+
+def _owned(run: Run, day: date) -> DataFrame:
+    return purchases_before(run, day).select(c.USER_ID, c.ITEM_ID).distinct()
 
 
 def _wanted(run: Run, day: date, new: DataFrame) -> DataFrame:

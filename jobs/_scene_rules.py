@@ -1,4 +1,5 @@
-"""Business rules over the lists of the scenes: whatever a scene has ranked, its tables obey them.
+"""Business rules over the lists of the scenes, and what is left out of those of users: whatever a scene has ranked, its
+tables obey them.
 
 Scenes rank longer lists; here, in one place, they are cut to what is written. A list that rules leave short stays so:
 popular items would be no substitutes, nor due to be bought again. Users' groups, ages and stores are known of lists of
@@ -8,18 +9,18 @@ hides its items, for nobody is known to be old enough.
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
-from jobs._day_rules import facts, rules_of_day
+from jobs._day_rules import excluded_pairs, facts, rules_of_day
 from jobs._scenes import Scene, list_length
 from recsys import columns as c
 from recsys import tables
 from recsys.lake.interaction_files import write_fact_files
 from recsys.scoring.item_facts import ItemFacts, load_item_facts
 from recsys.scoring.reranking import Reranking, reranked
-from recsys.scoring.rule_checks import hidden_for_all, hidden_from_some, user_contexts
+from recsys.scoring.rule_checks import hidden_for_all, hidden_from_some, left_out_lists, user_contexts
 from recsys.scoring.rules import Rule
 from recsys.scoring.scene_lists import as_lists, from_lists, is_of_items, list_key, require_none_hidden, untouched
 from recsys.stages import Run
@@ -28,35 +29,46 @@ from recsys.tables import Table
 
 @dataclass(frozen=True, kw_only=True)
 class SceneRules:
-    """The rules that hold in each scene; `load_facts`, on the executors; None where there are none."""
+    """By scene the rules that hold in it, and user_id and item_id of what is left out of its users' lists;
+    `load_facts`, on the executors; None where no scene has either."""
 
     of_scene: Mapping[str, tuple[Rule, ...]]
+    excluded: Mapping[str, DataFrame | None]
     load_facts: Callable[[], ItemFacts] | None
+
+    def is_chosen_from(self, scene: str) -> bool:
+        """Are the scene's lists cut from longer ones?"""
+        return bool(self.of_scene[scene]) or self.excluded[scene] is not None
 
 
 def scene_rules(run: Run, scenes: Mapping[str, Scene]) -> SceneRules:
     """Raises ConfigError or InputError where rules of a scene cannot hold, before any list is made."""
-    found = {name: rules_of_day(run, name, _shortest(run, scene)) for name, scene in scenes.items()}
-    if not any(found.values()):
-        return SceneRules(of_scene=found, load_facts=None)
+    found = SceneRules(
+        of_scene={name: rules_of_day(run, name, _shortest(run, scene)) for name, scene in scenes.items()},
+        excluded={name: excluded_pairs(run, name) for name in scenes},
+        load_facts=None,
+    )
+    if not any(map(found.is_chosen_from, scenes)):
+        return found
     files = write_fact_files(run.lake, run.day, facts(run, run.features))
-    return SceneRules(of_scene=found, load_facts=functools.partial(load_item_facts, files))
+    return replace(found, load_facts=functools.partial(load_item_facts, files))
 
 
-def depth(run: Run, rules: tuple[Rule, ...]) -> int:
+def depth(run: Run, rules: SceneRules, scene: str) -> int:
     """Times the length of a list that the scene has to rank."""
-    return run.config.score.rank_depth if rules else 1
+    return run.config.score.rank_depth if rules.is_chosen_from(scene) else 1
 
 
 def under_rules(run: Run, rules: SceneRules, scene: str, table: Table, rows: DataFrame) -> DataFrame:
     """The rows that are written, but for run_date and run_id; `rows` of lists `depth` times as long."""
-    of_scene = rules.of_scene[scene]
+    of_scene, item_ids = rules.of_scene[scene], run.lake.read(tables.ITEM_IDS)
     if not is_of_items(table):
         return rows
-    if not of_scene or rules.load_facts is None:
+    if not rules.is_chosen_from(scene) or rules.load_facts is None:
         return untouched(rows)
     ranked, n = rows.persist(), list_length(run.config, table)
-    lists = as_lists(ranked, table, run.lake.read(tables.ITEM_IDS), _contexts(run, table, of_scene))
+    left_out = _left_out(rules.excluded[scene], table, item_ids)
+    lists = as_lists(ranked, table, item_ids, _contexts(run, table, of_scene), left_out)
     reranking = Reranking(
         rules=of_scene,
         countries=run.config.features.countries,
@@ -82,6 +94,12 @@ def _contexts(run: Run, table: Table, rules: tuple[Rule, ...]) -> DataFrame | No
         return None
     users, features = run.lake.read(tables.USERS), run.features
     return user_contexts(users, features.user, rules, run.config.score.age_attribute)
+
+
+def _left_out(excluded: DataFrame | None, table: Table, item_ids: DataFrame) -> DataFrame | None:
+    if excluded is None or c.USER_ID not in list_key(table):
+        return None
+    return left_out_lists(excluded, item_ids)
 
 
 def _shortest(run: Run, scene: Scene) -> int:

@@ -73,7 +73,7 @@ def _reads(run: Run) -> tuple[Table, ...]:
 def _write(run: Run, name: str, rules: SceneRules) -> int:
     """Rows of the scene's first table."""
     constants = {c.RUN_DATE: F.lit(run.day), c.RUN_ID: F.lit(run.run_id)}
-    for table, rows in SCENES[name].rows(run, depth(run, rules.of_scene[name])).items():
+    for table, rows in SCENES[name].rows(run, depth(run, rules, name)).items():
         obeying = under_rules(run, rules, name, table, rows)
         run.lake.overwrite(table, obeying.withColumns(constants), where=_of_day(run))
     return run.lake.read(SCENES[name].writes[0]).where(_of_day(run)).count()

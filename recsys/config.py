@@ -368,6 +368,16 @@ class EvaluationConfig:
             )
 
 
+def _require_days_of_scenes(key: str, of_scenes: dict[str, int], own_scene: str) -> None:
+    if wrong := {scene: days for scene, days in of_scenes.items() if not 0 <= days <= 3650}:
+        raise ConfigError(f"score.{key}: days lie between 0 and 3650, got {wrong}")
+    if nobodys := sorted({SUBSTITUTES, ANONYMOUS, COUPONS} & set(of_scenes) - {own_scene}):
+        raise ConfigError(
+            f"score.{key} names {nobodys}, whose lists hold no items for one user: nothing can be left out by what "
+            f"a user did. Cure: name of the scenes {[CART, BUY_AGAIN, NEW_ITEMS]}, or that of score.scene"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
     top_n: int
@@ -400,8 +410,7 @@ class ScoreConfig:
         _require_one_of(self, "diversity_by", ("category", "vector"))
         _require_range(self, "diversity_weight", 0, 1)
         for key in ("exclude_bought_days", "exclude_viewed_days"):
-            if wrong := {scene: days for scene, days in getattr(self, key).items() if not 0 <= days <= 3650}:
-                raise ConfigError(f"score.{key}: days lie between 0 and 3650, got {wrong}")
+            _require_days_of_scenes(key, getattr(self, key), self.scene)
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.scene):
             raise ConfigError(f"score.scene must be lower-case letters, digits and _, got {self.scene!r}")
         _require_known(self, "scenes", self.scenes, SCENES)

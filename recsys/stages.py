@@ -60,9 +60,9 @@ class Stage:
     """One job.
 
     `reads` and `writes` may depend on the settings; `settings` are the configuration sections it depends on; `check`
-    refuses wrong input before anything is written; `inputs` names the state of what lies outside the lake (files, models);
-    `is_dated` is false where a stage takes all days at once; `scenes`: whose partitions it writes, of tables that are
-    parted by scene.
+    refuses wrong input before anything is written; `inputs` names the state of what lies outside the lake (files,
+    models); `is_dated` is false where a stage takes all days at once; `scenes`: whose partitions it writes, of tables
+    that are parted by scene.
     """
 
     name: str

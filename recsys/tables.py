@@ -742,7 +742,8 @@ NEW_ITEMS = Table(
         (
             c.PROBABILITY,
             "double",
-            "That the draw puts the item into this user's list, before business rules; 1 where nothing is drawn",
+            "That the draw puts the item into this user's list, before business rules and what is left out for days; 1 "
+            "where nothing is drawn",
         ),
         *_TOUCHED_BY,
         _RUN_ID,

@@ -199,6 +199,11 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
             "score: {models: [mlp, ease], fusion: weighted, fusion_weights: {mlp: 1}}",
             r"a weight for each of them .* got models \['mlp', 'ease'\] and weights {'mlp': 1.0}",
         ),
+        (
+            "score: {exclude_bought_days: {cart: 9, coupons: 9, anonymous: 9}}",
+            r"exclude_bought_days names \['anonymous', 'coupons'\], whose lists hold no .* \['cart', 'buy_again'",
+        ),
+        ("score: {exclude_viewed_days: {home: -1}}", r"exclude_viewed_days: days lie between .* got {'home': -1}"),
         ("score: {fusion: weighted}", r"score.fusion weighted needs models, .* got models \[\] and weights {}"),
         (
             "score: {models: [mlp, ease], fusion: weighted, fusion_weights: {mlp: 1, ease: 0}}",

@@ -19,6 +19,7 @@ PRIOR_DAYS = 7
 
 _POOL = "pool"
 _OWN = "own"
+_OWNED = "owned"
 _SALT = "explored-items-v1"
 
 
@@ -74,27 +75,36 @@ def _token_lines(pairs: DataFrame, users: DataFrame, tokens: DataFrame) -> DataF
     )
 
 
-def new_item_lists(
-    wanted: DataFrame, pool: DataFrame, as_of: date, n: int, share: float, *, depth: int = 1
+def new_item_lists(  # noqa: PLR0913  # what lists are made of, and how long
+    wanted: DataFrame, pool: DataFrame, owned: DataFrame, as_of: date, n: int, share: float, *, depth: int = 1
 ) -> DataFrame:
     """user_id, rank, item_id, score, source and `probability` of each user of `wanted`.
 
-    `share` of the `n` places, rounded, stand at the end and are drawn by hash from the items of `pool` that the places
-    before do not hold: each of m with probability places / m. A place of the others is certain. With a `depth` above 1
-    the user's next items come behind, until there are `depth` times as many of the user's own.
+    `share` of the `n` places, rounded, stand at the end and are drawn by hash from the items of `pool` that the user
+    has not bought (`owned`: user_id and item_id) and the places before do not hold: each of m with probability places
+    / m. A place of the others is certain. With a `depth` above 1 the user's next items come behind, until there are
+    `depth` times as many of the user's own.
     """
     explored = round(share * n)
     own = n - explored
     of_pool = pool.agg(F.array_sort(F.collect_list(c.ITEM_ID)).alias(_POOL))
-    best = _own_lists(wanted, own * depth).crossJoin(F.broadcast(of_pool))
+    listed = _own_lists(wanted, own * depth).join(_owned_of(pool, owned), on=c.USER_ID, how="left")
+    best = listed.crossJoin(F.broadcast(of_pool))
     parted = best.withColumns({"first": F.slice(_OWN, 1, own), "next": F.slice(_OWN, own + 1, own * depth)})
-    both = parted.withColumn("free", F.array_except(_POOL, F.col(f"first.{c.ITEM_ID}")))
+    unowned = F.array_except(_POOL, F.coalesce(_OWNED, F.array().cast("array<string>")))
+    both = parted.withColumn("free", F.array_except(unowned, F.col(f"first.{c.ITEM_ID}")))
     probability = F.lit(explored) / F.greatest(F.size("free"), F.lit(explored), F.lit(1))
     in_order = F.array_sort(F.transform("free", lambda item: _drawn(item, as_of, probability)))
     drawn = both.withColumn("drawn", F.slice(in_order, 1, explored)["entry"])
     others = F.filter("next", lambda entry: ~F.array_contains(F.col(f"drawn.{c.ITEM_ID}"), entry[c.ITEM_ID]))
-    listed = drawn.select(c.USER_ID, F.posexplode(F.concat("first", "drawn", others)))
-    return listed.select(c.USER_ID, (F.col("pos") + 1).alias(c.RANK), "col.*")
+    whole = drawn.select(c.USER_ID, F.posexplode(F.concat("first", "drawn", others)))
+    return whole.select(c.USER_ID, (F.col("pos") + 1).alias(c.RANK), "col.*")
+
+
+def _owned_of(pool: DataFrame, owned: DataFrame) -> DataFrame:
+    """One row a user with the items of the pool that the user has bought."""
+    of_pool = owned.join(F.broadcast(pool), on=c.ITEM_ID, how="left_semi")
+    return of_pool.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_ID).alias(_OWNED))
 
 
 def _own_lists(wanted: DataFrame, count: int) -> DataFrame:

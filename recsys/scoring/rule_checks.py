@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
+from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.item_facts import IS_IN_STOCK
 from recsys.scoring.rule_plans import AGE, GROUPS, Context, rules_in
 from recsys.scoring.rules import AGE_LIMIT, ALLOW_ONLY, BLOCK, FILTERS, IN_STOCK, ITEM_ATTRIBUTES, PIN, Rule
@@ -103,6 +104,12 @@ def user_contexts(
         parts.append(_age(age_attribute).alias(AGE))
     context = F.to_json(F.struct(*parts)) if parts else F.lit("{}")
     return users.select(c.USER_ID, context.alias(CONTEXT))
+
+
+def left_out_lists(excluded: DataFrame, item_ids: DataFrame) -> DataFrame:
+    """user_id and `left_out`, item indexes, of pairs that must not stand in a list."""
+    indexed = excluded.join(item_ids, on=c.ITEM_ID, how="inner")
+    return indexed.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
 
 
 def _named(rules: Sequence[Rule]) -> dict[tuple[str, str], str]:

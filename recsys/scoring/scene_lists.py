@@ -29,8 +29,11 @@ def listed_item(table: Table) -> str:
     return c.NEIGHBOUR_ID if c.NEIGHBOUR_ID in table.column_names else c.ITEM_ID
 
 
-def as_lists(rows: DataFrame, table: Table, item_ids: DataFrame, contexts: DataFrame | None) -> DataFrame:
-    """What `reranked` takes, a row a list. `contexts`: of rule_checks.user_contexts, for lists of users.
+def as_lists(
+    rows: DataFrame, table: Table, item_ids: DataFrame, contexts: DataFrame | None, left_out: DataFrame | None
+) -> DataFrame:
+    """What `reranked` takes, a row a list. `contexts` and `left_out`, for lists of users: of rule_checks.user_contexts
+    and .left_out_lists.
 
     A list of a store is under the rules of that store and its country; any other that names no user, under those
     that are for everybody. An item is left out of its own list.
@@ -40,8 +43,9 @@ def as_lists(rows: DataFrame, table: Table, item_ids: DataFrame, contexts: DataF
     in_order = F.array_sort(F.collect_list(F.struct(c.RANK, c.ITEM_IDX)))
     lists = indexed.groupBy(*key).agg(in_order.alias(LISTED))
     if c.ITEM_ID in key:
-        own = item_ids.select(c.ITEM_ID, F.array(c.ITEM_IDX).alias(LEFT_OUT))
-        lists = lists.join(own, on=c.ITEM_ID, how="left")
+        left_out = item_ids.select(c.ITEM_ID, F.array(c.ITEM_IDX).alias(LEFT_OUT))
+    if left_out is not None:
+        lists = lists.join(left_out, on=key[0], how="left")
     if contexts is not None:
         lists = lists.join(contexts, on=c.USER_ID, how="left")
     idx = F.col(f"{LISTED}.{c.ITEM_IDX}")
@@ -50,7 +54,7 @@ def as_lists(rows: DataFrame, table: Table, item_ids: DataFrame, contexts: DataF
         idx.alias(c.ITEM_IDX),
         F.transform(idx, lambda _: F.lit(0.0)).alias(c.SCORE),
         F.transform(idx, lambda _: F.lit(LISTED)).alias(c.SOURCE),
-        (F.col(LEFT_OUT) if c.ITEM_ID in key else F.lit(None).cast("array<int>")).alias(LEFT_OUT),
+        (F.lit(None).cast("array<int>") if left_out is None else F.col(LEFT_OUT)).alias(LEFT_OUT),
         _context(key, has_users=contexts is not None).alias(CONTEXT),
     )
 

@@ -1,11 +1,14 @@
 """Rules over the lists of the scenes: whatever a scene ranks, none of its tables shows what a rule blocks."""
 
 from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs import _scene_rules, score_scenes
+from jobs._day_rules import excluded_pairs
 from jobs._scene_rules import SceneRules, scene_rules, under_rules
 from recsys import columns as c
 from recsys import tables
@@ -17,7 +20,7 @@ from recsys.scoring.scene_lists import is_of_items, list_key, listed_item, requi
 from recsys.stages import Run
 from recsys.tables import Table
 from tests.feature_rows import rows_of, write_rows
-from tests.small_lake import RUN_DATE
+from tests.small_lake import RUN_DATE, purchases
 from tests.trained_lake import copied
 
 # Lists of three, ranked twice as long.
@@ -33,9 +36,9 @@ def lake(trained_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return copied(trained_lake, tmp_path_factory.mktemp("scene_rules") / "lake")
 
 
-def run_of(lake: Lake) -> Run:
+def run_of(lake: Lake, *overrides: str) -> Run:
     lengths = [f"score.top_n={N}", f"scenes.complements={N}", f"scenes.similar_items={N}", f"score.rank_depth={DEPTH}"]
-    config = load_config([], [*lengths, "features.countries={s2: DE}"])
+    config = load_config([], [*lengths, "features.countries={s2: DE}", *overrides])
     return Run(spark=lake.spark, lake=lake, config=config, conf_folder=CONF_FOLDER, run_date=RUN_DATE)
 
 
@@ -138,7 +141,49 @@ def test_a_blocked_item_in_a_scenes_list_would_end_the_job(lake: Lake) -> None:
         require_none_hidden(rows, tables.CART, hidden)
 
 
+EXCLUDING = ("score.exclude_bought_days={buy_again: 5, home: 365}", "score.exclude_viewed_days={buy_again: 3, cart: 3}")
+
+
+@pytest.fixture
+def viewed_lake(lake: Lake, tmp_path: Path) -> Lake:
+    """u00 bought i10 on the 14th and i02 on the 6th, u01 i11 on the 16th; u00 viewed i04 on the 15th and i06 on the
+    14th."""
+    copy = copied(lake, tmp_path / "viewed")
+    views = [
+        {c.USER_ID: "u00", c.ITEM_ID: item, c.EVENT_TYPE: c.VIEW, c.EVENT_DATE: date(2017, 12, day)}
+        for item, day in (("i04", 15), ("i06", 14))
+    ]
+    write_rows(copy, tables.EVENTS, [*purchases(), *views])
+    write_rows(copy, tables.BUSINESS_RULES, [])
+    return copy
+
+
+def test_what_users_bought_or_viewed_in_a_scenes_days_is_left_out_for_it(viewed_lake: Lake) -> None:
+    run = run_of(viewed_lake, *EXCLUDING)
+    pairs = {scene: excluded_pairs(run, scene) for scene in ("buy_again", "cart", "new_items")}
+    assert pairs["new_items"] is None
+    found = {scene: rows.collect() for scene, rows in pairs.items() if rows is not None}
+    assert {(row[c.USER_ID], row[c.ITEM_ID]) for row in found["buy_again"] if row[c.USER_ID] in ("u00", "u01")} == {
+        ("u00", "i10"), ("u00", "i04"), ("u01", "i11"),
+    }  # fmt: skip
+    assert [tuple(row) for row in found["cart"]] == [("u00", "i04")]
+
+
+@pytest.mark.long
+def test_lists_of_a_scene_leave_out_what_its_users_bought_or_viewed(viewed_lake: Lake) -> None:
+    run = run_of(viewed_lake, *EXCLUDING)
+    rules = scene_rules(run, score_scenes.SCENES)
+    assert _scene_rules.depth(run, rules, "buy_again") == DEPTH
+    of_u00, of_u01 = written(run, rules, tables.BUY_AGAIN, ["i10", "i04", "i02", "i06", "i11"]).values()
+    assert [(row[c.RANK], row[c.ITEM_ID], row[c.RANK_BEFORE_RULES]) for row in of_u00] == [
+        (1, "i02", 3), (2, "i06", 4), (3, "i11", 5),
+    ]  # fmt: skip
+    assert [row[c.ITEM_ID] for row in of_u01] == ["i10", "i04", "i02"]
+    of_i00 = written(run, rules, tables.COMPLEMENTS, ["i04", "i10", "i02", "i06"])["['i00']"]
+    assert [row[c.NEIGHBOUR_ID] for row in of_i00] == ["i04", "i10", "i02"], "of no user, and cut to its length"
+
+
 def test_rows_are_longer_only_where_rules_choose_from_them(lake: Lake) -> None:
     run, rules = rules_of(lake, {**BLOCK, c.SCENE: "cart"})
-    depths = {name: _scene_rules.depth(run, rules.of_scene[name]) for name in score_scenes.SCENES}
+    depths = {name: _scene_rules.depth(run, rules, name) for name in score_scenes.SCENES}
     assert depths == {"cart": DEPTH, "substitutes": 1, "buy_again": 1, "new_items": 1, "anonymous": 1, "coupons": 1}

@@ -73,10 +73,15 @@ def test_new_items_are_wanted_by_category_words_and_pace(spark: SparkSession) ->
     assert [tuple(row) for row in found.collect()] == [("u", "n2", pytest.approx(3 / 4 * (1 + 3 / 8) * 3 / 15))]
 
 
-def lists_of(spark: SparkSession, share: float, pool: str, n: int = 4) -> DataFrame:
+OWNED = "user_id string, item_id string"
+
+
+def lists_of(spark: SparkSession, share: float, pool: str, n: int = 4, owned: str = "") -> DataFrame:
+    """`owned`: by u alone."""
     scores = [(user, item, 1 / (1 + place)) for user in ("u", "v") for place, item in enumerate("abcde")]
     of_pool = local_rows(spark, [(item,) for item in pool], "item_id string")
-    return new_item_lists(local_rows(spark, scores, WANTED), of_pool, AS_OF, n, share)
+    of_u = local_rows(spark, [("u", item) for item in owned], OWNED)
+    return new_item_lists(local_rows(spark, scores, WANTED), of_pool, of_u, AS_OF, n, share)
 
 
 def test_explored_items_are_drawn_from_the_rest_of_the_pool_with_their_probability(spark: SparkSession) -> None:
@@ -96,6 +101,15 @@ def test_explored_items_are_drawn_from_the_rest_of_the_pool_with_their_probabili
     )
 
 
+def test_what_a_user_has_bought_is_not_drawn_and_the_probability_says_from_how_many(spark: SparkSession) -> None:
+    rows = lists_of(spark, 0.5, "bpqrst", owned="prtz").orderBy(c.USER_ID, c.RANK).collect()
+    drawn = [(row[c.USER_ID], row[c.ITEM_ID], row[c.PROBABILITY]) for row in rows if row[c.SOURCE] == EXPLORATION]
+    assert {item for user, item, _ in drawn if user == "u"} == {"q", "s"}
+    assert [(user, probability) for user, _, probability in drawn] == [
+        ("u", 1.0), ("u", 1.0), ("v", 2 / 5), ("v", 2 / 5),
+    ]  # fmt: skip
+
+
 def test_a_pool_that_is_too_small_is_shown_whole(spark: SparkSession) -> None:
     rows = lists_of(spark, 0.5, "abp").where(F.col(c.USER_ID) == "u").orderBy(c.RANK).collect()
     assert [(row[c.ITEM_ID], row[c.PROBABILITY]) for row in rows] == [("a", 1.0), ("b", 1.0), ("p", 1.0)]
@@ -109,8 +123,12 @@ def test_without_exploration_the_list_is_by_affinity_alone(spark: SparkSession) 
 def test_a_longer_list_begins_as_the_short_one_and_goes_on_with_the_users_own(spark: SparkSession) -> None:
     scores = [("u", item, 1 / (1 + place)) for place, item in enumerate("abcde")]
     wanted_by_u, pool = local_rows(spark, scores, WANTED), local_rows(spark, [("c",), ("q",)], "item_id string")
+    none = local_rows(spark, [], OWNED)
     short, long = (
-        [row[c.ITEM_ID] for row in new_item_lists(wanted_by_u, pool, AS_OF, 4, 0.5, depth=d).orderBy(c.RANK).collect()]
+        [
+            row[c.ITEM_ID]
+            for row in new_item_lists(wanted_by_u, pool, none, AS_OF, 4, 0.5, depth=d).orderBy(c.RANK).collect()
+        ]
         for d in (1, 3)
     )
     assert {*short} == {"a", "b", "c", "q"}
@@ -121,7 +139,9 @@ def test_each_item_of_the_pool_is_drawn_as_often_as_is_written_down(spark: Spark
     users = spark.range(2000).select(F.concat(F.lit("u"), "id").alias(c.USER_ID))
     scored = users.withColumns({c.ITEM_ID: F.lit("a"), c.SCORE: F.lit(1.0)})
     pool = local_rows(spark, [(item,) for item in "pqrst"], "item_id string")
-    drawn = new_item_lists(scored, pool, AS_OF, 4, 0.5).where(F.col(c.SOURCE) == EXPLORATION)
+    drawn = new_item_lists(scored, pool, local_rows(spark, [], OWNED), AS_OF, 4, 0.5).where(
+        F.col(c.SOURCE) == EXPLORATION
+    )
     counts = {row[c.ITEM_ID]: row["count"] / 2000 for row in drawn.groupBy(c.ITEM_ID).count().collect()}
     # Standard error of a share of 2/5: 0.011.
     assert counts == pytest.approx(dict.fromkeys("pqrst", 2 / 5), abs=0.04)
