@@ -72,4 +72,4 @@ def _popular_ranks(run: Run, day: date) -> DataFrame:
     return ranks_by(baskets.groupBy(c.ITEM_ID).agg(F.count("*").alias("baskets")), "baskets")
 
 
-SCENE = Scene(writes=(tables.COMPLEMENTS, tables.CART), rows=rows, trial=trial)
+SCENE = Scene(writes=(tables.COMPLEMENTS, tables.CART), rows=rows, trial=trial, may_be_empty=(tables.CART,))

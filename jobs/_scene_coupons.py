@@ -107,4 +107,11 @@ def _as_cases(rows: DataFrame) -> DataFrame:
     return rows.withColumns({c.CASE_ID: F.col(c.USER_ID), c.ITEM_ID: offer})
 
 
-SCENE = Scene(writes=(tables.COUPONS,), rows=rows, trial=trial, check=check, reads=tables.OFFER_TABLES)
+SCENE = Scene(
+    writes=(tables.COUPONS,),
+    rows=rows,
+    trial=trial,
+    check=check,
+    reads=tables.OFFER_TABLES,
+    may_be_empty=(tables.COUPONS,),
+)

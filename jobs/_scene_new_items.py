@@ -79,4 +79,4 @@ def _newest_popular(users: DataFrame, owned: DataFrame, new: DataFrame, k: int) 
     return free_lists(taken, ranks, k, c.USER_ID)
 
 
-SCENE = Scene(writes=(tables.NEW_ITEMS,), rows=rows, trial=trial)
+SCENE = Scene(writes=(tables.NEW_ITEMS,), rows=rows, trial=trial, may_be_empty=(tables.NEW_ITEMS,))

@@ -23,13 +23,14 @@ class Scene:
     """`rows` makes its tables as of the run date, but for run_date, run_id and what rules say: lists so many times as
     long as list_length, for rules to choose from. `trial` tries it on the last label window, with what was known
     before it. `check` refuses a lake that cannot have the scene, before anything is made; `reads`: tables that not
-    every lake has."""
+    every lake has; `may_be_empty`: tables that a good day may leave without a list."""
 
     writes: tuple[Table, ...]
     rows: Callable[[Run, int], Mapping[Table, DataFrame]]
     trial: Callable[[Run], Trial]
     check: Callable[[Run], None] = lambda _: None
     reads: tuple[Table, ...] = ()
+    may_be_empty: tuple[Table, ...] = ()
 
 
 def list_length(config: Config, table: Table) -> int:

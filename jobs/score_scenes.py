@@ -3,8 +3,10 @@
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import _scene_anonymous, _scene_buy_again, _scene_cart, _scene_coupons, _scene_new_items, _scene_substitutes
@@ -23,6 +25,7 @@ from recsys.lake.interaction_files import delete_vector_files
 from recsys.lake.read_features import FEATURE_TABLES
 from recsys.lake.store import is_one_of
 from recsys.logs import timed
+from recsys.scoring.scene_checks import require_not_emptied, require_sound_lists
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date
 from recsys.tables import Table
 
@@ -39,21 +42,23 @@ SCENES: Mapping[str, Scene] = {
 
 
 def run(run: Run) -> Figures:
-    figures: Figures = {c.ROWS: 0}
-    measured: dict[str, list[MetricRow]] = {}
+    """All scenes are tried and all lists made and looked at before the first table is written."""
     asked = {name: SCENES[name] for name in run.config.score.scenes}
     for scene in asked.values():
         scene.check(run)
     rules = scene_rules(run, asked)
-    for name in run.config.score.scenes:
-        with timed(logger, f"scene {name}"):
-            rows = _write(run, name, rules)
-            measured[name] = _measure(run, name)
-        figures |= {c.ROWS: figures[c.ROWS] + rows, f"{name}_rows": rows, **scene_figures(name, measured[name])}
-        run.spark.catalog.clearCache()
+    measured = {name: _measure(run, name) for name in asked}
+    made = {name: _made(run, name, rules) for name in asked}
+    for lists in made.values():
+        for table, rows in lists.frames.items():
+            run.lake.overwrite(table, rows, where=_of_day(run))
+    run.spark.catalog.clearCache()
     _write_metrics(run, measured)
     if rules.load_facts is not None:
         delete_vector_files(run.lake)
+    figures: Figures = {c.ROWS: sum(lists.num_rows for lists in made.values())}
+    for name, lists in made.items():
+        figures |= {f"{name}_rows": lists.num_rows, **scene_figures(name, measured[name])}
     return figures
 
 
@@ -70,20 +75,43 @@ def _reads(run: Run) -> tuple[Table, ...]:
     return (*READS, *of_scenes, *optional_reads(run))
 
 
-def _write(run: Run, name: str, rules: SceneRules) -> int:
-    """Rows of the scene's first table."""
-    constants = {c.RUN_DATE: F.lit(run.day), c.RUN_ID: F.lit(run.run_id)}
-    for table, rows in SCENES[name].rows(run, depth(run, rules, name)).items():
-        obeying = under_rules(run, rules, name, table, rows)
-        run.lake.overwrite(table, obeying.withColumns(constants), where=_of_day(run))
-    return run.lake.read(SCENES[name].writes[0]).where(_of_day(run)).count()
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """What a scene's tables are going to hold, and the rows of the first."""
+
+    frames: Mapping[Table, DataFrame]
+    num_rows: int
+
+
+def _made(run: Run, name: str, rules: SceneRules) -> Lists:
+    """Raises DataQualityError where a list is none that may be shown."""
+    scene, constants = SCENES[name], {c.RUN_DATE: F.lit(run.day), c.RUN_ID: F.lit(run.run_id)}
+    with timed(logger, f"scene {name}"):
+        frames = {
+            table: under_rules(run, rules, name, table, rows).withColumns(constants).persist()
+            for table, rows in scene.rows(run, depth(run, rules, name)).items()
+        }
+        counts = {table: require_sound_lists(rows, table) for table, rows in frames.items()}
+    if not run.config.scenes.allow_empty:
+        for table in (table for table in scene.writes if table not in scene.may_be_empty):
+            require_not_emptied(table, counts[table], _had_rows(run, table))
+    return Lists(frames=frames, num_rows=counts[scene.writes[0]])
+
+
+def _had_rows(run: Run, table: Table) -> bool:
+    if not run.lake.exists(table):
+        return False
+    return not run.lake.read(table).where(F.col(c.RUN_DATE) <= F.lit(run.day)).isEmpty()
 
 
 def _measure(run: Run, name: str) -> list[MetricRow]:
-    settings, trial = run.config.evaluation, SCENES[name].trial(run)
-    sums = trial_sums(name, trial, k=settings.k, replicates=settings.bootstrap_samples, seed=settings.seed)
-    # A row a bootstrap replicate.
-    return trial_rows(trial, [row.asDict() for row in sums.collect()], settings.k)
+    with timed(logger, f"trial of the scene {name}"):
+        settings, trial = run.config.evaluation, SCENES[name].trial(run)
+        sums = trial_sums(name, trial, k=settings.k, replicates=settings.bootstrap_samples, seed=settings.seed)
+        # A row a bootstrap replicate.
+        measured = trial_rows(trial, [row.asDict() for row in sums.collect()], settings.k)
+    run.spark.catalog.clearCache()
+    return measured
 
 
 def _write_metrics(run: Run, measured: Mapping[str, Sequence[MetricRow]]) -> None:

@@ -446,6 +446,7 @@ class ScenesConfig:
     coupon_prior_buyers: float
     coupon_budget: int
     coupon_budgets: dict[str, int]
+    allow_empty: bool
 
     def __post_init__(self) -> None:
         for key in _COUNTS_OF_SCENES:

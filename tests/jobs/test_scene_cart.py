@@ -1,18 +1,21 @@
-"""The scene cart on the small lake: whose carts are completed."""
+"""The scene cart on the small lake: whose carts are completed, and what becomes of them where another scene fails."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from jobs import score_scenes
 from recsys import columns as c
 from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
+from recsys.errors import DataQualityError
 from recsys.lake.store import Lake
 from recsys.stages import Run, run_stage
-from tests.feature_rows import write_rows
+from tests.feature_rows import rows_of, write_rows
 from tests.small_lake import RUN_DATE, purchases, write_small_lake
 
 OPTED_OUT = "gone"
@@ -50,8 +53,22 @@ def run_of(lake: Lake, *overrides: str) -> Run:
 
 
 @pytest.mark.long
-def test_an_open_cart_is_completed_unless_its_user_has_opted_out(lake: Lake) -> None:
+def test_open_carts_are_completed_of_users_who_have_not_opted_out_and_stay_where_a_later_scene_fails(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcome = run_stage(score_scenes.STAGE, run_of(lake))
     rows = [(row[c.USER_ID], row[c.RANK], row[c.ITEM_ID]) for row in lake.read(tables.CART).collect()]
     assert rows == [("u01", 1, "i02")]
     assert outcome.figures["cart_rows"] > 0
+
+    def twice_the_same(run: Run, depth: int) -> Mapping[tables.Table, DataFrame]:
+        row = {c.USER_ID: "u01", c.ITEM_ID: "i00", c.SCORE: 0.5}
+        rows = rows_of(run.spark, tables.BUY_AGAIN, [{**row, c.RANK: rank} for rank in (1, 1 + depth)])
+        return {tables.BUY_AGAIN: rows.drop(c.RUN_DATE, c.RUN_ID, c.RULES, c.RANK_BEFORE_RULES)}
+
+    before = lake.versions(tables.ALL_TABLES)
+    broken = replace(score_scenes.SCENES["buy_again"], rows=twice_the_same)
+    monkeypatch.setitem(score_scenes.SCENES, "buy_again", broken)
+    with pytest.raises(DataQualityError, match=r"recs.buy_again: {\"user_id\":\"u01\"} has an item more than once"):
+        run_stage(score_scenes.STAGE, run_of(lake, "score.scenes=[cart,buy_again]"))
+    assert lake.versions(tables.ALL_TABLES) == before, "not even written and taken back"
