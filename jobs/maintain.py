@@ -50,7 +50,7 @@ def _maintain(run: Run, table: Table, pinned: set[int], now: datetime) -> float:
             # Rows of lists that are kept name their run.
             days = max(settings.keep_days, settings.pin_days)
             maintenance.delete_superseded_runs(lake, now - timedelta(days=days))
-        maintenance.optimize(lake, table, run.day)
+        maintenance.optimize(lake, table)
         return maintenance.vacuum(lake, table, hours=settings.vacuum_hours, pinned=pinned, now=now)
 
 

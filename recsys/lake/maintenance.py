@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.lake.export_files import last_export
 from recsys.lake.runs import superseded
-from recsys.lake.store import CHANGE_FEED, Lake
+from recsys.lake.store import CHANGE_FEED, Lake, is_one_of
 from recsys.tables import RUNS, TOP_N, Table
 
 logger = logging.getLogger(__name__)
@@ -66,16 +66,15 @@ def set_properties(lake: Lake, table: Table, pin_days: int) -> None:
         lake.spark.sql(f"ALTER TABLE delta.`{lake.path(table)}` SET TBLPROPERTIES ({listed})")
 
 
-def optimize(lake: Lake, table: Table, day: date) -> None:
-    """Small files of a partition become one; of a table with `cluster_by`, those of the run date are sorted too.
+def optimize(lake: Lake, table: Table) -> None:
+    """Small files of a partition become one; of a table with `cluster_by`, those of the run dates that were written
+    since the last time are sorted too.
 
     Rows stay as they are, so that what was made of the table stands.
     """
     if table.cluster_by:
-        of_day = f"{c.RUN_DATE} = DATE'{day.isoformat()}'"
-        if lake.read(table).where(of_day).isEmpty():
-            return
-        _delta(lake, table).optimize().where(of_day).executeZOrderBy(*table.cluster_by)
+        if days := sorted(lake.days_as_written(table)):
+            _delta(lake, table).optimize().where(is_one_of(c.RUN_DATE, days)).executeZOrderBy(*table.cluster_by)
     else:
         _delta(lake, table).optimize().executeCompaction()
 

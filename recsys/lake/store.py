@@ -11,6 +11,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys import columns as c
 from recsys.errors import InputError, SchemaError
 from recsys.lake.at_once import at_once
 from recsys.lake.files import Files
@@ -172,6 +173,19 @@ class Lake:
                 return None
             changed.update(partitions)
         return changed if since <= until else None
+
+    def days_as_written(self, table: Table) -> set[str]:
+        """Run dates with files that lie as they were written, by no upkeep joined or sorted since; files of commits
+        that are not kept do not count."""
+        days: dict[str, str] = {}
+        for version in range((self.version(table) or 0) + 1):
+            for action in self._actions(table, version):
+                added, removed = action.get("add"), action.get("remove")
+                if removed is not None:
+                    days.pop(removed["path"], None)
+                if added is not None and added["dataChange"]:
+                    days[added["path"]] = added["partitionValues"][c.RUN_DATE]
+        return set(days.values())
 
     def _actions(self, table: Table, version: int) -> Iterator[dict[str, Any]]:
         """Of one commit; none where its file is not kept."""

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
@@ -102,7 +103,7 @@ def test_optimize_joins_files_and_what_was_made_of_the_table_stands(lake: Lake) 
     write_lists(lake, DAY)
     assert lake.read(tables.TOP_N).rdd.getNumPartitions() >= 1
     before, rows = len(lake.read(tables.TOP_N).inputFiles()), lake.read(tables.TOP_N).collect()
-    optimize(lake, tables.TOP_N, DAY)
+    optimize(lake, tables.TOP_N)
     set_properties(lake, tables.TOP_N, 30)
     assert (before, len(lake.read(tables.TOP_N).inputFiles())) == (2, 1)
     assert sorted(lake.read(tables.TOP_N).collect()) == sorted(rows)
@@ -110,6 +111,38 @@ def test_optimize_joins_files_and_what_was_made_of_the_table_stands(lake: Lake) 
     assert lake.is_same(tables.TOP_N, 0)
     set_properties(lake, tables.TOP_N, 30)
     assert lake.version(tables.TOP_N) == 2, "properties that are there make no commit"
+
+
+def test_lists_of_all_days_since_the_last_time_are_sorted_so_that_a_user_is_found_in_few_files(lake: Lake) -> None:
+    def write(day: date, scene: str) -> None:
+        """Each file has rows of all users, so that no range of users tells one from another."""
+        rows = [
+            {c.RUN_DATE: day, c.SCENE: scene, c.USER_ID: user, c.RANK: rank, c.ITEM_ID: f"i{rank}"}
+            for user in "uvwx"
+            for rank in range(8)
+        ]
+        frame = rows_of(lake.spark, tables.TOP_N, rows).repartition(3, c.RANK)
+        lake.overwrite(tables.TOP_N, frame, f"run_date = DATE'{day}' AND scene = '{scene}'")
+
+    def files_of_a_user() -> int:
+        return len(lake.read(tables.TOP_N).where(F.col(c.USER_ID) == "v").inputFiles())
+
+    days = [date(2017, 12, day) for day in (16, 17, 18)]
+    for day in days[:2]:
+        write(day, "home")
+    before = files_of_a_user()
+    assert before >= 4
+    optimize(lake, tables.TOP_N)
+    assert files_of_a_user() == 2, "one a day"
+    version = lake.version(tables.TOP_N)
+    optimize(lake, tables.TOP_N)
+    assert lake.version(tables.TOP_N) == version, "all is sorted, no commit"
+    write(days[1], "cart")
+    write(days[2], "home")
+    assert lake.days_as_written(tables.TOP_N) == {"2017-12-17", "2017-12-18"}
+    optimize(lake, tables.TOP_N)
+    assert files_of_a_user() == 4
+    assert lake.days_as_written(tables.TOP_N) == set()
 
 
 def test_a_note_outlives_upkeep(lake: Lake) -> None:
