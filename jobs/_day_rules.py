@@ -1,6 +1,7 @@
 """The business rules of the run date and a scene, checked before anything is ranked, and what they ask of items."""
 
 import functools
+import logging
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -12,10 +13,13 @@ from recsys.evaluation.baselines import popular_ranks
 from recsys.frames.as_of import events_before
 from recsys.frames.feature_tables import FeatureTables
 from recsys.scoring.item_facts import PLACE, item_facts
-from recsys.scoring.rule_checks import pinned_values, require_enough_items, require_known_names
-from recsys.scoring.rules import IN_STOCK, Rule, require_no_contradictions, rules_of
+from recsys.scoring.rule_checks import hidden_pins, pinned_values, require_enough_items, require_known_names
+from recsys.scoring.rule_contradictions import require_no_contradictions
+from recsys.scoring.rules import IN_STOCK, Rule, rules_of
 from recsys.stages import Run
 from recsys.tables import Table
+
+logger = logging.getLogger(__name__)
 
 OPTIONAL = (tables.BUSINESS_RULES, tables.STOCK)
 
@@ -41,9 +45,11 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
         features, items = run.features, read(tables.ITEMS)
         countries = run.config.features.countries
         require_known_names(rules, items, read(tables.USERS), features.user, countries)
-        require_no_contradictions(rules, pinned_values(rules, items), n)
-        eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
-        require_enough_items(rules, facts(run, features).join(eligible, on=c.ITEM_ID, how="left_semi"), countries, n)
+        require_no_contradictions(rules, pinned_values(rules, items), n, run.config.score.age_attribute)
+        eligible, of_day = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID), facts(run, features)
+        require_enough_items(rules, of_day.join(eligible, on=c.ITEM_ID, how="left_semi"), countries, n)
+        for text in hidden_pins(rules, of_day):
+            logger.warning("%s: %s. It shows again once rules.stock or features.item says otherwise", scene, text)
     return rules
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from itertools import product
 from operator import and_, or_
 
 from pyspark.sql import Column, DataFrame
@@ -12,8 +13,19 @@ from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
 from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.item_facts import IS_IN_STOCK
+from recsys.scoring.rule_contradictions import may_meet
 from recsys.scoring.rule_plans import AGE, GROUPS, Context, rules_in
-from recsys.scoring.rules import AGE_LIMIT, ALLOW_ONLY, BLOCK, FILTERS, IN_STOCK, ITEM_ATTRIBUTES, PIN, Rule
+from recsys.scoring.rules import (
+    AGE_LIMIT,
+    ALLOW_ONLY,
+    BLOCK,
+    FILTERS,
+    IN_STOCK,
+    ITEM_ATTRIBUTES,
+    PIN,
+    PRICE_RANGE,
+    Rule,
+)
 
 CONTEXT = "context"
 _WHAT, _NAME = "what", "name"
@@ -47,6 +59,25 @@ def pinned_values(rules: Sequence[Rule], items: DataFrame) -> dict[str, dict[str
         return {}
     rows = items.where(F.col(c.ITEM_ID).isin(pinned)).select(c.ITEM_ID, *ITEM_ATTRIBUTES).collect()
     return {row[c.ITEM_ID]: {name: row[name] for name in ITEM_ATTRIBUTES} for row in rows}
+
+
+def hidden_pins(rules: Sequence[Rule], facts: DataFrame) -> list[str]:
+    """A text for each pin of an item that stock or price of the day (rows of item_facts) hide where it is pinned."""
+    pairs = [
+        (pin, rule)
+        for pin, rule in product(rules, rules)
+        if pin.kind == PIN and rule.kind in (IN_STOCK, PRICE_RANGE) and may_meet(pin, rule)
+    ]
+    if not pairs:
+        return []
+    asked = [(F.col(c.ITEM_ID) == pin.item_ids[0]) & ~_lets_through(rule) for pin, rule in pairs]
+    found = facts.agg(*(F.count_if(is_hidden).alias(str(i)) for i, is_hidden in enumerate(asked))).first()
+    assert found is not None, "an aggregate without groups has one row"
+    return [
+        f"{pin.rule_id!r} pins {pin.item_ids[0]!r}, which {rule.rule_id!r} ({rule.kind}) hides today"
+        for i, (pin, rule) in enumerate(pairs)
+        if found[str(i)]
+    ]
 
 
 def require_enough_items(rules: Sequence[Rule], eligible: DataFrame, countries: Mapping[str, str], n: int) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
-from itertools import combinations
 from typing import Any
 
 from recsys import columns as c
@@ -150,22 +149,8 @@ def rules_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     wrong += [
         f"{rule_id!r} is there twice" for rule_id, count in Counter(r.rule_id for r in rules).items() if count > 1
     ]
-    _require_none(wrong, "write the rows as jobs/README.md shows, with jobs/load_rules.py")
+    refuse(wrong, "write the rows as jobs/README.md shows, with jobs/load_rules.py")
     return rules
-
-
-def require_no_contradictions(rules: Sequence[Rule], values: Mapping[str, Mapping[str, str | None]], n: int) -> None:
-    """`values`: of each pinned item, its attributes. Raises ConfigError that names each pair that cannot both hold."""
-    pins = [rule for rule in rules if rule.kind == PIN]
-    wrong = [f"{pin.rule_id!r} pins at rank {pin.rank}, lists have {n}" for pin in pins if (pin.rank or 0) > n]
-    for first, second in combinations(pins, 2):
-        if _may_meet(first, second) and (clash := _clash_of_pins(first, second)):
-            wrong.append(f"{first.rule_id!r} and {second.rule_id!r} {clash}")
-    for pin in pins:
-        (item,) = pin.item_ids
-        hiding = [rule for rule in rules if _may_meet(pin, rule) and _hides(rule, item, values.get(item, {}))]
-        wrong += [f"{pin.rule_id!r} pins {item!r}, which {rule.rule_id!r} ({rule.kind}) hides" for rule in hiding]
-    _require_none(wrong, "take one of them back, or part them by scene, store, country, group or days")
 
 
 def about(rule: Rule, item: str, values: Mapping[str, str | None]) -> bool:
@@ -213,36 +198,8 @@ def _problem_of_values(rule: Rule) -> str | None:
     return None
 
 
-def _clash_of_pins(first: Rule, second: Rule) -> str | None:
-    if first.item_ids == second.item_ids and first.rank != second.rank:
-        return f"pin {first.item_ids[0]!r} at ranks {first.rank} and {second.rank}"
-    if first.item_ids != second.item_ids and (first.rank, first.priority) == (second.rank, second.priority):
-        return f"pin two items at rank {first.rank} with one priority"
-    return None
-
-
-def _hides(rule: Rule, item: str, values: Mapping[str, str | None]) -> bool:
-    """Of rules that tell without a price, a stock or an age."""
-    if rule.kind not in (BLOCK, ALLOW_ONLY):
-        return False
-    return about(rule, item, values) == (rule.kind == BLOCK)
-
-
-def _may_meet(first: Rule, second: Rule) -> bool:
-    """Can one list on one day be under both? A user's groups by different names can."""
-    places = all(_is_common(getattr(first, name), getattr(second, name)) for name in (c.SCENE, c.STORE_ID, c.COUNTRY))
-    groups = [rule.user_group.partition("=") for rule in (first, second) if rule.user_group is not None]
-    is_one_group = len(groups) < 2 or groups[0][0] != groups[1][0] or groups[0] == groups[1]
-    begin = max(rule.valid_from or date.min for rule in (first, second))
-    end = min(rule.valid_to or date.max for rule in (first, second))
-    return places and is_one_group and begin < end
-
-
-def _is_common(first: str | None, second: str | None) -> bool:
-    return first is None or second is None or first == second
-
-
-def _require_none(wrong: Sequence[str], cure: str) -> None:
+def refuse(wrong: Sequence[str], cure: str) -> None:
+    """Raises ConfigError with the first of them, where there are any."""
     if wrong:
         more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
         raise ConfigError(f"business rules: {'; '.join(wrong[:_LISTED])}{more}. Cure: {cure}")

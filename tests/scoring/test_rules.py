@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -8,12 +9,14 @@ from recsys.errors import ConfigError, InputError
 from recsys.frames.local_rows import local_rows
 from recsys.scoring.rule_checks import (
     hidden_for_all,
+    hidden_pins,
     pinned_values,
     require_enough_items,
     require_known_names,
     user_contexts,
 )  # fmt: skip
-from recsys.scoring.rules import RULES, Rule, require_no_contradictions, rules_of
+from recsys.scoring.rule_contradictions import require_no_contradictions
+from recsys.scoring.rules import RULES, Rule, rules_of
 from tests.feature_rows import rows_of
 
 PIN = {c.RULE_ID: "p", c.KIND: "pin", c.ITEM_IDS: ["a"], c.RANK: 1}
@@ -64,6 +67,22 @@ def block(**more):
     return Rule(rule_id="no", kind="block", item_ids=("a",), **more)
 
 
+def boost(**more):
+    return Rule(**{"rule_id": "up", "kind": "boost", "item_ids": ("a",), "places": 2, **more})
+
+
+def bury(**more):
+    return Rule(**{"rule_id": "down", "kind": "bury", "item_ids": ("a",), "places": 2, **more})
+
+
+VALUES = {"a": {c.CATEGORY: "cup"}, "b": {c.CATEGORY: "tea"}, "c": {c.CATEGORY: "cup"}}
+CUPS = {"attribute": "category", "attribute_values": ("cup",)}
+ADULTS = Rule(rule_id="adults", kind="age_limit", item_ids=("a",), min_age=18)
+APART = Rule(rule_id="apart", kind="not_together", item_ids=("a", "b"))
+CUP_OR_B = Rule(rule_id="cup_or_b", kind="not_together", item_ids=("b", "jug"), **CUPS)
+FEW = Rule(rule_id="few", kind="at_most", attribute="category", k=1)
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
@@ -77,11 +96,20 @@ def block(**more):
             [pin(), Rule(rule_id="tea", kind="allow_only", attribute="category", attribute_values=("tea",))],
             r"'p' pins 'a', which 'tea' \(allow_only\) hides",
         ),
+        ([pin(user_group="age=16-17"), ADULTS], r"'p' pins 'a', which 'adults' \(age_limit\) hides"),
+        ([pin(), pin("q", "b", 2), APART], r"'apart' \(not_together\) forbids what 'p' and 'q' pin"),
+        ([pin(), pin("q", "jug", 2), CUP_OR_B], r"'cup_or_b' \(not_together\) forbids what 'p' and 'q' pin"),
+        (
+            [pin(), pin("q", "c", 2), pin("r", "b", 3), FEW],
+            r"'few' \(at_most\) allows 1 of 'cup', and \['p', 'q'\] pin 2",
+        ),
+        ([boost(), bury()], r"'up' boosts and 'down' buries 'a'"),
+        ([boost(item_ids=(), **CUPS), bury(**CUPS)], r"'up' boosts and 'down' buries 'category cup'"),
     ],
 )
 def test_contradictions_are_named(rules, message):
     with pytest.raises(ConfigError, match=message):
-        require_no_contradictions(rules, {"a": {c.CATEGORY: "cup"}}, 10)
+        require_no_contradictions(rules, VALUES, 10, "age")
 
 
 @pytest.mark.parametrize(
@@ -92,10 +120,39 @@ def test_contradictions_are_named(rules, message):
         [pin(valid_to=date(2020, 1, 2)), block(valid_from=date(2020, 1, 2))],
         [pin(), pin("q", "b", priority=1)],
         [pin(), Rule(rule_id="cups", kind="allow_only", attribute="category", attribute_values=("cup",))],
+        [pin(), ADULTS],  # stands for those who are known to be old enough
+        [pin(user_group="age=65+"), ADULTS],
+        [pin(user_group="kids=yes"), ADULTS],
+        [pin(), pin("q", "b", priority=1), APART],  # of one rank, only one can stand
+        [pin(store_id="1"), pin("q", "b", 2, store_id="2"), APART],
+        [pin(), pin("q", "c", 2), CUP_OR_B],  # two cups are of one name
+        [pin(), pin("q", "b", 2), FEW],
+        [pin(), pin("q", "c", 2), replace(FEW, k=2)],
+        [pin(store_id="1"), pin("q", "c", 2), replace(FEW, store_id="2")],
+        [boost(), bury(store_id="1")],  # an exception: places add up
+        [boost(item_ids=(), **CUPS), bury()],
+        [boost(valid_to=date(2020, 1, 2)), bury(valid_from=date(2020, 1, 2))],
     ],
 )
 def test_rules_that_never_meet_or_agree_are_none(rules):
-    require_no_contradictions(rules, {"a": {c.CATEGORY: "cup"}}, 10)
+    require_no_contradictions(rules, VALUES, 10, "age")
+
+
+def test_where_no_age_is_known_nobody_is_old_enough_for_a_pin():
+    with pytest.raises(ConfigError, match=r"'p' pins 'a', which 'adults' \(age_limit\) hides"):
+        require_no_contradictions([pin(), ADULTS], VALUES, 10, None)
+
+
+def test_pins_that_stock_or_price_hide_today_are_named_and_not_refused(facts):
+    stock, cheap = Rule(rule_id="stock", kind="in_stock"), Rule(rule_id="cheap", kind="price_range", max_cents=100)
+    pins = [pin("p", "a", 1), pin("q", "d", 2, store_id="s2"), pin("r", "e", 3), pin("s", "b", 4)]
+    require_no_contradictions([*pins, stock, cheap], VALUES, 10, "age")
+    assert hidden_pins([*pins, stock, replace(cheap, store_id="s1")], facts) == [
+        "'q' pins 'd', which 'stock' (in_stock) hides today",
+        "'r' pins 'e', which 'stock' (in_stock) hides today",
+        "'s' pins 'b', which 'cheap' (price_range) hides today",
+    ]
+    assert hidden_pins(pins, facts) == []
 
 
 def test_a_rule_holds_in_its_scene_and_on_its_days():
