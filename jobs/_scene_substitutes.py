@@ -57,7 +57,14 @@ def tokens(run: Run) -> DataFrame:
 
 
 def _described(run: Run, day: date) -> DataFrame:
-    return described_items(purchases_before(run, day), run.lake.read(tables.ITEMS), tokens(run))
+    items, settings = run.lake.read(tables.ITEMS), run.config.scenes
+    return described_items(purchases_before(run, day), items, tokens(run), _vectors(run, day), day, settings)
+
+
+def _vectors(run: Run, day: date) -> DataFrame | None:
+    if not run.lake.exists(tables.ITEM_VECTORS_FEATURES):
+        return None
+    return run.lake.read(tables.ITEM_VECTORS_FEATURES).where(F.col(c.AS_OF_DATE) == F.lit(day))
 
 
 def _similar(run: Run, day: date, described: DataFrame, n: int) -> DataFrame:
@@ -98,4 +105,4 @@ def _popular_of_category(described: DataFrame, k: int) -> DataFrame:
     return first_of_each(different, k, (c.ITEM_ID,), (F.desc(c.BUYERS), F.asc(c.NEIGHBOUR_ID)))
 
 
-SCENE = Scene(writes=(tables.SIMILAR_ITEMS,), rows=rows, trial=trial)
+SCENE = Scene(writes=(tables.SIMILAR_ITEMS,), rows=rows, trial=trial, reads=(tables.ITEM_VECTORS_FEATURES,))

@@ -48,7 +48,7 @@ _SWITCHES = (
     "reseller_quantity", "session_gap_minutes",
 )  # fmt: skip
 
-SIMILARITIES = ("text", "price", "turns", "views")
+SIMILARITIES = ("text", "price", "turns", "views", "vectors")
 _COUNTS_OF_SCENES = (
     "history_days", "pair_min_baskets", "complements", "cart_days", "similar_items", "similar_candidates", "due_days",
     "recency_days", "context_days", "new_item_days", "new_items_of_category", "exploration_pool", "coupon_days",

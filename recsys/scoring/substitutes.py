@@ -3,7 +3,7 @@
 What users put into one basket more often than their own visits with either explain is a complement, and left out.
 """
 
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -18,11 +18,14 @@ from recsys.frames.sums import exact_sum
 PAIR = (c.ITEM_ID, c.NEIGHBOUR_ID)
 # By the names of scenes.similar_weights.
 SIMILARITY_COLUMNS = dict(
-    zip(SIMILARITIES, (c.TEXT_COSINE, c.PRICE_CLOSENESS, c.TURN_COSINE, c.VIEW_COSINE), strict=True)
+    zip(SIMILARITIES, (c.TEXT_COSINE, c.PRICE_CLOSENESS, c.TURN_COSINE, c.VIEW_COSINE, c.VECTOR_COSINE), strict=True)
 )
 # What bounds the pairs of a user within a category: 50 x 49 / 2 = 1,225.
 MAX_ITEMS_OF_NEED = 50
 EXPECTED = "expected"
+# A word that more items have tells of none of them: what bounds the pairs of a new item.
+MAX_ITEMS_OF_WORD = 1000
+IS_NEW = "is_new"
 
 _SALT = "needs-v1"
 _TOKEN = "token"
@@ -34,10 +37,12 @@ def similar_items(
 ) -> DataFrame:
     """The `n` best substitutes of each item of `described`, whose frames are those of the functions below.
 
-    score = sum of weight · similarity, of text, price, turns and views; what is not known of a pair is 0.
+    score = sum of weight · similarity, of text, price, turns, views and vectors; what is not known of a pair is 0.
     """
     weights = settings.similar_weights
-    candidates = _rivals(described, settings.similar_candidates).unionByName(views.select(*PAIR)).distinct()
+    count = settings.similar_candidates
+    by_text = _near_new_items(described, count)
+    candidates = _rivals(described, count).unionByName(by_text).unionByName(views.select(*PAIR)).distinct()
     compared = _compared(candidates, described).join(views, on=[*PAIR], how="left").join(turns, on=[*PAIR], how="left")
     known = compared.fillna(0.0, [c.TURN_COSINE, c.VIEW_COSINE]).fillna(False, ["is_complement"])
     score = sum((F.col(name) * weights[kind] for kind, name in SIMILARITY_COLUMNS.items()), F.lit(0.0))
@@ -46,18 +51,32 @@ def similar_items(
     return best.select(c.ITEM_ID, c.RANK, c.NEIGHBOUR_ID, c.SCORE, *SIMILARITY_COLUMNS.values())
 
 
-def described_items(purchases: DataFrame, items: DataFrame, tokens: DataFrame) -> DataFrame:
-    """One row per eligible item that `purchases` sold: category, buyers, price_cents of a unit (null where no line says
-    one) and `weights`, its tokens with how rare each is among these items.
+def described_items(  # what items are described by
+    purchases: DataFrame,
+    items: DataFrame,
+    tokens: DataFrame,
+    vectors: DataFrame | None,
+    as_of: date,
+    settings: ScenesConfig,
+) -> DataFrame:
+    """One row per eligible item that `purchases` sold or that is new (`is_new`: described in the `new_item_days` before
+    the day): category, buyers, price_cents of a unit (null where no line says one), `weights`, its tokens with how rare
+    each is among these items, and item_vector, null where it has none.
 
-    `tokens`: item_id and `tokens`, an array.
+    `tokens`: item_id and `tokens`, an array. `vectors`: item_id and item_vector of length 1; None: of no item.
     """
     has_price = (F.col(c.QUANTITY) > 0) & (F.col(c.AMOUNT_CENTS) > 0)
     price = F.sum(F.when(has_price, F.col(c.AMOUNT_CENTS))) / exact_sum(F.when(has_price, F.col(c.QUANTITY)))
     sold = purchases.groupBy(c.ITEM_ID).agg(F.count_distinct(c.USER_ID).alias(c.BUYERS), price.alias(c.PRICE_CENTS))
-    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID, c.CATEGORY)
-    kept = sold.join(eligible, on=c.ITEM_ID, how="inner")
-    return kept.join(_token_weights(kept, tokens), on=c.ITEM_ID, how="left")
+    described_on, days = F.to_date(c.KNOWN_TS), timedelta(days=settings.new_item_days)
+    is_new = (described_on >= F.lit(as_of - days)) & (described_on < F.lit(as_of))
+    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID, c.CATEGORY, F.coalesce(is_new, F.lit(False)).alias(IS_NEW))
+    whole = eligible.join(sold, on=c.ITEM_ID, how="left").where(F.col(IS_NEW) | F.col(c.BUYERS).isNotNull())
+    kept = whole.fillna(0, c.BUYERS).select(c.ITEM_ID, c.BUYERS, c.PRICE_CENTS, c.CATEGORY, IS_NEW)
+    weighed = kept.join(_token_weights(kept, tokens), on=c.ITEM_ID, how="left")
+    if vectors is None:
+        return weighed.withColumn(c.ITEM_VECTOR, F.lit(None).cast("array<float>"))
+    return weighed.join(vectors.select(c.ITEM_ID, c.ITEM_VECTOR), on=c.ITEM_ID, how="left")
 
 
 def _token_weights(kept: DataFrame, tokens: DataFrame) -> DataFrame:
@@ -83,11 +102,26 @@ def _rivals(described: DataFrame, count: int) -> DataFrame:
     return pairs.where(F.col(c.ITEM_ID) != F.col(c.NEIGHBOUR_ID)).select(*PAIR)
 
 
+def _near_new_items(described: DataFrame, count: int) -> DataFrame:
+    """Each new item with the `count` items that share its words, the rare ones weighing more, and these with it: it may
+    have no sale that would make it anybody's rival."""
+    words = described.select(c.ITEM_ID, IS_NEW, F.explode(_WEIGHTS).alias(_TOKEN, "weight"))
+    spread = words.groupBy(_TOKEN).agg(F.count("*").alias("items_with")).where(F.col("items_with") <= MAX_ITEMS_OF_WORD)
+    rare = words.join(spread, on=_TOKEN, how="left_semi")
+    others = rare.select(_TOKEN, F.col(c.ITEM_ID).alias(c.NEIGHBOUR_ID))
+    shared = rare.where(IS_NEW).join(others, on=_TOKEN, how="inner").where(F.col(c.ITEM_ID) != F.col(c.NEIGHBOUR_ID))
+    summed = shared.groupBy(*PAIR).agg(exact_sum(F.col("weight") * F.col("weight")).alias("product"))
+    best = first_of_each(summed, count, (c.ITEM_ID,), (F.desc("product"), F.asc(c.NEIGHBOUR_ID))).select(*PAIR)
+    return best.unionByName(best.select(F.col(c.NEIGHBOUR_ID).alias(c.ITEM_ID), F.col(c.ITEM_ID).alias(c.NEIGHBOUR_ID)))
+
+
 def _compared(pairs: DataFrame, described: DataFrame) -> DataFrame:
-    own = described.select(c.ITEM_ID, F.struct(c.PRICE_CENTS, _WEIGHTS).alias("own"))
+    own = described.select(c.ITEM_ID, F.struct(c.PRICE_CENTS, _WEIGHTS, c.ITEM_VECTOR).alias("own"))
     other = own.select(F.col(c.ITEM_ID).alias(c.NEIGHBOUR_ID), F.col("own").alias("other"))
     both = pairs.join(own, on=c.ITEM_ID, how="inner").join(other, on=c.NEIGHBOUR_ID, how="inner")
-    prices, tokens = ((F.col("own")[name], F.col("other")[name]) for name in (c.PRICE_CENTS, _WEIGHTS))
+    prices, tokens, vectors = (
+        (F.col("own")[name], F.col("other")[name]) for name in (c.PRICE_CENTS, _WEIGHTS, c.ITEM_VECTOR)
+    )
     closeness = F.least(*prices) / F.greatest(*prices)
     # least and greatest pass over nulls: one price alone would be close to itself.
     has_both = prices[0].isNotNull() & prices[1].isNotNull()
@@ -95,7 +129,14 @@ def _compared(pairs: DataFrame, described: DataFrame) -> DataFrame:
         *PAIR,
         F.coalesce(_cosine(*tokens), F.lit(0.0)).alias(c.TEXT_COSINE),
         F.coalesce(F.when(has_both, closeness), F.lit(0.0)).alias(c.PRICE_CLOSENESS),
+        F.greatest(_product(*vectors), F.lit(0.0)).alias(c.VECTOR_COSINE),
     )
+
+
+def _product(own: Column, other: Column) -> Column:
+    """Of two vectors; null where either is."""
+    products = F.zip_with(own, other, lambda first, second: first.cast("double") * second.cast("double"))
+    return F.aggregate(products, F.lit(0.0), lambda total, product: total + product)
 
 
 def _cosine(own: Column, other: Column) -> Column:
