@@ -11,8 +11,9 @@ from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import POPULAR
 from recsys.evaluation.scenes import Trial, named, with_case_id
+from recsys.features.holidays import calendar_of, country
 from recsys.features.purchases import placed_baskets
-from recsys.scoring.anonymous import ALL, context_lists, lists_at
+from recsys.scoring.anonymous import ALL, context_lists, levels_of, lists_at
 from recsys.stages import Run
 from recsys.tables import Table
 
@@ -27,10 +28,10 @@ def trial(run: Run) -> Trial:
     """Each basket as if nothing were known of its user, beside the list of all stores and times."""
     day, settings = cut_off(run), run.config.scenes
     lists = _lists(run, day, run.config.evaluation.k).persist()
-    baskets = with_case_id(placed_baskets(purchases_in_window(run)), c.USER_ID, c.EVENT_DATE, c.BASKET).persist()
+    baskets = with_case_id(_placed(run, purchases_in_window(run)), c.USER_ID, c.EVENT_DATE, c.BASKET).persist()
     truth = baskets.select(c.CASE_ID, c.USER_ID, F.explode("items").alias(c.ITEM_ID))
     of_all = baskets.select(c.CASE_ID).crossJoin(F.broadcast(lists.where(F.col(c.LEVEL) == ALL)))
-    of_place = named(lists_at(baskets, lists, settings), CONTEXT)
+    of_place = named(lists_at(baskets, lists, settings, _levels(run)), CONTEXT)
     return Trial(
         recommenders=(CONTEXT, POPULAR),
         lists=of_place.unionByName(named(of_all, POPULAR)),
@@ -40,8 +41,17 @@ def trial(run: Run) -> Trial:
 
 
 def _lists(run: Run, day: date, n: int) -> DataFrame:
-    baskets = placed_baskets(purchases_before(run, day))
-    return context_lists(baskets, run.lake.read(tables.ITEMS), day, n, run.config.scenes)
+    baskets, items = _placed(run, purchases_before(run, day)), run.lake.read(tables.ITEMS)
+    return context_lists(baskets, items, day, n, run.config.scenes, _levels(run))
+
+
+def _placed(run: Run, purchases: DataFrame) -> DataFrame:
+    in_country = country(calendar_of(run.config.features.countries, {}))
+    return placed_baskets(purchases).withColumn(c.COUNTRY, in_country)
+
+
+def _levels(run: Run) -> tuple[str, ...]:
+    return levels_of(run.config.features.countries)
 
 
 SCENE = Scene(writes=(tables.ANONYMOUS,), rows=rows, trial=trial)

@@ -29,8 +29,8 @@ SIMILAR, SAME_CATEGORY = "similar", "same_category_popular"
 
 
 def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
-    n = list_length(run.config, tables.SIMILAR_ITEMS) * depth
-    return {tables.SIMILAR_ITEMS: _similar(run, run.day, _described(run, run.day), n)}
+    n, described = list_length(run.config, tables.SIMILAR_ITEMS) * depth, _described(run, run.day).persist()
+    return {tables.SIMILAR_ITEMS: _similar(run, run.day, described, n)}
 
 
 def trial(run: Run) -> Trial:

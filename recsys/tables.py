@@ -758,12 +758,21 @@ NEW_ITEMS = Table(
 ANONYMOUS = Table(
     name="recs.anonymous",
     writer="score_scenes",
-    key=(c.RUN_DATE, c.LEVEL, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM, c.RANK),
+    key=(c.RUN_DATE, c.LEVEL, c.COUNTRY, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM, c.RANK),
     partition_by=(c.RUN_DATE,),
     columns=_columns(
         _RUN_DATE,
-        (c.LEVEL, "string", "store_time; store, where that has no rows; all, where neither has"),
-        (c.STORE_ID, "string", "Store (or country); null for the level all, and where the log has none"),
+        (
+            c.LEVEL,
+            "string",
+            "store_time; store, where that has no rows; country, where it has none; else all",
+        ),
+        (
+            c.COUNTRY,
+            "string",
+            "Country of the store (features.countries); null for the level all, and where unknown",
+        ),
+        (c.STORE_ID, "string", "Store (or country); null for the levels all and country, and where the log has none"),
         (c.LOCAL_WEEKDAY, "int", "Weekday on the shop's clock, 1 Monday to 7 Sunday; null but for store_time"),
         (c.HOURS_FROM, "int", "First hour of scenes.context_hours on the shop's clock; null but for store_time"),
         _RANK,

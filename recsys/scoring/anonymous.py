@@ -1,11 +1,12 @@
 """Lists for users without history: what is bought in this store on this weekday at this time of the day.
 
-Few baskets say little: the share of an item in a store and time is drawn towards its share in the store, and this
-towards its share in all stores.
+Few baskets say little: the share of an item in a store and time is drawn towards its share in the store, this towards
+its share in the country, where countries are known, and this towards its share in all stores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,14 +16,15 @@ from recsys.config import ScenesConfig
 from recsys.frames.as_of import known_before
 from recsys.frames.best import first_of_each
 
-ALL, STORE, STORE_TIME = LEVELS = ("all", "store", "store_time")
+ALL, COUNTRY, STORE, STORE_TIME = LEVELS = ("all", "country", "store", "store_time")
 
-PLACE = (c.LEVEL, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM)
-_TYPES = {c.STORE_ID: "string", c.LOCAL_WEEKDAY: "int", c.HOURS_FROM: "int"}
+PLACE = (c.LEVEL, c.COUNTRY, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM)
+_TYPES = {c.COUNTRY: "string", c.STORE_ID: "string", c.LOCAL_WEEKDAY: "int", c.HOURS_FROM: "int"}
 _NAMED: dict[str, tuple[str, ...]] = {
     ALL: (),
-    STORE: (c.STORE_ID,),
-    STORE_TIME: (c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM),
+    COUNTRY: (c.COUNTRY,),
+    STORE: (c.COUNTRY, c.STORE_ID),
+    STORE_TIME: (c.COUNTRY, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM),
 }
 # Places as text, for a store may be null: null is not equal to null.
 _PLACE, _WIDER = "place", "wider"
@@ -30,32 +32,38 @@ _WIDER_SHARE = "wider_share"
 _COUNT = "baskets_with_item"
 
 
-def context_lists(baskets: DataFrame, items: DataFrame, as_of: date, n: int, settings: ScenesConfig) -> DataFrame:
+def levels_of(countries: Mapping[str, str]) -> tuple[str, ...]:
+    """`countries`: store → country."""
+    return tuple(level for level in LEVELS if countries or level != COUNTRY)
+
+
+def context_lists(  # what lists are made of, for which places, and how long
+    baskets: DataFrame, items: DataFrame, as_of: date, n: int, settings: ScenesConfig, levels: Sequence[str]
+) -> DataFrame:
     """The `n` best eligible items of each level and place: `score` is the share of its baskets that hold the item, as
     it is believed after so many, `num_baskets`.
 
-    `baskets`: one row each, event_date, store_id, local_weekday, local_hour and `items`. What a level does not look at
-    is null; a log without stores has one, null.
+    `baskets`: one row each, event_date, country, store_id, local_weekday, local_hour and `items`. What a level does not
+    look at is null; a log without stores has one, null. Stores whose country is not known have no list of a country.
     """
     known = known_before(baskets, [as_of], settings.context_days)
     eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
     shares, best = None, None
     lists: list[DataFrame] = []
-    for level in LEVELS:
-        counted = _counted(_at(known, level, settings), eligible)
+    for wider, level in zip((levels[0], *levels), levels, strict=False):
+        counted = _counted(_at(known, level, wider, settings), eligible)
         shares = _shares(counted, shares, settings.context_prior_baskets)
         best = _best(shares, counted, best, n, settings.context_prior_baskets)
         lists.append(best)
-    return (
-        lists[0].unionByName(lists[1]).unionByName(lists[2]).select(*PLACE, c.RANK, c.ITEM_ID, c.SCORE, c.NUM_BASKETS)
-    )
+    is_unknown = (F.col(c.LEVEL) == COUNTRY) & F.col(c.COUNTRY).isNull()
+    of_all = reduce(DataFrame.unionByName, lists).where(~is_unknown)
+    return of_all.select(*PLACE, c.RANK, c.ITEM_ID, c.SCORE, c.NUM_BASKETS)
 
 
-def _at(baskets: DataFrame, level: str, settings: ScenesConfig) -> DataFrame:
+def _at(baskets: DataFrame, level: str, wider: str, settings: ScenesConfig) -> DataFrame:
     """With the columns of PLACE, and their text for this level and the wider one."""
     hour = F.col(c.LOCAL_HOUR)
     timed = baskets.withColumn(c.HOURS_FROM, (hour - hour % settings.context_hours).cast("int"))
-    wider = LEVELS[max(LEVELS.index(level) - 1, 0)]
     named = timed.withColumns({_PLACE: _text(_place(level)), _WIDER: _text(_place(wider))})
     return named.withColumns(_place(level))
 
@@ -100,14 +108,16 @@ def _best(shares: DataFrame, counted: DataFrame, wider: DataFrame | None, n: int
     return first_of_each(rivals, n, (_PLACE,), (F.desc(c.SCORE), F.asc(c.ITEM_ID)))
 
 
-def lists_at(cases: DataFrame, lists: DataFrame, settings: ScenesConfig) -> DataFrame:
+def lists_at(cases: DataFrame, lists: DataFrame, settings: ScenesConfig, levels: Sequence[str]) -> DataFrame:
     """case_id, rank and item_id of each case's list: that of its store and time where there is one, else of its store,
-    else of all. `cases`: case_id, store_id, local_weekday, local_hour."""
+    else of its country, else of all. `cases`: case_id, country, store_id, local_weekday, local_hour."""
     asked = [
-        _at(cases, level, settings).select(c.CASE_ID, F.struct(F.lit(depth).alias("depth"), _PLACE).alias(_PLACE))
-        for depth, level in enumerate(LEVELS)
+        _at(cases, level, level, settings).select(
+            c.CASE_ID, F.struct(F.lit(depth).alias("depth"), _PLACE).alias(_PLACE)
+        )
+        for depth, level in enumerate(levels)
     ]
-    of_all = asked[0].unionByName(asked[1]).unionByName(asked[2]).select(c.CASE_ID, f"{_PLACE}.*")
+    of_all = reduce(DataFrame.unionByName, asked).select(c.CASE_ID, f"{_PLACE}.*")
     known = lists.select(_text({name: F.col(name) for name in PLACE}).alias(_PLACE), c.RANK, c.ITEM_ID)
     found = of_all.join(known.select(_PLACE).distinct(), on=_PLACE, how="left_semi")
     narrowest = found.groupBy(c.CASE_ID).agg(F.max(F.struct("depth", _PLACE)).alias("narrowest"))

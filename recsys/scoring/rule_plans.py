@@ -84,10 +84,10 @@ class Context:
 
 
 def context_of(text: str | None, countries: Mapping[str, str]) -> Context:
-    """From JSON of store_id, groups and age; what is not there is not known."""
+    """From JSON of store_id or country, groups and age; what is not there is not known."""
     known = json.loads(text or "{}")
     store = known.get(c.STORE_ID)
-    country = countries.get(store or ALL_STORES) or countries.get(ALL_STORES)
+    country = known.get(c.COUNTRY) or countries.get(store or ALL_STORES) or countries.get(ALL_STORES)
     return Context(store=store, country=country, groups=frozenset(known.get(GROUPS) or ()), age=known.get(AGE))
 
 

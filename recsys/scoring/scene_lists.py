@@ -35,8 +35,8 @@ def as_lists(
     """What `reranked` takes, a row a list. `contexts` and `left_out`, for lists of users: of rule_checks.user_contexts
     and .left_out_lists.
 
-    A list of a store is under the rules of that store and its country; any other that names no user, under those
-    that are for everybody. An item is left out of its own list.
+    A list of a store is under the rules of that store and its country, one of a country under those of it; any other
+    that names no user, under those that are for everybody. An item is left out of its own list.
     """
     key, item = list_key(table), listed_item(table)
     indexed = rows.join(item_ids.withColumnRenamed(c.ITEM_ID, item), on=item, how="inner")
@@ -108,4 +108,5 @@ def _name(key: tuple[str, ...]) -> Column:
 def _context(key: tuple[str, ...], *, has_users: bool) -> Column:
     if has_users:
         return F.coalesce(CONTEXT, F.lit("{}"))
-    return F.to_json(F.struct(c.STORE_ID)) if c.STORE_ID in key else F.lit("{}")
+    place = [name for name in (c.STORE_ID, c.COUNTRY) if name in key]
+    return F.to_json(F.struct(*place)) if place else F.lit("{}")

@@ -16,6 +16,7 @@ from recsys.scoring.rule_checks import (
     user_contexts,
 )  # fmt: skip
 from recsys.scoring.rule_contradictions import require_no_contradictions
+from recsys.scoring.rule_plans import context_of, rules_in
 from recsys.scoring.rules import RULES, Rule, rules_of
 from tests.feature_rows import rows_of
 
@@ -153,6 +154,12 @@ def test_pins_that_stock_or_price_hide_today_are_named_and_not_refused(facts):
         "'s' pins 'b', which 'cheap' (price_range) hides today",
     ]
     assert hidden_pins(pins, facts) == []
+
+
+def test_a_list_of_a_country_is_under_the_rules_of_it_and_of_no_store():
+    rules = [block(country="DE"), block(country="FR"), block(store_id="s1"), block()]
+    assert rules_in(rules, context_of('{"country": "DE"}', {"s1": "FR", "all": "FR"})) == (0, 3)
+    assert rules_in(rules, context_of('{"store_id": "s1"}', {"s1": "FR", "all": "DE"})) == (1, 2, 3)
 
 
 def test_a_rule_holds_in_its_scene_and_on_its_days():
