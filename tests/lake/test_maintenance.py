@@ -113,6 +113,7 @@ def test_optimize_joins_files_and_what_was_made_of_the_table_stands(lake: Lake) 
     assert lake.version(tables.TOP_N) == 2, "properties that are there make no commit"
 
 
+@pytest.mark.long
 def test_lists_of_all_days_since_the_last_time_are_sorted_so_that_a_user_is_found_in_few_files(lake: Lake) -> None:
     def write(day: date, scene: str) -> None:
         """Each file has rows of all users, so that no range of users tells one from another."""

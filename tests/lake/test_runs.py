@@ -1,3 +1,4 @@
+import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.lake import runs
 from recsys.lake.store import Lake
-from tests.feature_rows import rows_of
+from tests.feature_rows import rows_of, write_rows
 
 MONDAY, TUESDAY = date(2017, 12, 18), date(2017, 12, 19)
 
@@ -73,6 +74,7 @@ def write_list(lake: Lake, scene: str, item: str) -> None:
     runs.record(lake, "score", MONDAY, f"{scene} {item}", 1.0, {tables.TOP_N.name: version}, {c.ROWS: 1})
 
 
+@pytest.mark.long
 def test_runs_of_two_scenes_of_a_day_stand_beside_each_other(lake: Lake) -> None:
     write_list(lake, "home", "tea")
     write_list(lake, "cart", "cup")
@@ -101,13 +103,19 @@ def test_a_training_is_found_by_name_and_version_among_all(lake: Lake) -> None:
 
 
 def test_old_records_are_superseded_but_for_the_newest_of_their_day_and_model(lake: Lake) -> None:
-    for version in (1, 2):
-        trained(lake, MONDAY, "recsys-mlp", version)
-    trained(lake, MONDAY, "recsys-ease", 1)
-    for day, run_id in ((MONDAY, "s1"), (MONDAY, "s2"), (TUESDAY, "s1")):
-        runs.record(lake, "score", day, run_id, 1.0, {}, {})
-    for run_id in ("c1", "c2"):
-        runs.record(lake, "clean_logs", None, run_id, 1.0, {}, {})
+    ran = [
+        ("train", MONDAY, "mlp 1", "recsys-mlp"), ("train", MONDAY, "mlp 2", "recsys-mlp"),
+        ("train", MONDAY, "ease 1", "recsys-ease"), ("score", MONDAY, "s1", None), ("score", MONDAY, "s2", None),
+        ("score", TUESDAY, "s1", None), ("clean_logs", None, "c1", None), ("clean_logs", None, "c2", None),
+    ]  # fmt: skip
+    rows = [
+        {
+            c.STAGE: stage, c.RUN_DATE: day, c.RUN_ID: run_id, c.FINISHED_TS: datetime(2026, 1, 1, 0, minute),
+            c.FIGURES: json.dumps({c.MODEL_NAME: model} if model else {}),
+        }
+        for minute, (stage, day, run_id, model) in enumerate(ran)
+    ]  # fmt: skip
+    write_rows(lake, tables.RUNS, rows)
     old = {tuple(row) for row in runs.superseded(lake, datetime(2100, 1, 1)).collect()}
-    assert old == {("train", MONDAY, "recsys-mlp 1"), ("score", MONDAY, "s1"), ("clean_logs", None, "c1")}
+    assert old == {("train", MONDAY, "mlp 1"), ("score", MONDAY, "s1"), ("clean_logs", None, "c1")}
     assert runs.superseded(lake, datetime(2020, 1, 1)).isEmpty()
