@@ -45,8 +45,8 @@ class Size:
 def publish(run: Run, lists: Lists, beside: Sequence[Callable[[], object]] = ()) -> Size:
     """Replaces the run date's and scene's rows of recs.top_n, or raises DataQualityError and leaves them.
 
-    The checks are recorded either way: a failure is what people look for there. `beside`: what is written at the same
-    time, where they pass.
+    The checks are recorded either way: a failure is what people look for there. `beside`: what is written before,
+    where they pass. Lists are seen once all else is written, by one commit.
     """
     last_day = newest_day(run, F.col(c.RUN_DATE) < F.lit(run.day))
     both = _compared(run, lists, last_day)
@@ -57,14 +57,22 @@ def publish(run: Run, lists: Lists, beside: Sequence[Callable[[], object]] = ())
     except Exception:
         _record(run, found, last_day)
         raise
-    published = functools.partial(run.lake.overwrite, tables.TOP_N, lists.all, of_run(run))
-    written: list[Callable[[], object]] = [published, *beside]
+    written: list[Callable[[], object]] = [*beside, functools.partial(_record, run, found, last_day)]
     at_once(run.spark, written)
-    _record(run, found, last_day)
+    is_first = not run.lake.exists(tables.TOP_N)
+    if not is_first:
+        _name_latest(run)
+    run.lake.overwrite(tables.TOP_N, lists.all, of_run(run))
+    if is_first:
+        # A view of a table that is not there is refused.
+        _name_latest(run)
+    return Size(rows=both.told["rows"], users=both.told["users"], items=both.told["items"])
+
+
+def _name_latest(run: Run) -> None:
     write_statement(run.lake)
     if run.config.publishing.view is not None:
         create_view(run.lake, run.config.publishing.view)
-    return Size(rows=both.told["rows"], users=both.told["users"], items=both.told["items"])
 
 
 def of_run(run: Run) -> str:

@@ -2,6 +2,7 @@
 publishes them in recs.top_n."""
 
 import functools
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,21 +16,18 @@ from jobs._day_rules import optional_inputs, optional_reads
 from jobs._diverse import vectors_loader
 from jobs._fusion import by_member, fused_lists
 from jobs._incremental import Rescoring, record, rescoring
-from jobs._models import Model, model_columns, model_inputs, names_of, require_trained, served_models
+from jobs._models import Model, model_columns, model_inputs, require_trained, served_models
 from jobs._publishing import Lists, of_run, publish
 from jobs._reasons import features_of_few, with_reasons_of
+from jobs._recall import exact_recall, later_recall, search_recall
 from jobs._recommend import (
     Asking,
     all_items_lists,
     asking,
-    candidates_text,
     longer_lists,
     reads_of,
-    recall_of_candidates,
-    test_window,
 )
 from jobs._rules import Shaping, audit, depth, facts_loader, hidden, shaped, shaping_of
-from jobs._search import search_recall
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
@@ -38,10 +36,11 @@ from recsys.evaluation.list_quality import list_quality
 from recsys.evaluation.lists import REPEATS_ALLOWED
 from recsys.frames.caches import held
 from recsys.lake.interaction_files import delete_vector_files
-from recsys.lake.runs import newest_figures
-from recsys.scoring.checks import require_publishable
+from recsys.scoring.checks import WithoutList, require_lists, require_publishable
 from recsys.scoring.top_n import ALL
 from recsys.stages import Figures, Run, Stage
+
+logger = logging.getLogger(__name__)
 
 PUBLISHED = "published"
 _AUDITED = (c.USER_ID, c.RULES, c.KEPT_AWAY)
@@ -63,25 +62,46 @@ def _run(run: Run) -> Figures:
     scored = _scored(run, models, shaping, asked, change) if change.num_scored != 0 else None
     lists = _all_lists(run, models, change, scored)
     seconds = time.monotonic() - started
-    size = publish(run, lists, list(_written_beside(run, shaping, change, scored)))
+    # All that may fail comes before the lists are seen: where the stage fails, they would be taken back.
     quality = _quality(lists.new, run.lake.read(tables.ITEMS)) if change.kept is None else {}
     pairs = 0 if scored is None else _num_pairs_of(scored, change)
-    for frame in (*(scored.held if scored else ()), *change.held):
-        frame.unpersist()
-    candidate_recall, recalls = _candidate_recall(run, models), [search_recall(run, one) for one in asked]
-    delete_vector_files(run.lake)
-    num_scored = size.users if change.num_scored is None else change.num_scored
+    recalls = _recalls(run, models, asked, served)
+    size = publish(run, lists, list(_written_beside(run, shaping, change, scored)))
+    _clear(run, (*(scored.held if scored else ()), *change.held))
+    without = 0 if scored is None else scored.without.num_users
+    num_scored = size.users + without if change.num_scored is None else change.num_scored
     return {
         **asdict(size),
+        "users_without_list": without,
         "users_scored": num_scored,
-        "users_kept": size.users - num_scored,
+        "users_kept": size.users + without - num_scored,
         "why_all_users": change.why_all,
         **quality,
-        "candidate_recall": candidate_recall,
-        "search_recall": min((recall for recall in recalls if recall is not None), default=None),
+        **recalls,
         "pairs": pairs,
         "pairs_per_s": round(pairs / seconds),
     }
+
+
+def _recalls(run: Run, models: Sequence[Model], asked: Sequence[Asking | None], served: DataFrame) -> Figures:
+    """Of several models the lowest."""
+    exact = [exact_recall(run, model, served) for model in models]
+    search = [search_recall(run, one) for one in asked]
+    return {
+        "candidate_recall": later_recall(run, models),
+        "exact_recall": min((recall for recall in exact if recall is not None), default=None),
+        "search_recall": min((recall for recall in search if recall is not None), default=None),
+    }
+
+
+def _clear(run: Run, frames: Sequence[DataFrame]) -> None:
+    """What cannot be deleted goes with that of the next run: the lists, which are published, stay."""
+    try:
+        for frame in frames:
+            frame.unpersist()
+        delete_vector_files(run.lake)
+    except Exception as error:
+        logger.warning("files of this run are left under %s: %s", run.lake.root, type(error).__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +111,7 @@ class Scored:
     lists: DataFrame
     best: DataFrame
     counted: Observation
+    without: WithoutList
     held: tuple[DataFrame, ...]
 
 
@@ -106,8 +127,10 @@ def _scored(
     best = _best(run, models, asked, shaping, users, counted).persist()
     lists = _published(run, models, with_reasons_of(run, models, best, asked, features=features)).persist()
     items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
-    require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
-    return Scored(lists=lists, best=best, counted=counted, held=(lists, best, *of_few))
+    without = require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
+    if without.num_users:
+        require_lists(without, _served(run).count(), run.config.publishing.max_users_without_list)
+    return Scored(lists=lists, best=best, counted=counted, without=without, held=(lists, best, *of_few))
 
 
 def _written_beside(
@@ -157,7 +180,7 @@ def _best(  # those of the scored, and who these are
     (model,), (of_model,) = models, asked
     if shaping.is_plain:
         best = (
-            _best_of_candidates(run, model, counted)
+            _best_of_candidates(run, model, users, counted)
             if of_model is None
             else _best_of_all(run, of_model, users, counted)
         )
@@ -167,20 +190,24 @@ def _best(  # those of the scored, and who these are
     return _shaped_of_all(run, of_model, shaping, users, counted)
 
 
-def _best_of_candidates(run: Run, model: Model, counted: Observation) -> DataFrame:
+def _best_of_candidates(run: Run, model: Model, users: DataFrame, counted: Observation) -> DataFrame:
     lists = lists_of_candidates(run, model, run.config.score.top_n)
-    return ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
+    ranked = ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
+    return _with_popular_lists(run, ranked.persist(), users)
 
 
 def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation) -> DataFrame:
-    """Users whom the model does not know get the popular list, scored by 1 / rank."""
     n, of_user = run.config.score.top_n, F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
     best = all_items_lists(run, asked, n).observe(counted, _num_pairs(of_user))
-    ranked = best.drop(c.NUM_ITEMS).withColumn(c.SOURCE, F.lit(ALL)).persist()
+    return _with_popular_lists(run, best.drop(c.NUM_ITEMS).withColumn(c.SOURCE, F.lit(ALL)).persist(), users)
+
+
+def _with_popular_lists(run: Run, ranked: DataFrame, users: DataFrame) -> DataFrame:
+    """Users whom the model does not know, or who have no candidates, get the popular list, scored by 1 / rank."""
     unknown = users.select(c.USER_ID).join(ranked, on=c.USER_ID, how="left_anti")
     ranks = popular_ranks(run.lake.read(tables.ITEMS), run.features.item, window_days=28)
     nothing = F.array().cast("array<int>").alias("taken")
-    popular = free_lists(unknown.select(c.USER_ID, nothing), ranks, n, c.USER_ID)
+    popular = free_lists(unknown.select(c.USER_ID, nothing), ranks, run.config.score.top_n, c.USER_ID)
     return ranked.unionByName(popular.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)}))
 
 
@@ -258,19 +285,6 @@ def _published(run: Run, models: Sequence[Model], best: DataFrame) -> DataFrame:
         c.RUN_ID: F.lit(run.run_id),
     }
     return best.withColumns(constants).select(*tables.TOP_N.column_names)
-
-
-def _candidate_recall(run: Run, models: Sequence[Model]) -> float | None:
-    """Of the last evaluation where it had these models and quotas, else measured now; None where nobody bought
-    anything."""
-    last = newest_figures(run.lake, "evaluate", run.day)
-    text = candidates_text(models, run.config.candidates)
-    if last is not None and (last["candidates"], last.get("models")) == (text, names_of(models)):
-        return float(last["candidate_recall"])
-    window = test_window(run)
-    found = recall_of_candidates(run, models, window).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
-    window.truth.unpersist()
-    return None if found is None else float(found[c.VALUE])
 
 
 STAGE = Stage(

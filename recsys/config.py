@@ -468,7 +468,7 @@ class ScenesConfig:
 
 _RATIOS = (
     "min_rows_ratio", "min_users_ratio", "min_coverage_ratio", "max_flat_lists", "max_fallback_rise",
-    "max_popularity_rise", "min_overlap", "max_users_changed", "max_items_changed",
+    "max_popularity_rise", "min_overlap", "max_users_changed", "max_items_changed", "max_users_without_list",
 )  # fmt: skip
 
 
@@ -486,6 +486,7 @@ class PublishingConfig:
     min_overlap: float
     max_users_changed: float
     max_items_changed: float
+    max_users_without_list: float
     view: str | None
 
     def __post_init__(self) -> None:

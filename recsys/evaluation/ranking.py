@@ -94,6 +94,14 @@ def candidate_recall(candidates: DataFrame, truth: DataFrame) -> DataFrame:
     return by_user.groupBy(c.LIST_KIND).agg(F.round(F.mean("share"), DECIMALS).alias(c.VALUE))
 
 
+def share_found(wanted: DataFrame, found: DataFrame) -> float | None:
+    """Of the pairs of user_id and item_id that are wanted, those that were found; None where there are none."""
+    pair = [c.USER_ID, c.ITEM_ID]
+    both = wanted.select(*pair).join(found.select(*pair, F.lit(1).alias("found")), on=pair, how="left")
+    share = both.agg(F.try_divide(F.count("found"), F.count("*"))).first()
+    return None if share is None or share[0] is None else round(float(share[0]), DECIMALS)
+
+
 def _hits(ranks: pa.ListArray, k: int) -> NDArray[np.bool_]:
     """From the ranks of each user's hits to flags by position, (U, K)."""
     lengths = np.asarray(pa.compute.list_value_length(ranks))

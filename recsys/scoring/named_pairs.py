@@ -21,7 +21,7 @@ from recsys.scoring.candidates import (
     SOURCES,
     VIEWED,
 )
-from recsys.scoring.user_rows import OfKind
+from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, OfKind, Users
 
 _OWN, _VIEWED, _CATEGORY, _POPULAR = map(SOURCES.index, (OWN, VIEWED, CATEGORY, POPULAR))
 
@@ -77,32 +77,47 @@ def sellers_of(
     )
 
 
-def named_pairs(
-    num_users: int, own: OfKind, categories: OfKind, category_F: Indexes, sellers: Sellers, quotas: CandidatesConfig
-) -> Pairs:
-    """`category_F`: the numbers of those in `categories`."""
-    mine = _own_pairs(own, sellers.place_I, quotas.own_items)
-    liked = _category_pairs(categories, category_F, sellers, mine, quotas.category_items)
-    popular = _popular_pairs(num_users, sellers, (mine, liked), quotas)
-    return _joined(num_users, (mine, liked, popular))
+def named_pairs(users: Users, category_F: Indexes, sellers: Sellers, quotas: CandidatesConfig) -> Pairs:
+    """`category_F`: the numbers of the users' categories. What must not be named takes no place of a quota: the next
+    item has it."""
+    left_out = _left_out(users.kinds[LEFT_OUT_KIND], len(sellers.order_I))
+    mine = _own_pairs(users.kinds[OWN_KIND], sellers.place_I, left_out, quotas.own_items)
+    named = (mine, left_out)
+    liked = _category_pairs(users.kinds[CATEGORY_KIND], category_F, sellers, named, quotas.category_items)
+    popular = _popular_pairs(len(users), sellers, (*named, liked), quotas)
+    return _joined(len(users), (mine, liked, popular))
 
 
-def _own_pairs(own: OfKind, place_I: Indexes, quota: int) -> Pairs:
+def _left_out(rows: OfKind, num_items: int) -> Pairs:
+    row_P, item_P = rows.row_R, rows.ints_RC[:, 0] if len(rows) else rows.row_R
+    nothing_P = np.zeros_like(row_P)
+    return Pairs(row_P=row_P, place_P=nothing_P, item_P=item_P, source_P=nothing_P).where(item_P < num_items)
+
+
+def _is_among(row_P: Indexes, item_P: Indexes, pairs: Pairs, num_items: int) -> Flags:
+    is_among_P: Flags = np.isin(row_P * num_items + item_P, pairs.row_P * num_items + pairs.item_P)
+    return is_among_P
+
+
+def _own_pairs(own: OfKind, place_I: Indexes, left_out: Pairs, quota: int) -> Pairs:
     item_O, place_O, recency_O = own.ints_RC.T if len(own) else np.zeros((3, 0), dtype=np.int64)
     order = np.lexsort((place_I[item_O], recency_O, place_O, own.row_R))
+    order = order[~_is_among(own.row_R[order], item_O[order], left_out, len(place_I))]
     source_O = np.where(place_O < 0, _OWN, _VIEWED)
     return _first(own.row_R[order], item_O[order], source_O[order], quota)
 
 
-def _category_pairs(categories: OfKind, category_F: Indexes, sellers: Sellers, mine: Pairs, quota: int) -> Pairs:
+def _category_pairs(  # whose categories, their sellers, and what is not asked for
+    categories: OfKind, category_F: Indexes, sellers: Sellers, named: tuple[Pairs, ...], quota: int
+) -> Pairs:
     """The best seller of each favourite category, then the second of each, and so on; more buyers first."""
     row_F, category_F, share_F = _favourites(categories, category_F, FETCHED_PER_KEPT * quota)
     start_F = sellers.start_G[category_F]
     favourite_E, rank_E = places(np.minimum(share_F, sellers.start_G[category_F + 1] - start_F))
     row_E, item_E = row_F[favourite_E], sellers.item_S[start_F[favourite_E] + rank_E]
     num_items = len(sellers.order_I)
-    is_mine_E = np.isin(row_E * num_items + item_E, mine.row_P * num_items + mine.item_P)
-    row_E, item_E, rank_E = row_E[~is_mine_E], item_E[~is_mine_E], rank_E[~is_mine_E]
+    is_free_E = ~np.any([_is_among(row_E, item_E, pairs, num_items) for pairs in named], axis=0)
+    row_E, item_E, rank_E = row_E[is_free_E], item_E[is_free_E], rank_E[is_free_E]
     # One number to sort by: user, then rank, then buyers.
     order = np.argsort((row_E * (FETCHED_PER_KEPT * quota + 1) + rank_E) * num_items + sellers.order_I[item_E])
     return _first(row_E[order], item_E[order], np.full(len(row_E), _CATEGORY), quota)
@@ -122,8 +137,9 @@ def _favourites(categories: OfKind, category_F: Indexes, fetched: int) -> tuple[
 
 
 def _popular_pairs(num_users: int, sellers: Sellers, named: tuple[Pairs, ...], quotas: CandidatesConfig) -> Pairs:
-    """Of so many that the quota is full even where own and category items are all popular ones."""
-    length = min(quotas.popular_items + quotas.own_items + quotas.category_items, len(sellers.popular_L))
+    """Of so many that the quota is full even where all that is named, or must not be, are popular ones."""
+    most_named = sum(int(np.bincount(pairs.row_P).max(initial=0)) for pairs in named)
+    length = min(quotas.popular_items + most_named, len(sellers.popular_L))
     is_free_BL = np.ones((num_users, length), dtype=np.bool_)
     for pairs in named:
         place_P = sellers.popular_place_I[pairs.item_P]

@@ -38,8 +38,11 @@ _SCHEMA = (
 _BLOCK_USERS = 2048
 # Similarities of a block of users: 64 MiB for lists of 200.
 _BLOCK_SIMILARITIES = 1 << 24
-# Popular items that a short list is filled from: so many times its length, and as many as the longer list has.
+# Popular items that a short list is filled from: so many times its length, as many as the longer list has, and where
+# that may not do, as many as the user's list leaves out.
 _FILL_FACTOR = 10
+# Users and items to fill their lists from: 32 MiB.
+_BLOCK_PLACES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +148,8 @@ class _Reranker:
         ]
         return _batch_of(batch.column(c.USER_ID), parts, lists.sources, self._facts.item_id_I)
 
-    def _plan_of(self, numbers: tuple[int, ...]) -> tuple[Plan, Indexes]:
-        plan = plan_of(self._reranking.rules, numbers, self._facts)
-        counts = (self._reranking.depth + _FILL_FACTOR * self._reranking.n, self._reranking.depth + self._reranking.n)
-        return plan, popular_for(plan, self._facts.popular_A, counts)
+    def _plan_of(self, numbers: tuple[int, ...]) -> Plan:
+        return plan_of(self._reranking.rules, numbers, self._facts)
 
     def _numbers_of(self, context: str | None) -> tuple[int, ...]:
         return rules_in(self._reranking.rules, context_of(context, self._reranking.countries))
@@ -184,7 +185,7 @@ class _Reranker:
 
     def _under_rules(self, lists: _Lists, row_V: Indexes, numbers: tuple[int, ...]) -> Iterator[_Rows]:
         """Lists that the longer ones fill, then those that need more items or fewer rules."""
-        plan, fill = self._plan(numbers)
+        plan = self._plan(numbers)
         before = np.arange(lists.item_BK.shape[1]) + 1
         order_BK = moved(lists.item_BK, plan.places_I)
         lists, before_BK = lists.take(order_BK), before[order_BK]
@@ -195,12 +196,24 @@ class _Reranker:
         yield self._rows(
             found.rows(full_V), row_V[full_V], item_BL[full_V], lists.rows(full_V), before_BK[full_V], plan
         )
-        if len(short_V):
-            short = lists.rows(short_V)
+        for rows_V, more in self._with_popular(lists, short_V, plan):
+            short = lists.rows(rows_V)
             # What is pinned may be popular, too.
-            rest = fill[~np.isin(fill, pinned)]
+            rest = more[~np.isin(more, pinned)]
             found, item_BL = self._filled(short, np.concatenate([rest, pinned]), plan)
-            yield self._rows(found, row_V[short_V], item_BL, short, before_BK[short_V], plan)
+            yield self._rows(found, row_V[rows_V], item_BL, short, before_BK[rows_V], plan)
+
+    def _with_popular(self, lists: _Lists, short_V: Indexes, plan: Plan) -> Iterator[tuple[Indexes, Indexes]]:
+        """Rows, and the popular items that fill them up: for whom many are left out, as many more as these."""
+        depth, n = self._reranking.depth, self._reranking.n
+        left_out_V = np.bincount(lists.left_out[0], minlength=len(lists.item_BK))[short_V]
+        is_many_V = left_out_V > (_FILL_FACTOR - 1) * n
+        for rows_V, most in ((short_V[~is_many_V], 0), (short_V[is_many_V], int(left_out_V.max(initial=0)))):
+            counts = (depth + _FILL_FACTOR * n + most, depth + n + most)
+            more = popular_for(plan, self._facts.popular_A, counts) if len(rows_V) else rows_V
+            size = max(_BLOCK_PLACES // (depth + len(more)), 1)
+            for first in range(0, len(rows_V), size):
+                yield rows_V[first : first + size], more
 
     def _filled(self, lists: _Lists, more: Indexes, plan: Plan) -> tuple[Filled, Indexes]:
         item_BL = _beside(lists.item_BK, more)

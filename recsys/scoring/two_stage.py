@@ -35,7 +35,6 @@ from recsys.scoring.pairs import SCORE_DECIMALS
 from recsys.scoring.parquet_files import read_files
 from recsys.scoring.user_rows import (
     CATEGORY_KIND,
-    LEFT_OUT_KIND,
     OWN_KIND,
     USER_KIND,
     OfKind,
@@ -256,15 +255,8 @@ def _ranked(  # users, what ranks them, and how
 
 
 def _pairs_of(users: Users, catalogue: Catalogue, quotas: CandidatesConfig) -> Pairs:
-    categories = users.kinds[CATEGORY_KIND]
-    code_F = _codes_among(categories.text_R, catalogue.categories)
-    own = users.kinds[OWN_KIND]
-    pairs = named_pairs(len(users), own, categories, code_F, catalogue.sellers, quotas)
-    left_out, size = users.kinds[LEFT_OUT_KIND], len(catalogue)
-    if not len(left_out):
-        return pairs
-    keys = left_out.row_R * size + left_out.ints_RC[:, 0]
-    return pairs.where(~np.isin(pairs.row_P * size + pairs.item_P, keys))
+    code_F = _codes_among(users.kinds[CATEGORY_KIND].text_R, catalogue.categories)
+    return named_pairs(users, code_F, catalogue.sellers, quotas)
 
 
 def _sides(

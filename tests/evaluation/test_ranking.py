@@ -2,7 +2,7 @@ import pytest
 from chispa import assert_approx_df_equality, assert_df_equality
 
 from recsys import columns as c
-from recsys.evaluation.ranking import candidate_recall, sums_by_replicate, user_hits, value_name
+from recsys.evaluation.ranking import candidate_recall, share_found, sums_by_replicate, user_hits, value_name
 from recsys.frames.local_rows import local_rows
 
 ALL = "repeats_allowed"
@@ -73,6 +73,14 @@ def test_sums_do_not_depend_on_the_partitioning(lists, truth):
 
 def test_without_a_truth_there_are_no_sums(lists, truth):
     assert sums_of(lists, truth.where("false")).isEmpty()
+
+
+def test_the_share_that_was_found_counts_each_wanted_pair_once(spark):
+    pairs = "user_id string, item_id string"
+    wanted = spark.createDataFrame([("u", "a"), ("u", "b"), ("v", "a")], pairs)
+    found = spark.createDataFrame([("u", "a"), ("v", "b"), ("w", "a"), ("u", "c")], pairs)
+    assert share_found(wanted, found) == 0.333333
+    assert share_found(wanted.limit(0), found) is None
 
 
 def test_candidate_recall_is_the_mean_share_of_a_users_truth(spark, truth):

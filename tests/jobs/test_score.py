@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,12 +11,14 @@ from pyspark.sql import functions as F
 
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._models import newest_model
+from jobs._recall import num_scored_users
 from jobs._recommend import scored, with_inputs
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
 from recsys import columns as c
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import DataQualityError
+from recsys.evaluation.list_quality import LIST_METRICS
 from recsys.lake.read_features import read_features
 from recsys.lake.store import Lake
 from recsys.scoring.candidates import candidates
@@ -52,6 +55,24 @@ def test_every_user_who_did_not_opt_out_has_a_full_list(lake: Lake, first: Figur
         user: [1, 2, 3, 4] for user in (*USERS, COLD)
     }
     assert (first[c.ROWS], first["users"], first["pairs"]) == (4 * 13, 13, 13 * len(ITEMS))
+    assert first["exact_recall"] == 1.0, "all items are candidates"
+
+
+def test_what_lists_are_like_is_told_where_all_users_were_scored(lake: Lake, first: Figures) -> None:
+    """Even items are dairy, odd ones bakery."""
+    rows = of_home(lake).collect()
+    even = {
+        user: sum(int(row[c.ITEM_ID][1:]) % 2 == 0 for row in rows if row[c.USER_ID] == user) for user in (*USERS, COLD)
+    }
+    unlike = np.mean([count * (4 - count) / 6 for count in even.values()])
+    places = np.sort([sum(row[c.ITEM_ID] == item for row in rows) for item in ITEMS])
+    gini = (places * (2 * np.arange(1, 17) - 17)).sum() / (16 * places.sum())
+    assert [first[name] for name in LIST_METRICS] == pytest.approx([(places > 0).mean(), unlike, gini], abs=1e-6)
+
+
+def test_the_larger_the_catalogue_the_fewer_users_are_ranked_exactly() -> None:
+    counts = {num_items: num_scored_users(num_items) for num_items in (0, 16, 20_000, 20_001, 92_000, 3_000_000)}
+    assert counts == {0: 100, 16: 100, 20_000: 100, 20_001: 99, 92_000: 21, 3_000_000: 1}
 
 
 def test_a_second_run_publishes_equal_lists_whatever_the_number_of_partitions(lake: Lake, first: Figures) -> None:
@@ -119,9 +140,12 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
 def test_another_scene_leaves_the_lists_of_the_first(lake: Lake, first: Figures) -> None:
     assert first["candidate_recall"] == 1.0
     # Of the three most popular items, half of the users buy one of their two: i02. No evaluation had these quotas.
-    quotas = ("candidates.own_items=0", "candidates.category_items=0", "candidates.popular_items=3", "score.top_n=2")
+    quotas = ("candidates.own_items=0", "candidates.category_items=0", "candidates.popular_items=3", "score.top_n=4")
+    held = of_home(lake).where(F.col(c.ITEM_ID).isin(ITEMS[:3])).count() / first[c.ROWS]
+    assert 0 < held < 1
     basket = run_stage(STAGE, run_of(lake, "score.scene=basket", *quotas)).figures
-    assert (basket[c.ROWS], basket["candidate_recall"]) == (13 * 2, 0.25)
+    assert (basket[c.ROWS], basket["candidate_recall"]) == (13 * 3, 0.25)
+    assert basket["exact_recall"] == pytest.approx(held, abs=1e-6)
     assert of_home(lake).count() == first[c.ROWS]
 
 
@@ -137,19 +161,48 @@ def test_the_newest_model_scores_as_many_items_as_there_are(lake: Lake) -> None:
     assert [tuple(row) for row in models] == [(MODEL_NAME, version)]
     assert before.select(c.SCORE).exceptAll(lists.select(c.SCORE)).count() > 0
     counted = lists.groupBy(c.SOURCE, c.REASON).count().collect()
-    # Five own items a user with history; without category features the rest is popular.
-    assert {tuple(row) for row in counted} == {("own", "bought_before", 60), ("popular", "popular_now", 148)}
+    # Five own items a user with history, to few of whose purchases this network owes anything; without category
+    # features the rest is popular.
+    assert {tuple(row) for row in counted} == {
+        ("own", "bought_before", 6), ("own", "similar_taste", 54), ("popular", "popular_now", 148)
+    }  # fmt: skip
+
+
+@pytest.fixture
+def who_bought_all(lake: Lake) -> Iterator[str]:
+    """A user who bought every item the day before."""
+    version = lake.version(tables.EVENTS)
+    assert version is not None
+    bought = {
+        c.ITEM_ID: F.explode(F.array(*map(F.lit, ITEMS))),
+        c.EVENT_DATE: F.lit(RUN_DATE - timedelta(days=1)),
+        c.SOURCE_FILE: F.lit("late"),
+    }
+    lake.append(tables.EVENTS, lake.read(tables.EVENTS).where("user_id = 'u03'").limit(1).withColumns(bought))
+    yield "u03"
+    lake.restore(tables.EVENTS, version)
+
+
+LEAVING_OUT = ("score.top_n=4", "score.exclude_bought_days={home: 5}", "publishing.min_overlap=0")
 
 
 @pytest.mark.usefixtures("first")
-def test_lists_that_break_a_promise_are_not_published(lake: Lake) -> None:
-    published, items = lake.version(tables.TOP_N), lake.version(tables.ITEMS)
-    assert items is not None
-    lake.overwrite(tables.ITEMS, lake.read(tables.ITEMS).withColumn(c.IS_ELIGIBLE, F.lit(False)).localCheckpoint())
-    with pytest.raises(DataQualityError, match=r"no list: 13 users"):
-        run_stage(STAGE, run_of(lake))
+def test_too_many_users_for_whom_nothing_may_be_shown_stop_the_lists(lake: Lake, who_bought_all: str) -> None:
+    published = lake.version(tables.TOP_N)
+    message = rf"no list: 1 users of 13, '{who_bought_all}' among them, a share of 0.077, expected at most 0.01"
+    with pytest.raises(DataQualityError, match=message):
+        run_stage(STAGE, run_of(lake, *LEAVING_OUT))
     assert lake.version(tables.TOP_N) == published
-    lake.restore(tables.ITEMS, items)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("first")
+def test_a_user_for_whom_nothing_may_be_shown_does_not_stop_the_others_lists(lake: Lake, who_bought_all: str) -> None:
+    figures = run_stage(STAGE, run_of(lake, *LEAVING_OUT, "publishing.max_users_without_list=0.1")).figures
+    counts = (figures["users"], figures["users_without_list"], figures["users_scored"], figures["users_kept"])
+    assert counts == (12, 1, 13, 0)
+    listed = {row[c.USER_ID] for row in of_home(lake).select(c.USER_ID).distinct().collect()}
+    assert listed == {*USERS, COLD} - {who_bought_all}
 
 
 @pytest.mark.usefixtures("first")

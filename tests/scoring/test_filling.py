@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys import columns as c
+from recsys.scoring import reranking
 from recsys.scoring.diversity import DPP, MMR, Diversity
 from recsys.scoring.item_facts import COLUMNS, ItemFacts, facts_of
 from recsys.scoring.reranking import CONTEXT, LEFT_OUT, Reranking, _Reranker
@@ -138,6 +139,15 @@ def test_users_without_a_list_get_the_popular_one_without_what_is_left_out():
     assert items_of(rows) == [1, 3, 4, 5]
     assert [row[c.SOURCE] for row in rows] == ["popular"] * 4
     assert [row[c.SCORE] for row in rows] == [0.5, 0.25, 0.2, 0.166667]
+
+
+def test_whose_popular_items_are_all_left_out_gets_those_that_come_after_them(monkeypatch):
+    # Else this catalogue is too small for items to come after them.
+    monkeypatch.setattr(reranking, "_FILL_FACTOR", 1)
+    rows, other, none = published([None, LIST, LIST], left_out=[list(range(11)), None, list(range(12))])
+    assert [(row[c.ITEM_ID], row[c.SOURCE], row[c.SCORE]) for row in rows] == [("i11", "fill", None)]
+    assert items_of(other) == [0, 3, 6, 9]
+    assert none == [], "nothing may be shown"
 
 
 def test_a_pin_names_nothing_that_is_left_out_or_blocked():

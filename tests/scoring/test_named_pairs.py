@@ -101,7 +101,7 @@ def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
         for block in users_of(batch).blocks(4):
             liked = block.kinds[CATEGORY_KIND]
             code_F = np.array([names.index(t) + 1 if t in names else 0 for t in liked.text_R.to_pylist()], np.int64)
-            pairs = named_pairs(len(block), block.kinds[OWN_KIND], liked, code_F, sellers, quotas)
+            pairs = named_pairs(block, code_F, sellers, quotas)
             assert len({*zip(pairs.row_P, pairs.place_P, strict=True)}) == len(pairs.row_P)
             ids_B = block.user_id_B.to_pylist()
             found |= {

@@ -120,6 +120,16 @@ def test_only_the_best_are_kept_and_what_is_left_out_is_not_counted() -> None:
     assert (second[c.ITEM_ID], second[c.NUM_ITEMS]) == (["b"], 2)
 
 
+def test_what_is_left_out_takes_no_place_of_a_quota() -> None:
+    one_of_each = CandidatesConfig(own_items=1, category_items=1, popular_items=1)
+    _, first, second = ranked(n=9, left_out=[3], quotas=one_of_each)
+    # Without a, the own one: d is of dairy, b the most bought one.
+    assert (first[c.ITEM_ID], second[c.ITEM_ID]) == (["b", "d"], ["b"])
+    only_popular = CandidatesConfig(own_items=0, category_items=0, popular_items=1)
+    nobody, first, _ = ranked(n=9, left_out=[3, 2], quotas=only_popular)
+    assert (nobody[c.ITEM_ID], first[c.ITEM_ID]) == (["b"], ["d"])
+
+
 def test_a_score_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match=r"every score must be a finite number: 7 of 7 are not"):
         ranked(n=2, scorer=SumScorer(factor=float("nan")))
