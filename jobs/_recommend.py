@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -44,7 +43,7 @@ from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.interaction_files import write_vector_files
 from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, read_features
 from recsys.lake.told import told_by
-from recsys.scoring.all_items import ASKED, LEFT_OUT, best_of_all, item_flags, keep_known, lists_of_all
+from recsys.scoring.all_items import ASKED, LEFT_OUT, Flags, best_of_all, item_flags, keep_known, lists_of_all
 from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
 from recsys.scoring.vectors import with_vectors
@@ -187,7 +186,7 @@ def longer_lists(run: Run, asked: Asking, n: int, owned: DataFrame | None) -> Da
 
 def _asked_of_all(
     run: Run, asked: Asking, owned: DataFrame | None
-) -> tuple[DataFrame, Callable[[], Any], NDArray[np.bool_]]:
+) -> tuple[DataFrame, Callable[[], Any], Callable[[], Flags]]:
     read = run.lake.read
     if owned is None:
         users = asked.users.withColumn(LEFT_OUT, F.array().cast("array<int>"))
@@ -196,7 +195,8 @@ def _asked_of_all(
         lists = own.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
         users = asked.users.join(lists, on=c.USER_ID, how="left")
     eligible = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    return users, asked.load_searching, item_flags(eligible)
+    flags = _ship_flags(run.spark, item_flags(eligible).tobytes())
+    return users, asked.load_searching, functools.partial(_load_flags, flags)
 
 
 def with_popular(ranked: DataFrame, baselines: DataFrame, key: Sequence[str]) -> DataFrame:
@@ -250,12 +250,33 @@ def _ship(spark: SparkSession, registry: Registry, model: Model) -> str:
 
     Once a Spark application. The folder stays until the driver ends: executors that start late fetch it late.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{model.name}-{model.version}-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _folder(f"{model.name}-{model.version}-")
     shipped = folder / folder.name
     tracking.download_model(registry, model.name, model.version, folder / "download").rename(shipped)
     spark.sparkContext.addFile(str(shipped), recursive=True)
     return shipped.name
+
+
+@functools.cache
+def _ship_flags(spark: SparkSession, flags: bytes) -> str:
+    """The name of the shipped file: a byte an item, once a Spark application for the same items."""
+    folder = _folder("flags-")
+    file = folder / f"{folder.name}.npy"
+    np.save(file, np.frombuffer(flags, dtype=np.bool_), allow_pickle=False)
+    spark.sparkContext.addFile(str(file))
+    return file.name
+
+
+def _folder(prefix: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _load_flags(name: str) -> Flags:
+    """Mapped: runs on executors only."""
+    flags: Flags = np.load(SparkFiles.get(name), mmap_mode="r", allow_pickle=False)
+    return flags
 
 
 @functools.cache
@@ -268,4 +289,4 @@ def _load_vectors(files: tuple[str, ...]) -> Any:
     """Runs on executors only, as what it imports."""
     from recsys.training.vector_ranker import load_ranker
 
-    return load_ranker(files)
+    return load_ranker(files, Path(SparkFiles.getRootDirectory()))

@@ -58,30 +58,37 @@ class Ranker(Protocol):
     def among(self, allowed_I: Flags) -> Top: ...
 
 
-def best_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int) -> DataFrame:
+def best_of_all(
+    users: DataFrame, load_ranker: Callable[[], Ranker], load_allowed: Callable[[], Flags], n: int
+) -> DataFrame:
     """`rank` from 1, `item_idx` and `score`, rounded to 6 decimals, of at most `n` items a user that the model knows.
 
     `users` has user_id, `asked` and `left_out`, the indexes of items that must not be named (null: none). Users whom
     the model does not know get no row. `num_items` says how many items were ranked. At equal scores the lower index
-    comes first.
+    comes first. `load_allowed` runs in every task, as `load_ranker`: what grows with the catalogue is in no task.
     """
+    return _best(users, load_ranker, load_allowed, n, (_as_rows, _SCHEMA))
 
-    return _best(users, load_ranker, allowed_I, n, _as_rows, _SCHEMA)
 
-
-def lists_of_all(users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int) -> DataFrame:
+def lists_of_all(
+    users: DataFrame, load_ranker: Callable[[], Ranker], load_allowed: Callable[[], Flags], n: int
+) -> DataFrame:
     """As `best_of_all`, a row a user: `item_idx` and `score` are lists, best first."""
-    return _best(users, load_ranker, allowed_I, n, _as_lists, _LISTS_SCHEMA)
+    return _best(users, load_ranker, load_allowed, n, (_as_lists, _LISTS_SCHEMA))
 
 
 def _best(
-    users: DataFrame, load_ranker: Callable[[], Ranker], allowed_I: Flags, n: int, form: "_Form", schema: str
+    users: DataFrame,
+    load_ranker: Callable[[], Ranker],
+    load_allowed: Callable[[], Flags],
+    n: int,
+    result: tuple["_Form", str],
 ) -> DataFrame:
-    num_items = int(allowed_I.sum())
+    form, schema = result
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        ranker = load_ranker()
-        top = ranker.among(allowed_I)
+        ranker, allowed_I = load_ranker(), load_allowed()
+        top, num_items = ranker.among(allowed_I), int(allowed_I.sum())
         for batch in batches:
             known = batch.filter(pa.array(ranker.knows(asked_of(batch.column(ASKED)))))
             for first in range(0, known.num_rows, ranker.block_users):

@@ -20,8 +20,9 @@ TAKEN = "taken"
 TAKEN_IDX = "taken_idx"
 
 _NONE = -1
-# Contributions of a block: 16 MiB for lists of ten and histories of 3,000.
-_BLOCK_USERS = 64
+# Contributions of a block: 16 MiB; a user alone has more where 200,000 items stand behind a list of ten. What they are
+# made with takes some times as much.
+_BLOCK_CONTRIBUTIONS = 1 << 21
 _SCHEMA = f"{c.USER_ID} string, {c.ITEM_IDX} int, {c.RANK} int, {TAKEN_IDX} int, {c.CONTRIBUTION} double"
 
 
@@ -29,8 +30,11 @@ class Explainer(Protocol):
     """What the executors load: the rankers of recsys.training.
 
     Items that the user took, (B, H), and by how much each score, (B, K), falls without each, (B, K, H); -1 fills rows
-    of items up. `taken_BH`: what the log says; a model that keeps its own history answers with that.
+    of items up. `taken_BH`: what the log says; a model that keeps its own history answers with that. `num_taken`: (B,),
+    from how many items of each user the answer will be.
     """
+
+    def num_taken(self, asked_B: Asked, taken_BH: Indexes) -> Indexes: ...
 
     def evidence(self, asked_B: Asked, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]: ...
 
@@ -45,10 +49,30 @@ def evidence_of(lists: DataFrame, load_explainer: Callable[[], Explainer], count
     def explain(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         explainer = load_explainer()
         for batch in batches:
-            for first in range(0, batch.num_rows, _BLOCK_USERS):
-                yield _explained(batch.slice(first, _BLOCK_USERS), explainer, count)
+            for block in _blocks(batch, explainer):
+                yield _explained(block, explainer, count)
 
     return lists.select(c.USER_ID, ASKED, TAKEN, c.ITEM_IDX).mapInArrow(explain, _SCHEMA)
+
+
+def _blocks(batch: pa.RecordBatch, explainer: Explainer) -> Iterator[pa.RecordBatch]:
+    taken_B = explainer.num_taken(asked_of(batch.column(ASKED)), padded(batch.column(TAKEN)))
+    width = int(lengths(batch.column(c.ITEM_IDX)).max(initial=0))
+    for first, last in runs_of(taken_B * width, _BLOCK_CONTRIBUTIONS):
+        yield batch.slice(first, last - first)
+
+
+def runs_of(size_B: Indexes, most: int) -> Iterator[tuple[int, int]]:
+    """First, and behind the last, of users one after the other who together, all as large as the largest of them, stay
+    within `most`; who is larger stands alone."""
+    first = largest_yet = 0
+    for place, size in enumerate(size_B.tolist()):
+        largest_yet = max(largest_yet, size)
+        if place > first and largest_yet * (place - first + 1) > most:
+            yield first, place
+            first, largest_yet = place, size
+    if len(size_B):
+        yield first, len(size_B)
 
 
 def _explained(block: pa.RecordBatch, explainer: Explainer, count: int) -> pa.RecordBatch:

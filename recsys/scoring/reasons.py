@@ -67,7 +67,8 @@ def with_reasons(rows: DataFrame) -> DataFrame:
     """Adds reason, evidence, reason_en and reason_zh to rows with `source` and FACTS, and takes these away.
 
     `own_evidence`: of a model that ranks all items, what it rests on: structs of kind, id, name and contribution;
-    `contribution`: of one that ranks candidates, what the score owes to the row's own evidence. Null: nothing is told.
+    `contribution`: of one that ranks candidates, what the score owes to the row's own evidence, which is a reason where
+    it is above 0. Null: nothing is told.
     """
     coded = rows.withColumn(c.REASON, _code()).withColumn(c.EVIDENCE, _evidence())
     told = coded.withColumns({c.REASON_EN: _sentence("english"), c.REASON_ZH: _sentence("chinese")})
@@ -84,10 +85,12 @@ def _code() -> Column:
         .otherwise("goes_with_taken")
     )
     is_told = F.coalesce(F.size(own), F.lit(0)) > 0
+    # What the score does not owe is no reason.
+    is_owed = F.coalesce(F.col(c.CONTRIBUTION) > 0, F.lit(True))
     return (
-        F.when((source == OWN) & (F.col(c.PURCHASES) > 0), "bought_before")
-        .when(source.isin(VIEWED, OWN), "viewed_before")
-        .when((source == CATEGORY) & (F.col(c.CATEGORY_PURCHASES) > 0), "favourite_category")
+        F.when((source == OWN) & (F.col(c.PURCHASES) > 0) & is_owed, "bought_before")
+        .when(source.isin(VIEWED, OWN) & is_owed, "viewed_before")
+        .when((source == CATEGORY) & (F.col(c.CATEGORY_PURCHASES) > 0) & is_owed, "favourite_category")
         .when((source == ALL) & is_told, goes_with)
         .when(source == RULE, "chosen_by_the_shop")
         # All items were ranked, or models are named whose lists were fused.

@@ -69,6 +69,9 @@ class HistoryRanker:
         ranked = top_by(self.item_vectors, self.known_I & cut_or_filled(allowed_I, len(self.known_I)), self.by)
         return lambda asked_BL, left_out, k: ranked.top(self._states(asked_BL), left_out, k)
 
+    def num_taken(self, asked_BL: Indexes, taken_BH: Indexes) -> Indexes:  # noqa: ARG002  # as other rankers are asked
+        return (taken_BH != NONE).sum(axis=1)
+
     def evidence(self, asked_BL: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """By how much each score (B, K) falls where all events of one of the items `taken_BH` are taken out of the
         history, (B, K, H): the network is asked again without them. Without an item left the score is 0."""
@@ -119,7 +122,9 @@ def load_ranker(folder: str | Path) -> HistoryRanker:
         known_I = arrays[_KNOWN]
     spec = model_spec(description["model"], description["config"])
     network: SequenceNetwork = spec.build(len(known_I))
-    network.load_state_dict(torch.load(Path(folder) / WEIGHTS, map_location="cpu", weights_only=True))
+    # Mapped: the items' vectors, 4 bytes a number, are in memory once a node.
+    weights = torch.load(Path(folder) / WEIGHTS, map_location="cpu", weights_only=True, mmap=True)
+    network.load_state_dict(weights, assign=True)
     return HistoryRanker(network=network.eval(), known_I=known_I, history=spec.config.history)
 
 

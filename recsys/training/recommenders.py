@@ -1,5 +1,7 @@
-"""A fitted recommender as a folder without pickled code, `arrays.npz` and `recommender.json`; and how it is asked.
+"""A fitted recommender as a folder without pickled code, `arrays/` and `recommender.json`; and how it is asked.
 
+Each array is a file that is mapped into memory, so that all processes of a node share what they read of it. Of vectors
+of D numbers a user and an item take 4 D + 1 bytes there each, of a history 8 bytes a user and each item in it.
 Shapes: U users, I items, B users asked, K list length, P pairs.
 """
 
@@ -32,25 +34,30 @@ from recsys.search_by import EXACTLY, SearchBy
 from recsys.training.description import FORMAT, read_description
 from recsys.training.export import WEIGHTS
 
-ARRAYS = "arrays.npz"
+ARRAYS = "arrays"
+_NPY = ".npy"
+_OLD_ARRAYS = "arrays.npz"  # of models that were saved until November 2026: each process reads all of it
 DESCRIPTION = "recommender.json"
 # How its training is recorded for MLflow.
 RANKER_RECORD = {"loader": __name__, "inputs": {c.USER_IDX: "long", c.ITEM_IDX: "long"}}
 _PARTS = ("data", "indices", "indptr", "shape")
 _KNOWN_USERS = "known_user_U"
 _KNOWN_ITEMS = "known_item_I"
+# Of these a score is the sum of what items of the user's history add.
+_ADDING_UP = (Ease, ItemKnn, GraphFilter)
 # A block of users by all items in 32-bit numbers: 128 MiB.
 _BLOCK_SCORES = 1 << 25
 
 
 def save_recommender(folder: Path, name: str, recommender: Recommender, known: Known, state: bytes = b"") -> None:
     """`state`: that of the network which made it, from state_bytes, for a training that starts from it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ARRAYS).mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {_KNOWN_USERS: known.user_U, _KNOWN_ITEMS: known.item_I}
     for field in dataclasses.fields(recommender):  # type: ignore[arg-type]  # every Recommender is a dataclass
         value = getattr(recommender, field.name)
         arrays |= _parts(field.name, value) if sparse.issparse(value) else {field.name: value}
-    np.savez(folder / ARRAYS, **arrays)
+    for array_name, array in arrays.items():
+        np.save(folder / ARRAYS / f"{array_name}{_NPY}", array, allow_pickle=False)
     if state:
         (folder / WEIGHTS).write_bytes(state)
     description = {"format": FORMAT, "model": name}
@@ -63,13 +70,28 @@ def load_recommender(folder: Path) -> tuple[Recommender, Known]:
     description = read_description(
         path, what="recommender", cure="save one there first", cure_of_format="fit the model again"
     )
-    # allow_pickle stays off: a file that holds anything but numbers is refused instead of run.
-    with np.load(folder / ARRAYS) as arrays:
-        names = {name.partition(".")[0] for name in arrays} - {_KNOWN_USERS, _KNOWN_ITEMS}
-        fields = {name: _whole(name, arrays) for name in sorted(names)}
-        known = Known(user_U=arrays[_KNOWN_USERS], item_I=arrays[_KNOWN_ITEMS])
+    arrays = _arrays_in(folder)
+    names = {name.partition(".")[0] for name in arrays} - {_KNOWN_USERS, _KNOWN_ITEMS}
+    fields = {name: _whole(name, arrays) for name in sorted(names)}
+    known = Known(user_U=arrays[_KNOWN_USERS], item_I=arrays[_KNOWN_ITEMS])
     recommender: Recommender = MODELS[description["model"]].fitted(**fields)
     return recommender, known
+
+
+def _arrays_in(folder: Path) -> dict[str, NDArray[Any]]:
+    # allow_pickle: a file that holds anything but numbers is refused instead of run.
+    if (folder / _OLD_ARRAYS).is_file():
+        with np.load(folder / _OLD_ARRAYS, allow_pickle=False) as arrays:
+            return dict(arrays)
+    files = sorted((folder / ARRAYS).glob(f"*{_NPY}"))
+    return {file.name.removesuffix(_NPY): mapped(file) for file in files}
+
+
+def mapped(file: Path) -> NDArray[Any]:
+    """An array that stays in the file, whose pages all processes of the node share. Who writes to it has an own copy of
+    the page: torch warns of arrays that cannot be written to."""
+    array: NDArray[Any] = np.load(file, mmap_mode="c", allow_pickle=False)
+    return array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +134,14 @@ class Ranker:
         top_BK = top_items(scores_BI, k)
         return top_BK, np.take_along_axis(scores_BI, top_BK, axis=1)
 
+    def num_taken(self, user_idx_B: Indexes, taken_BH: Indexes) -> Indexes:
+        """(B,): how many items `evidence` tells of, at most."""
+        if isinstance(self.recommender, FactorScores):
+            return (taken_BH != NONE).sum(axis=1)
+        if not isinstance(self.recommender, _ADDING_UP):
+            return np.zeros(len(user_idx_B), dtype=np.int64)
+        return np.diff(self.recommender.history_UI.indptr)[user_idx_B].astype(np.int64)
+
     def evidence(self, user_idx_B: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """What each score owes to what the user took: items (B, H) and contributions (B, K, H); NONE fills rows up.
 
@@ -122,7 +152,7 @@ class Ranker:
             vectors = self.recommender
             taken_BH = np.where(self.knows_item(taken_BH), taken_BH, NONE)
             return taken_BH, by_vectors(vectors.user_UD[user_idx_B], vectors.item_ID, taken_BH, item_BK)
-        if not isinstance(self.recommender, Ease | ItemKnn | GraphFilter):
+        if not isinstance(self.recommender, _ADDING_UP):
             return taken_BH[:, :0], np.zeros((*item_BK.shape, 0))
         history_UI = self.recommender.history_UI
         own_BH = rows_of(history_UI.indptr, history_UI.indices, user_idx_B)

@@ -2,8 +2,12 @@
 D width.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -13,11 +17,11 @@ from numpy.typing import NDArray
 
 from recsys import columns as c
 from recsys.models.approximate_top import top_by
-from recsys.models.evidence import by_vectors
+from recsys.models.evidence import NONE, by_vectors
 from recsys.models.exact_top import BLOCK_USERS, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.search_by import EXACTLY, SearchBy
-from recsys.training.recommenders import cut_or_filled, flag_at
+from recsys.training.recommenders import cut_or_filled, flag_at, mapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,9 @@ class VectorRanker:
     def item_vectors(self) -> Scores:
         return self.item_ID
 
+    def num_taken(self, asked_BD: Scores, taken_BH: Indexes) -> Indexes:  # noqa: ARG002  # as other rankers are asked
+        return (taken_BH != NONE).sum(axis=1)
+
     def evidence(self, asked_BD: Scores, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """See by_vectors."""
         return taken_BH, by_vectors(asked_BD, self.item_ID, taken_BH, item_BK)
@@ -49,11 +56,27 @@ class VectorRanker:
         return top_by(self.item_ID, self.known_I & cut_or_filled(allowed_I, len(self.known_I)), self.by).top
 
 
-def load_ranker(urls: Sequence[str]) -> VectorRanker:
-    """From Parquet files of item_idx and `vector`, lists of one length. Uses one thread of the CPU."""
+def load_ranker(urls: Sequence[str], folder: Path) -> VectorRanker:
+    """From Parquet files of item_idx and `vector`, lists of one length. Uses one thread of the CPU.
+
+    The vectors, 4 bytes a number, and a flag an item are mapped from files in `folder`, which the processes of a node
+    have in common: the first of them writes these. A URL names the same rows for good.
+    """
     torch.set_num_threads(1)
-    item_ID, known_I = read_vectors(urls, c.ITEM_IDX)
-    return VectorRanker(item_ID=item_ID, known_I=known_I)
+    of_urls = hashlib.sha256("\n".join(urls).encode()).hexdigest()[:32]
+    vectors, known = folder / f"{of_urls}-vectors.npy", folder / f"{of_urls}-known.npy"
+    if not known.is_file():
+        item_ID, known_I = read_vectors(urls, c.ITEM_IDX)
+        _write(vectors, item_ID)
+        _write(known, known_I)
+    return VectorRanker(item_ID=mapped(vectors), known_I=mapped(known))
+
+
+def _write(file: Path, array: NDArray[Any]) -> None:
+    """Whole or not at all: another process may write the same at the same time."""
+    own = file.with_name(f"{os.getpid()}-{file.name}")
+    np.save(own, array, allow_pickle=False)
+    own.replace(file)
 
 
 def read_vectors(urls: Sequence[str], key: str) -> tuple[Scores, Flags]:

@@ -101,6 +101,7 @@ def test_saved_and_loaded_scores_are_equal(name: str, fitted: Callable[[str], Re
     assert known.item_I.all()
     assert type(loaded) is type(recommender)
     assert np.array_equal(loaded.scores(ALL_USERS), recommender.scores(ALL_USERS))
+    assert type(known.item_I) is np.memmap
 
 
 @EVERY_TRAINED

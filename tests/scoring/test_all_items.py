@@ -39,7 +39,7 @@ USERS = f"{c.USER_ID} string, {ASKED} int, {LEFT_OUT} array<int>"
 def test_users_that_the_model_knows_get_the_best_allowed_items_but_those_left_out(spark: SparkSession) -> None:
     users = local_rows(spark, [("a", 0, []), ("b", 1, [2]), ("new", 7, []), ("none", None, None)], USERS)
     allowed_I = np.array([True, True, True, True, False])
-    best = best_of_all(users, ByTable, allowed_I, 2)
+    best = best_of_all(users, ByTable, lambda: allowed_I, 2)
     found = {(row[c.USER_ID], row[c.RANK]): (row[c.ITEM_IDX], row[c.SCORE], row[c.NUM_ITEMS]) for row in best.collect()}
     assert found == {
         ("a", 1): (0, 0.5, 4),
@@ -51,7 +51,7 @@ def test_users_that_the_model_knows_get_the_best_allowed_items_but_those_left_ou
 
 def test_fewer_allowed_items_than_asked_make_a_shorter_list(spark: SparkSession) -> None:
     users = local_rows(spark, [("b", 1, None)], USERS)
-    best = best_of_all(users, ByTable, np.array([False, False, True, False, False]), 3).collect()
+    best = best_of_all(users, ByTable, lambda: np.array([False, False, True, False, False]), 3).collect()
     assert [(row[c.RANK], row[c.ITEM_IDX], row[c.SCORE]) for row in best] == [(1, 2, 0.333333)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.evidence import evidence_of, largest, padded
+from recsys.scoring.evidence import evidence_of, largest, padded, runs_of
 from recsys.scoring.reasons import TEMPLATES, with_reasons
 
 OWN_TYPE = "array<struct<kind:string,id:string,name:string,contribution:double>>"
@@ -34,8 +34,15 @@ SEEN = ("taken", "c1", "Cup", 0.4)
     [
         ("own", None, {"purchases": 3, "contribution": 0.2}, "bought_before", [("bought", "tea", 3, 0.2)],
          "You bought it on 3 days of the last year.", "近一年您有3天买过它。"),
-        ("own", None, {"purchases": 1, "contribution": -0.2}, "bought_before", [("bought", "tea", 1, -0.2)],
+        ("own", None, {"purchases": 1, "contribution": 0.2}, "bought_before", [("bought", "tea", 1, 0.2)],
          "You bought it in the last year.", "近一年您有1天买过它。"),
+        ("own", None, {"purchases": 3, "contribution": -0.2}, "similar_taste", [], "We expect that you like it.",
+         "我们猜您会喜欢它。"),
+        ("viewed", None, {"purchases": 0, "contribution": 0.0}, "similar_taste", [], "We expect that you like it.",
+         "我们猜您会喜欢它。"),
+        ("category", None, {"category": "Hot drinks", "category_purchases": 4, "contribution": -0.1, "buyers": 2},
+         "popular_now", [("buyers", "tea", 2, None)], "2 customers bought it in the last four weeks.",
+         "近四周有2位顾客购买了它。"),
         ("viewed", None, {"purchases": 0, "contribution": 0.2}, "viewed_before", [("viewed", "tea", None, 0.2)],
          "You looked at it or put it into your cart lately.", "您最近浏览过它或将它加入过购物车。"),
         ("category", None, {"category": "Hot drinks", "category_purchases": 4, "contribution": 0.1},
@@ -78,6 +85,9 @@ def test_every_code_has_both_languages_with_the_same_places() -> None:
 class Planted:
     """The score owes to a taken item its own number less that of the recommended one; user 1 keeps its own history."""
 
+    def num_taken(self, asked_B: Any, _: Any) -> Any:
+        return np.ones_like(asked_B)
+
     def evidence(self, asked_B: Any, taken_BH: Any, item_BK: Any) -> tuple[Any, Any]:
         taken_BH = np.where((asked_B == 1)[:, None], 7, taken_BH)
         return taken_BH, np.where(taken_BH < 0, 0, taken_BH)[:, None, :] - item_BK[:, :, None].astype(float)
@@ -90,6 +100,22 @@ def test_the_largest_contributions_above_zero_are_asked_for_on_the_executors(spa
     assert sorted(tuple(row) for row in found) == [
         ("u", 3, 1, 9, 6.0), ("u", 3, 2, 4, 1.0), ("u", 8, 1, 9, 1.0), ("v", 6, 1, 7, 1.0),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sizes", "runs"),
+    [
+        ([], []),
+        ([0, 0, 0], [(0, 3)]),
+        ([3, 3, 3, 3], [(0, 3), (3, 4)]),  # nine in all
+        ([1, 1, 5, 5, 1], [(0, 2), (2, 3), (3, 4), (4, 5)]),  # filled up to the largest
+        ([20, 1, 30], [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_users_are_explained_together_as_long_as_their_contributions_fit(
+    sizes: list[int], runs: list[tuple[int, int]]
+) -> None:
+    assert list(runs_of(np.array(sizes, dtype=np.int64), 9)) == runs
 
 
 def test_equal_contributions_stand_by_index_and_none_are_left_out() -> None:

@@ -40,6 +40,7 @@ def ranker_of(recommender: Any) -> Ranker:
 def test_an_item_taken_out_of_the_history_takes_its_contribution_along(name: str) -> None:
     model = fitted(name)
     own_BH, contribution_BKH = ranker_of(model).evidence(ASKED, NOTHING, ITEM_BK)
+    assert ranker_of(model).num_taken(ASKED, NOTHING).tolist() == (own_BH != NONE).sum(axis=1).tolist()
     for row, user in enumerate(ASKED):
         own = [item for item in own_BH[row] if item != NONE]
         assert own == [item for taker, item in PAIRS if taker == user], "what the user took, and nothing else"
@@ -80,12 +81,14 @@ def test_items_that_the_model_does_not_know_are_no_evidence() -> None:
         np.array([0]), np.array([[1, 2, 7]]), np.array([[0]])
     )
     assert taken_BH.tolist() == [[NONE, 2, NONE]]
+    assert Ranker(recommender=vectors, known=known).num_taken(np.array([0]), taken_BH).tolist() == [1]
     assert contribution_BKH[0, 0, 0] == contribution_BKH[0, 0, 2] == 0
 
 
 def test_models_that_add_up_nothing_tell_nothing() -> None:
     taken_BH, contribution_BKH = ranker_of(fitted("user_knn")).evidence(ASKED, np.array([[1], [2], [3]]), ITEM_BK)
     assert (taken_BH.shape, contribution_BKH.shape) == ((3, 0), (3, 3, 0))
+    assert ranker_of(fitted("user_knn")).num_taken(ASKED, ITEM_BK).tolist() == [0, 0, 0]
 
 
 def test_vectors_of_features_are_parted_the_same_way() -> None:
