@@ -2,7 +2,8 @@
 
 What a list is made from is told in fingerprints (recs.scored_inputs). What all have in common: the model, the code,
 settings, rules and items; a user's own: what the model is asked with, what the user bought, what must not be named, and
-what the rules ask of users. The other lists are taken over as they are: a run of all users would make the same.
+what the rules ask of users. Whom the model does not know is scored each time. The other lists are taken over: a run of
+all users would make the same.
 """
 
 import functools
@@ -24,7 +25,6 @@ from jobs._recommend import Asking
 from jobs._rules import Shaping
 from recsys import columns as c
 from recsys import tables
-from recsys.evaluation.baselines import popular_ranks
 from recsys.families import CLOSED_FORM, FACTORS, HISTORIES, SPARK_FACTORS
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import local_rows
@@ -105,7 +105,8 @@ def rescoring(
         return Rescoring(users=served, why_all=why_all, inputs=inputs, state=state, held=(inputs,))
     last, last_state = found
     changed = _changed(run, last, last_state, state, inputs).persist()
-    gone = last.inputs.select(c.USER_ID).join(inputs.select(c.USER_ID), on=c.USER_ID, how="left_anti").persist()
+    listed = last.lists.where(F.col(c.RANK) == 1).select(c.USER_ID)
+    gone = listed.join(inputs.select(c.USER_ID), on=c.USER_ID, how="left_anti").persist()
     # Counted, so that Spark knows how few they are and does not shuffle all others to leave them out.
     num_scored, _ = at_once(run.spark, [changed.count, gone.count])
     others = gone.unionByName(changed)
@@ -205,9 +206,9 @@ def _state(run: Run, model: Model, shaping: Shaping, asked: Asking) -> State:
     is_named = F.col(IS_KNOWN) | F.col(c.ITEM_ID).isin(_pinned(shaping.rules))
     told_apart = (IS_KNOWN, PLACE, c.ITEM_BUYERS_28D, *([c.IS_ELIGIBLE] if shaping.is_plain else []))
     of_items = _fingerprint(items.where(is_named).drop(*told_apart))
-    popular = _popular(run, run.features) if shaping.is_plain else items.where(c.IS_ELIGIBLE).drop(IS_KNOWN)
     flags = item_flags(items.where(F.col(IS_KNOWN) & F.col(c.IS_ELIGIBLE)))
-    popularity = _fingerprint(popular)
+    # Nothing is filled up where nothing shapes lists.
+    popularity = "" if shaping.is_plain else _fingerprint(items.where(c.IS_ELIGIBLE).drop(IS_KNOWN))
     items.unpersist()
     settings = {name: value for name, value in asdict(run.config.score).items() if name not in _OTHER_SETTINGS}
     common = [code_hash(), repr(model), settings, repr(shaping.rules), dict(run.config.features.countries), of_items]
@@ -231,13 +232,6 @@ def _shaped_items(run: Run, shaping: Shaping, features: FeatureTables) -> DataFr
     return items.drop(*(name for name, kind in unread.items() if kind not in kinds)).join(
         buyers, on=c.ITEM_ID, how="left"
     )
-
-
-def _popular(run: Run, features: FeatureTables) -> DataFrame:
-    """The list of users whom the model does not know, and what its reasons say."""
-    ranks = popular_ranks(run.lake.read(tables.ITEMS), features.item, window_days=28).toDF(c.ITEM_ID, PLACE)
-    buyers = features.item.select(c.ITEM_ID, c.ITEM_BUYERS_28D)
-    return ranks.where(F.col(PLACE) <= run.config.score.top_n).join(buyers, on=c.ITEM_ID, how="left")
 
 
 def _fingerprint(rows: DataFrame) -> str:

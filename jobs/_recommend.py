@@ -121,11 +121,12 @@ def scored(run: Run, model: Model, pairs_with_inputs: DataFrame) -> DataFrame:
 @dataclass(frozen=True, kw_only=True)
 class Asking:
     """`users`: user_id and what the model knows a user by, `asked`; `load` loads the ranker on the executors, which
-    looks for the best items as `by` says."""
+    looks for the best items as `by` says. `known`: user_id of those whom the model knows; None: the ranker says it."""
 
     users: DataFrame
     load: Callable[[], Any]
     by: SearchBy = EXACTLY
+    known: DataFrame | None = None
 
     @property
     def load_searching(self) -> Callable[[], Any]:
@@ -167,7 +168,7 @@ def _by_vectors(run: Run, model: Model, as_of: date) -> Asking:
     files = write_vector_files(run.lake, as_of, of_items.select(F.col(c.IDX).alias(c.ITEM_IDX), c.VECTOR))
     of_users = with_vectors(users, loader(run, model, "load_user_tower"), INPUT_NAMES)
     asked = of_users.select(c.USER_ID, F.col(c.VECTOR).alias(ASKED))
-    return Asking(users=asked, load=functools.partial(_load_vectors, files))
+    return Asking(users=asked, load=functools.partial(_load_vectors, files), known=features.user.select(c.USER_ID))
 
 
 def all_items_lists(run: Run, asked: Asking, n: int, owned: DataFrame | None = None) -> DataFrame:

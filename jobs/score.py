@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._cold_users import with_cold_lists, with_longer_cold_lists
 from jobs._day_rules import optional_inputs, optional_reads
 from jobs._diverse import vectors_loader
 from jobs._fusion import by_member, fused_lists
@@ -31,7 +32,6 @@ from jobs._rules import Shaping, audit, depth, facts_loader, hidden, shaped, sha
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
-from recsys.evaluation.baselines import POPULAR, free_lists, popular_ranks
 from recsys.evaluation.list_quality import list_quality
 from recsys.evaluation.lists import REPEATS_ALLOWED
 from recsys.frames.caches import held
@@ -193,22 +193,13 @@ def _best(  # those of the scored, and who these are
 def _best_of_candidates(run: Run, model: Model, users: DataFrame, counted: Observation) -> DataFrame:
     lists = lists_of_candidates(run, model, run.config.score.top_n)
     ranked = ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
-    return _with_popular_lists(run, ranked.persist(), users)
+    return with_cold_lists(run, ranked.persist(), users)
 
 
 def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation) -> DataFrame:
     n, of_user = run.config.score.top_n, F.when(F.col(c.RANK) == 1, F.col(c.NUM_ITEMS))
     best = all_items_lists(run, asked, n).observe(counted, _num_pairs(of_user))
-    return _with_popular_lists(run, best.drop(c.NUM_ITEMS).withColumn(c.SOURCE, F.lit(ALL)).persist(), users)
-
-
-def _with_popular_lists(run: Run, ranked: DataFrame, users: DataFrame) -> DataFrame:
-    """Users whom the model does not know, or who have no candidates, get the popular list, scored by 1 / rank."""
-    unknown = users.select(c.USER_ID).join(ranked, on=c.USER_ID, how="left_anti")
-    ranks = popular_ranks(run.lake.read(tables.ITEMS), run.features.item, window_days=28)
-    nothing = F.array().cast("array<int>").alias("taken")
-    popular = free_lists(unknown.select(c.USER_ID, nothing), ranks, run.config.score.top_n, c.USER_ID)
-    return ranked.unionByName(popular.withColumns({c.SCORE: 1 / F.col(c.RANK), c.SOURCE: F.lit(POPULAR)}))
+    return with_cold_lists(run, best.drop(c.NUM_ITEMS).withColumn(c.SOURCE, F.lit(ALL)).persist(), users)
 
 
 def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
@@ -218,8 +209,9 @@ def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observ
 
 def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, users: DataFrame, counted: Observation) -> DataFrame:
     lists = _lists_of_all(run, asked, shaping).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+    whole = with_longer_cold_lists(run, lists, [asked], users, depth(run))
     load_ranker = asked.load if shaping.is_by_vectors else None
-    return shaped(run, shaping, lists, users, facts_loader(run, run.day), load_ranker)
+    return shaped(run, shaping, whole, users, facts_loader(run, run.day), load_ranker)
 
 
 def _shaped_of_several(  # those of _best
@@ -238,8 +230,9 @@ def _shaped_of_several(  # those of _best
     of_members = by_member(of_models).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
     load_facts = facts_loader(run, run.day)
     lists = fused_lists(run, of_members, load_facts, n=run.config.score.top_n, length=depth(run))
+    whole = with_longer_cold_lists(run, lists, asked, users, depth(run))
     load_ranker = vectors_loader(models, asked) if shaping.is_by_vectors else None
-    return shaped(run, shaping, lists, users, load_facts, load_ranker)
+    return shaped(run, shaping, whole, users, load_facts, load_ranker)
 
 
 def _candidate_lists(run: Run, model: Model, shaping: Shaping) -> DataFrame:

@@ -563,8 +563,9 @@ TOP_N = Table(
         (
             c.SOURCE,
             "string",
-            "Where the candidate came from: own, viewed, category, popular; all: all were ranked; rule: pinned; fill: "
-            "popular, where rules left too few; of fused lists the models that named it, as in mlp+lightgcn",
+            "Where the candidate came from: own, viewed, category, popular; all: all were ranked; store (or category, "
+            "popular): for a user whom the model does not know; rule: pinned; fill: popular, where rules left too few; "
+            "of fused lists the models that named it, as in mlp+lightgcn",
         ),
         (
             c.REASON,
@@ -613,7 +614,7 @@ SCORED_INPUTS = Table(
         (
             c.IS_BY_POPULARITY,
             "boolean",
-            "Popular items, or filled up with them: made again where popularity changed; null without user_id",
+            "Filled up with popular items: made again where popularity changed; null without user_id",
         ),
         (
             c.KEPT_AWAY,
@@ -937,7 +938,12 @@ METRICS = Table(
     columns=_columns(
         _RUN_DATE,
         (c.SPLIT, "string", "test"),
-        (c.LIST_KIND, "string", "repeats_allowed, or new_items_only: items the user had not bought"),
+        (
+            c.LIST_KIND,
+            "string",
+            "repeats_allowed; new_items_only: items the user had not bought; of the first, where there are such: "
+            "cold_users: who had bought nothing before the cut-off; cold_items: purchases of items nobody had bought",
+        ),
         (
             c.RECOMMENDER,
             "string",

@@ -111,6 +111,17 @@ def keep_known(pairs: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame
     return pairs.mapInArrow(kept, pairs.schema)
 
 
+def known_users(users: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame:
+    """user_id of those of `users`, which has `asked`, whom the model knows."""
+
+    def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        ranker = load_ranker()
+        for batch in batches:
+            yield batch.filter(pa.array(ranker.knows(asked_of(batch.column(ASKED))))).select([c.USER_ID])
+
+    return users.select(c.USER_ID, ASKED).mapInArrow(kept, f"{c.USER_ID} string")
+
+
 def with_is_known(items: DataFrame, load_ranker: Callable[[], Ranker]) -> DataFrame:
     """Rows with item_idx, and whether the model knows the item, `is_known`."""
 

@@ -58,17 +58,19 @@ def changed_users(now: DataFrame, last: DataFrame, *, is_popularity_changed: boo
 
 
 def list_facts(best: DataFrame, n: int) -> DataFrame:
-    """A row a user: `is_by_popularity` and `kept_away` of the list, from rows before reasons.
+    """A row a user for whom the model ranked an item: `is_by_popularity` and `kept_away` of the list, from rows before
+    reasons. What others' lists are made from, stores and categories, is told nowhere: they are made again each time.
 
-    A list goes by popularity where it is the popular one or was filled up: then an item came from there, a rule gave
-    way, or the list stayed short all the same.
+    A list goes by popularity where it was filled up: then an item came from there, a rule gave way, or the list stayed
+    short all the same.
     """
     is_from_there = F.col(c.SOURCE).isin(POPULAR, FILL)
     is_relaxed = F.exists(c.RULES, lambda rule: F.startswith(rule, F.lit(RELAXED)))
     is_short, is_ranked = F.count("*") < n, F.bool_or(F.col(c.SOURCE) == ALL)
-    is_by_popularity = F.bool_or(is_from_there | is_relaxed) | is_short | ~is_ranked
+    is_by_popularity = F.bool_or(is_from_there | is_relaxed) | is_short
     kept_away = F.max(KEPT_AWAY) if KEPT_AWAY in best.columns else F.lit(None).cast("array<string>")
-    return best.groupBy(c.USER_ID).agg(is_by_popularity.alias(c.IS_BY_POPULARITY), kept_away.alias(KEPT_AWAY))
+    told = (is_by_popularity.alias(c.IS_BY_POPULARITY), kept_away.alias(KEPT_AWAY), is_ranked.alias("is_ranked"))
+    return best.groupBy(c.USER_ID).agg(*told).where("is_ranked").drop("is_ranked")
 
 
 def _hash(salt: int, names: Sequence[str]) -> Column:

@@ -13,6 +13,7 @@ from recsys import columns as c
 from recsys.config import PublishingConfig
 from recsys.errors import DataQualityError
 from recsys.scoring.candidates import POPULAR
+from recsys.scoring.cold_users import STORE
 from recsys.scoring.reranking import FILL
 
 LIST_COLUMNS = (c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE)
@@ -182,7 +183,9 @@ def _of_side(side: str, is_side: Column) -> list[Column]:
     rows = F.count_if(is_side)
     return [
         rows.alias(f"{side}rows"),
-        ((rows > 0) & (F.count_if(is_side & F.col(c.SOURCE).isin(POPULAR, FILL)) == rows)).alias(f"{side}is_fallback"),
+        ((rows > 0) & (F.count_if(is_side & F.col(c.SOURCE).isin(POPULAR, FILL, STORE)) == rows)).alias(
+            f"{side}is_fallback"
+        ),
         F.count_if(is_side & F.col(_IS_POPULAR)).alias(f"{side}popular"),
         F.count(F.when(is_side, score)).alias(f"{side}scored"),
         F.sum(F.when(is_side, score)).alias(f"{side}score"),

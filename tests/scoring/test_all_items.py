@@ -6,7 +6,16 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.all_items import ASKED, IS_KNOWN, LEFT_OUT, best_of_all, item_flags, keep_known, with_is_known
+from recsys.scoring.all_items import (
+    ASKED,
+    IS_KNOWN,
+    LEFT_OUT,
+    best_of_all,
+    item_flags,
+    keep_known,
+    known_users,
+    with_is_known,
+)
 
 
 class ByTable:
@@ -65,6 +74,11 @@ def test_pairs_of_unknown_users_or_items_are_dropped(spark: SparkSession) -> Non
     schema = f"{ASKED} int, {c.ITEM_IDX} int, {c.LABEL} string"
     pairs = local_rows(spark, [(0, 3, "known"), (0, 4, "item"), (5, 0, "user")], schema)
     assert [row[c.LABEL] for row in keep_known(pairs, ByTable).collect()] == ["known"]
+
+
+def test_users_whom_the_model_knows_are_told(spark: SparkSession) -> None:
+    users = local_rows(spark, [("a", 0), ("new", 7), ("none", None)], f"{c.USER_ID} string, {ASKED} int")
+    assert [tuple(row) for row in known_users(users, ByTable).collect()] == [("a",)]
 
 
 def test_items_say_whether_the_model_knows_them(spark: SparkSession) -> None:

@@ -97,6 +97,7 @@ def test_a_list_goes_by_what_is_popular_where_it_took_from_there_or_had_to(
     schema = f"{c.USER_ID} string, {c.SOURCE} string, {c.RULES} array<string>, {c.KEPT_AWAY} array<string>"
     best = local_rows(spark, rows, schema)
     found = list_facts(best if has_rules else best.drop(c.KEPT_AWAY), 2).collect()
+    assert {row[c.USER_ID] for row in found} == lists.keys() - {"popular", "only pins"}, "nothing was ranked for these"
     assert {row[c.USER_ID] for row in found if not row[c.IS_BY_POPULARITY]} == {"ranked", "pinned"}
     kept_away = {row[c.USER_ID]: row[c.KEPT_AWAY] for row in found}
     assert (kept_away["ranked"], kept_away["pinned"]) == ((["block"], []) if has_rules else (None, None))
