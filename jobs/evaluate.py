@@ -33,7 +33,16 @@ from recsys.app import run_program, summary
 from recsys.errors import InputError
 from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
 from recsys.evaluation.list_quality import list_quality
-from recsys.evaluation.lists import IS_NEW, LIST_KINDS, NEW_ITEMS_ONLY, REPEATS_ALLOWED, is_new_item, owned_items
+from recsys.evaluation.lists import (
+    IS_NEW,
+    LIST_KINDS,
+    NEW_ITEMS_ONLY,
+    REPEATS_ALLOWED,
+    is_new_item,
+    owned_items,
+    with_cold_lists,
+    with_cold_truth,
+)
 from recsys.evaluation.ranking import sums_by_replicate, user_hits
 from recsys.evaluation.report import MODEL, MetricRow, figures_of, metric_rows, table_text
 from recsys.frames.local_rows import local_rows
@@ -52,10 +61,14 @@ def run(run: Run) -> Figures:
     window = test_window(run)
     if window.truth.isEmpty():
         raise InputError(f"nothing eligible was bought in the label window before {run.day}; choose another --run-date")
+    earlier = run.lake.read(tables.EVENTS).where(F.col(c.EVENT_TYPE) == c.PURCHASE)
+    earlier = earlier.where(F.col(c.EVENT_DATE) < F.lit(window.as_of)).select(c.USER_ID, c.ITEM_ID)
+    window = replace(window, truth=with_cold_truth(window.truth, earlier).persist())
     of_baselines = _baseline_lists(run, window).persist()
     asked = [asked_of_buyers(run, window, model) if model.ranks_all_items else None for model in models]
     of_models = _lists_of_models(run, window, models, asked, of_baselines, diversity)
-    lists = of_models.unionByName(of_baselines).persist()
+    both = of_models.unionByName(of_baselines).persist()
+    lists = with_cold_lists(both, window.truth)
     beside = (*_alone(run), *([DIVERSE] if diversity else []), *BASELINES)
     recommenders = (MODEL, *beside)
     hits = user_hits(lists, window.truth, recommenders, settings.seed)
@@ -68,7 +81,7 @@ def run(run: Run) -> Figures:
         settings.k,
     )
     _write(run, rows, models)
-    for frame in (lists, of_baselines, window.truth, *(one.users for one in asked if one)):
+    for frame in (both, of_baselines, window.truth, *(one.users for one in asked if one)):
         frame.unpersist()
     delete_vector_files(run.lake)
     told = {"candidates": candidates_text(models, run.config.candidates), "models": names_of(models)}

@@ -1,5 +1,7 @@
 """The two kinds of list that are measured, and the truth of each, for one cut-off."""
 
+import functools
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -8,6 +10,10 @@ from recsys import columns as c
 REPEATS_ALLOWED = "repeats_allowed"
 NEW_ITEMS_ONLY = "new_items_only"
 LIST_KINDS = (REPEATS_ALLOWED, NEW_ITEMS_ONLY)
+# Of the first kind, what is measured apart.
+COLD_USERS = "cold_users"
+COLD_ITEMS = "cold_items"
+MEASURED_KINDS = (*LIST_KINDS, COLD_USERS, COLD_ITEMS)
 
 IS_NEW = "is_new"
 
@@ -29,6 +35,24 @@ def truth_of(purchases: DataFrame, items: DataFrame, users: DataFrame, user_item
     owned = owned_items(user_items).withColumn(IS_NEW, F.lit(False))
     marked = bought.join(owned, on=[c.USER_ID, c.ITEM_ID], how="left")
     return by_list_kind(marked.withColumn(IS_NEW, F.coalesce(IS_NEW, F.lit(True))))
+
+
+def with_cold_truth(truth: DataFrame, earlier: DataFrame) -> DataFrame:
+    """And, under list kinds of their own, those rows of repeats_allowed whose user had bought nothing earlier, and
+    those whose item nobody had. `earlier`: user_id and item_id of purchases before the cut-off."""
+    repeats = truth.where(F.col(c.LIST_KIND) == REPEATS_ALLOWED)
+    parts = [
+        repeats.join(earlier.select(key), on=key, how="left_anti").withColumn(c.LIST_KIND, F.lit(kind))
+        for kind, key in ((COLD_USERS, c.USER_ID), (COLD_ITEMS, c.ITEM_ID))
+    ]
+    return functools.reduce(DataFrame.unionByName, parts, truth)
+
+
+def with_cold_lists(lists: DataFrame, truth: DataFrame) -> DataFrame:
+    """And the lists of repeats_allowed under the other kinds of which their users have a truth."""
+    of_users = truth.where(F.col(c.LIST_KIND).isin(COLD_USERS, COLD_ITEMS)).select(c.LIST_KIND, c.USER_ID).distinct()
+    repeats = lists.where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).drop(c.LIST_KIND)
+    return lists.unionByName(repeats.join(of_users, on=c.USER_ID, how="inner"))
 
 
 def owned_items(user_items: DataFrame) -> DataFrame:

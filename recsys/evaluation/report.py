@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recsys import columns as c
 from recsys.evaluation.list_quality import LIST_METRICS
-from recsys.evaluation.lists import LIST_KINDS, REPEATS_ALLOWED
+from recsys.evaluation.lists import MEASURED_KINDS, REPEATS_ALLOWED
 from recsys.evaluation.ranking import DECIMALS, REPLICATE, value_name
 from recsys.evaluation.significance import interval
 from recsys.metrics import METRICS
@@ -32,7 +32,7 @@ def metric_rows(
     The first three are the rows of ranking.sums_by_replicate, list_quality and candidate_recall.
     """
     rows: list[MetricRow] = []
-    for kind in LIST_KINDS:
+    for kind in MEASURED_KINDS:
         replicates = sorted(_of_kind(sums, kind), key=lambda row: int(row[REPLICATE]))
         if replicates:
             num_users = int(replicates[0][c.NUM_USERS])
@@ -67,7 +67,7 @@ def table_text(rows: Sequence[Any]) -> str:
 
     `rows` are those of `metric_rows`, or of ops.metrics.
     """
-    of_kinds = (_of_kind(rows, kind) for kind in LIST_KINDS)
+    of_kinds = (_of_kind(rows, kind) for kind in MEASURED_KINDS)
     return "\n\n".join("\n".join(_table_lines(of_kind)) for of_kind in of_kinds if of_kind)
 
 

@@ -11,7 +11,7 @@ from recsys import tables
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import InputError
 from recsys.evaluation.list_quality import LIST_METRICS
-from recsys.evaluation.lists import NEW_ITEMS_ONLY, REPEATS_ALLOWED
+from recsys.evaluation.lists import COLD_ITEMS, COLD_USERS, NEW_ITEMS_ONLY, REPEATS_ALLOWED
 from recsys.lake.store import Lake
 from recsys.metrics import METRICS
 from recsys.stages import Outcome, Run, run_stage
@@ -44,8 +44,9 @@ def test_two_runs_write_equal_figures(lake: Lake, first: Outcome) -> None:
     again = run_stage(STAGE, run_of(lake)).figures
     assert first.figures == again
     assert_df_equality(lake.read(tables.METRICS), rows, ignore_row_order=True)
-    # Of each kind of list, three recommenders and two differences; what the lists of three are like; candidate recall.
-    assert again[c.ROWS] == rows.count() == 2 * (5 * len(METRICS) + 3 * len(LIST_METRICS) + 1)
+    # Of each kind of list, and of the items that were first sold in the window, three recommenders and two differences;
+    # what the lists of three are like; candidate recall.
+    assert again[c.ROWS] == rows.count() == 3 * (5 * len(METRICS) + 3 * len(LIST_METRICS) + 1)
 
 
 @pytest.mark.usefixtures("first")
@@ -62,6 +63,8 @@ def test_baselines_have_the_values_worked_out_by_hand(lake: Lake) -> None:
     assert of_new["mrr"] == pytest.approx((1 / 6 + 1 / 7) / 2, abs=1e-6)
     assert values_of(lake, NEW_ITEMS_ONLY, "personal") == of_new
     assert values_of(lake, REPEATS_ALLOWED, "model")["candidate_recall"] == 1.0
+    assert values_of(lake, COLD_ITEMS, "popular") == popular, "no log had a purchase of these four items before"
+    assert values_of(lake, COLD_USERS, "popular") == {}, "all had bought something"
 
 
 @pytest.mark.usefixtures("first")
@@ -93,6 +96,7 @@ def test_the_report_shows_both_kinds_of_list(lake: Lake, first: Outcome) -> None
         in text
     )
     assert "new_items_only: 12 users" in text
+    assert "cold_items: 12 users" in text
 
 
 def test_without_a_training_the_cure_is_named(lake: Lake) -> None:

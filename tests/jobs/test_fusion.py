@@ -164,7 +164,7 @@ def test_fused_lists_are_measured_beside_those_of_each_model(lake: Lake) -> None
     figures = run_stage(evaluate.STAGE, run_of(lake, *BOTH)).figures
     fused = measured(lake)
     # Fused, two models and two baselines; differences from four; what the lists of five are like; candidate recall.
-    assert figures[c.ROWS] == 2 * (9 * len(METRICS) + 5 * len(LIST_METRICS) + 1)
+    assert figures[c.ROWS] == 3 * (9 * len(METRICS) + 5 * len(LIST_METRICS) + 1)
     assert figures["candidates"].startswith("own 250, category 150, popular 150 and all items")
     assert figures["models"] == ["recsys-mlp/1", "recsys-item_knn/1"]
     assert fused["model"][c.MODEL_NAME] == fused["model-model_mlp"][c.MODEL_NAME] == "recsys-mlp/1+recsys-item_knn/1"
