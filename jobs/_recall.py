@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _SEARCHED_USERS = 1000
 _SCORED_USERS = 100
-# Of users and all eligible items: some ten seconds of two cores.
+# Of users and all eligible items: about a quarter of a minute of two cores.
 _MOST_PAIRS = 2_000_000
 
 
