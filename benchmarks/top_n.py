@@ -135,8 +135,8 @@ def save(case: Case) -> None:
 
 def ours(spark: SparkSession, case: Case) -> DataFrame:
     load = partial(load_ranker, str(case.model))
-    load_allowed = partial(np.ones, case.size.items, np.bool_)
-    return best_of_all(spark.read.parquet(str(case.users)), load, load_allowed, case.size.k)
+    items = case.size.items
+    return best_of_all(spark.read.parquet(str(case.users)), load, lambda: np.ones(items, np.bool_), case.size.k)
 
 
 def write_ours(spark: SparkSession, case: Case) -> None:

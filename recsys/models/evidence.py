@@ -51,6 +51,12 @@ def rows_of(start_B: Indexes, item_idx_P: Indexes, user_idx_B: Indexes) -> Index
     return taken_BH
 
 
+def num_there(taken_BH: Indexes) -> Indexes:
+    """(B,): items of each row."""
+    count_B: Indexes = (taken_BH != NONE).sum(axis=1)
+    return count_B
+
+
 def _vectors(item_ID: Scores, item_BX: Indexes) -> Contributions:
     """(B, X, D) in 64-bit numbers; zeros for NONE, and for items that came after the training."""
     is_there_BX = (item_BX != NONE) & (item_BX < len(item_ID))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recsys import columns as c
 from recsys.models.approximate_top import top_by
-from recsys.models.evidence import NONE
+from recsys.models.evidence import NONE, num_there
 from recsys.models.exact_top import BLOCK_USERS, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.models.registry import Spec, model_spec
@@ -70,7 +70,7 @@ class HistoryRanker:
         return lambda asked_BL, left_out, k: ranked.top(self._states(asked_BL), left_out, k)
 
     def num_taken(self, asked_BL: Indexes, taken_BH: Indexes) -> Indexes:  # noqa: ARG002  # as other rankers are asked
-        return (taken_BH != NONE).sum(axis=1)
+        return num_there(taken_BH)
 
     def evidence(self, asked_BL: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """By how much each score (B, K) falls where all events of one of the items `taken_BH` are taken out of the

@@ -22,7 +22,7 @@ from recsys import columns as c
 from recsys.errors import ConfigError
 from recsys.models.approximate_top import top_by
 from recsys.models.ease import Ease
-from recsys.models.evidence import NONE, by_vectors, rows_of
+from recsys.models.evidence import NONE, by_vectors, num_there, rows_of
 from recsys.models.exact_top import BLOCK_USERS, Flags
 from recsys.models.factors import FactorScores
 from recsys.models.graph_filter import GraphFilter
@@ -137,10 +137,11 @@ class Ranker:
     def num_taken(self, user_idx_B: Indexes, taken_BH: Indexes) -> Indexes:
         """(B,): how many items `evidence` tells of, at most."""
         if isinstance(self.recommender, FactorScores):
-            return (taken_BH != NONE).sum(axis=1)
+            return num_there(taken_BH)
         if not isinstance(self.recommender, _ADDING_UP):
             return np.zeros(len(user_idx_B), dtype=np.int64)
-        return np.diff(self.recommender.history_UI.indptr)[user_idx_B].astype(np.int64)
+        count_B: Indexes = np.diff(self.recommender.history_UI.indptr)[user_idx_B].astype(np.int64)
+        return count_B
 
     def evidence(self, user_idx_B: Indexes, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """What each score owes to what the user took: items (B, H) and contributions (B, K, H); NONE fills rows up.

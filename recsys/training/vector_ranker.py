@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recsys import columns as c
 from recsys.models.approximate_top import top_by
-from recsys.models.evidence import NONE, by_vectors
+from recsys.models.evidence import by_vectors, num_there
 from recsys.models.exact_top import BLOCK_USERS, Flags, Score64
 from recsys.models.interactions import Indexes, Scores
 from recsys.search_by import EXACTLY, SearchBy
@@ -45,7 +45,7 @@ class VectorRanker:
         return self.item_ID
 
     def num_taken(self, asked_BD: Scores, taken_BH: Indexes) -> Indexes:  # noqa: ARG002  # as other rankers are asked
-        return (taken_BH != NONE).sum(axis=1)
+        return num_there(taken_BH)
 
     def evidence(self, asked_BD: Scores, taken_BH: Indexes, item_BK: Indexes) -> tuple[Indexes, NDArray[np.float64]]:
         """See by_vectors."""
