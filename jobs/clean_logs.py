@@ -1,15 +1,15 @@
 """Raw log files, as conf/sources/<source.name>.yaml maps them, to clean tables, quarantine, counts and dense ids.
 
 Takes the files that clean.ledger does not know yet, or whose content changed since; the tables are those of a run over
-all files. With other rules (mapping, limits, code of recsys/clean) all files are taken again; --from, --to and
---requeue take some again that did not change.
+all files. With other rules (mapping, limits, code of recsys/clean) all files are taken again, where none is gone or
+--forget drops the rows of those; --from, --to and --requeue take some again that did not change.
 """
 
 import json
 import logging
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 
@@ -22,7 +22,16 @@ from recsys import columns as c
 from recsys.arguments import parse_day
 from recsys.clean.across import is_any_asked
 from recsys.clean.alarms import require_known_rules
-from recsys.clean.ledger import Entry, Intake, Known, entries_from, is_any_rewritten, plan_intake
+from recsys.clean.ledger import (
+    Entry,
+    Files,
+    Intake,
+    Known,
+    entries_from,
+    is_any_rewritten,
+    plan_intake,
+    require_none_forgotten,
+)
 from recsys.clean.log import (
     Before,
     CleanLog,
@@ -59,14 +68,13 @@ def run(run: Run) -> Figures:
     with releasing(run.spark.catalog.clearCache):
         log_source = source(run)
         known = _known(run, log_source)
-        intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
+        intake = _planned(run, log_source, known)
         _report(intake, known)
-        require_readable(log_source, intake.files, known.entries)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
         log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake, intake, known))
         _report_rescued(log, known.entries)
         ledger = _ledger_rows(run, log_source, log, known.rules)
-        write(run.lake, log, ledger, run.config.clean, is_whole=intake.is_whole)
+        write(run.lake, log, ledger, run.config.clean, None if intake.is_whole else known.by_file)
         return {**figures(log.counts, log.reasons), **_sizes(run.lake)}
 
 
@@ -74,9 +82,15 @@ def check(run: Run) -> None:
     """Looks at the files that the run would take, before any of them is read."""
     require_known_rules(run.config.clean)
     log_source = source(run)
-    known = _known(run, log_source)
+    _planned(run, log_source, _known(run, log_source))
+
+
+def _planned(run: Run, log_source: Source, known: Known) -> Intake:
     intake = plan_intake(log_source.files(), known, log_source.folder.checksum)
+    if not run.options.get("forget"):
+        require_none_forgotten(intake, log_source.folder.root)
     require_readable(log_source, intake.files, known.entries)
+    return intake
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -87,6 +101,11 @@ def add_options(parser: ArgumentParser) -> None:
         "--to", metavar="YYYY-MM-DD", help="or of this day or earlier; with both, of a day between them"
     )
     parser.add_argument("--requeue", action="store_true", help="takes files again that have rows in quarantine")
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="where all files are to be taken again: drops the rows of those that are gone",
+    )
     parser.add_argument(
         "--stream", action="store_true", help="as a stream over the files that arrive, until all are taken"
     )
@@ -112,7 +131,7 @@ def _again(run: Run) -> frozenset[tuple[str, str]]:
 
 
 def _known(run: Run, log_source: Source) -> Known:
-    rows = run.lake.read(tables.LEDGER).collect() if run.lake.exists(tables.LEDGER) else []
+    rows = run.lake.read_older(tables.LEDGER).collect() if run.lake.exists(tables.LEDGER) else []
     return Known(
         entries=entries_from([row.asDict() for row in rows]),
         rules=rules_hash(log_source, run.config.clean),
@@ -160,7 +179,8 @@ def _report(intake: Intake, known: Known) -> None:
     if intake.changed:
         logger.warning("changed since they were taken, their rows are replaced: %s", ", ".join(intake.changed))
     if intake.gone:
-        logger.warning("no longer in the input folder, their rows stay: %s", ", ".join(intake.gone))
+        rows = "are dropped" if intake.is_whole else "stay"
+        logger.warning("no longer in the input folder, their rows %s: %s", rows, ", ".join(intake.gone))
 
 
 def _report_rescued(log: CleanLog, entries: Sequence[Entry]) -> None:
@@ -195,10 +215,14 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
     return local_rows(run.spark, values, tables.LEDGER.schema)
 
 
-def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, is_whole: bool) -> None:
-    """The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them."""
-    of_files = {table: is_one_of(c.SOURCE_FILE, (file.path for file in files)) for table, files in log.files.items()}
-    of_rows = " OR ".join(f"({c.SOURCE_TABLE} = '{table}' AND {condition})" for table, condition in of_files.items())
+def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, by_file: frozenset[str] | None) -> None:
+    """`by_file`: tables whose rows are replaced file by file; None: the tables are made anew.
+
+    The ledger last: a run that was killed before takes its files again, and replaces what it wrote of them.
+    """
+    is_whole = by_file is None
+    of_files = {table: _is_of(files) for table, files in log.files.items()}
+    of_rows = _rows_of(log.files, by_file or frozenset())
     wheres = {tables.EVENTS: of_files.get(EVENTS), tables.ITEM_VALUES: of_files.get(ITEMS)}
     wheres |= dict.fromkeys((tables.QUARANTINE, tables.QUALITY), of_rows)
     rows = {
@@ -224,6 +248,18 @@ def write(lake: Lake, log: CleanLog, ledger: DataFrame, limits: CleanConfig, *, 
     _write_ids(lake)
     if log.files:
         lake.overwrite(tables.LEDGER, ledger.coalesce(1), None if is_whole else of_rows, note=_items_state(lake))
+
+
+def _is_of(files: Files) -> str:
+    return is_one_of(c.SOURCE_FILE, (file.path for file in files))
+
+
+def _rows_of(files: Mapping[str, Files], by_file: frozenset[str]) -> str:
+    """Of a table that is read whole all rows, those of files that are gone too."""
+    return " OR ".join(
+        f"({c.SOURCE_TABLE} = '{table}'{f' AND {_is_of(of_table)}' if table in by_file else ''})"
+        for table, of_table in files.items()
+    )
 
 
 def _items_state(lake: Lake) -> str:

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 from recsys import columns as c
 from recsys.clean.files import InputFile
+from recsys.errors import InputError
 
 Files = tuple[InputFile, ...]
+
+_NUM_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class Intake:
     """Files to read, by source table; `is_whole`: all there are, and the tables are made anew.
 
     `taken` are paths that were taken before, `changed` those among them whose content is another now, `gone` those
-    that are no longer there: their rows stay.
+    of tables that are taken file by file that are no longer there: their rows stay, but for a whole run.
     """
 
     files: Mapping[str, Files]
@@ -57,9 +60,11 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
 
     A file of another size or time is read once to see whether its content is another too.
     """
-    if not known.entries or any(entry.rules != known.rules for entry in known.entries):
-        return Intake(files=files, is_whole=True)
     entries = {(entry.source_table, entry.source_file): entry for entry in known.entries}
+    there = {(table, f.path) for table, of_table in files.items() for f in of_table}
+    gone = tuple(sorted({path for table, path in entries if table in known.by_file and (table, path) not in there}))
+    if not entries or any(entry.rules != known.rules for entry in known.entries):
+        return Intake(files=files, is_whole=True, gone=gone)
     new = {table: tuple(f for f in of_table if (table, f.path) not in entries) for table, of_table in files.items()}
     touched = {
         table: tuple(f for f in of_table if _is_touched(f, entries.get((table, f.path))))
@@ -70,7 +75,6 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
         for table, of_table in touched.items()
     }
     again = {table: tuple(f for f in of_table if (table, f.path) in known.again) for table, of_table in files.items()}
-    there = {(table, f.path) for table, of_table in files.items() for f in of_table}
     wanted = {table: by_path(tuple({*new[table], *changed[table], *again[table]})) for table in files}
     return Intake(
         files={
@@ -80,8 +84,20 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
         is_whole=False,
         taken=frozenset(path for _, path in entries),
         changed=_paths(changed),
-        gone=tuple(sorted({path for table, path in entries if (table, path) not in there})),
+        gone=gone,
     )
+
+
+def require_none_forgotten(intake: Intake, folder: str) -> None:
+    """Raises InputError where a run over all files would drop the rows of files that are gone."""
+    if intake.is_whole and intake.gone:
+        there = len({file.path for of_table in intake.files.values() for file in of_table})
+        raise InputError(
+            f"{len(intake.gone)} files that were taken before are no longer in the input folder {folder}: "
+            f"{list(intake.gone[:_NUM_SHOWN])}. All files are to be taken again, for the mapping, the limits or the "
+            f"code of recsys/clean changed; found {there}, and the rows of the others would be lost. Nothing was read. "
+            "Cure: put the files back for this run; or run jobs/clean_logs.py --forget once, which drops their rows"
+        )
 
 
 def is_any_rewritten(files: Sequence[InputFile], entries: Sequence[Entry], table: str) -> bool:
@@ -96,7 +112,7 @@ def by_path(files: Sequence[InputFile]) -> Files:
 
 
 def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
-    """Of rows of clean.ledger; one that an earlier version of the code wrote may lack the newest columns."""
+    """Of rows of clean.ledger; of one that an earlier version of the code wrote the newest columns are null."""
     return [
         Entry(
             source_table=str(row[c.SOURCE_TABLE]),
@@ -105,8 +121,8 @@ def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
             modified_ms=int(str(row[c.MODIFIED_MS])),
             checksum=str(row[c.CHECKSUM]),
             rules=str(row[c.RULES]),
-            rescued=tuple(row[c.RESCUED]),  # type: ignore[arg-type]  # Spark gives a list
-            kinds=dict(row.get(c.COLUMN_KINDS) or {}),  # type: ignore[call-overload]  # and a dictionary
+            rescued=tuple(row[c.RESCUED] or ()),  # type: ignore[arg-type]  # Spark gives a list
+            kinds=dict(row[c.COLUMN_KINDS] or {}),  # type: ignore[call-overload]  # and a dictionary
         )
         for row in rows
     ]

@@ -51,6 +51,22 @@ class Lake:
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table, or one pinned version of it. Raises InputError where there is none yet, SchemaError where it
         lacks a column: an earlier version of the code wrote it."""
+        rows = self._load(table, version)
+        if missing := _missing(rows, table):
+            raise SchemaError(
+                f"table {table.name} at {self.path(table)} lacks the columns {missing}; it has {rows.columns}, as an "
+                f"earlier version of the code wrote it. Cure: run jobs/{table.writer}.py again; where that is refused, "
+                "drop the table first, or use a new lake.root"
+            )
+        return rows
+
+    def read_older(self, table: Table, version: int | None = None) -> DataFrame:
+        """`read`, but a column that an earlier version of the code did not write is null."""
+        rows = self._load(table, version)
+        types = {column.name: column.type for column in table.columns}
+        return rows.withColumns({name: F.lit(None).cast(types[name]) for name in _missing(rows, table)})
+
+    def _load(self, table: Table, version: int | None) -> DataFrame:
         if not self.exists(table):
             raise InputError(
                 f"table {table.name} does not exist in the lake {self.root}; run jobs/{table.writer}.py first, "
@@ -59,14 +75,7 @@ class Lake:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        rows = reader.load(self.path(table))
-        if missing := [name for name in table.column_names if name not in rows.columns]:
-            raise SchemaError(
-                f"table {table.name} at {self.path(table)} lacks the columns {missing}; it has {rows.columns}, as an "
-                f"earlier version of the code wrote it. Cure: run jobs/{table.writer}.py again; where that is refused, "
-                "drop the table first, or use a new lake.root"
-            )
-        return rows
+        return reader.load(self.path(table))
 
     def overwrite(self, table: Table, rows: DataFrame, where: str | None = None, note: str | None = None) -> int:
         """Replaces the table, or only the rows that `where` names, in one commit; returns the new version.
@@ -238,6 +247,10 @@ def conformed(rows: DataFrame, table: Table) -> DataFrame:
     return rows.select(
         *(F.col(column.name).alias(column.name, metadata={"comment": column.comment}) for column in table.columns)
     )
+
+
+def _missing(rows: DataFrame, table: Table) -> list[str]:
+    return [name for name in table.column_names if name not in rows.columns]
 
 
 def _types(rows: DataFrame) -> dict[str, str]:

@@ -1,6 +1,9 @@
+import pytest
+
 from recsys import columns as c
 from recsys.clean.files import InputFile
-from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake
+from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake, require_none_forgotten
+from recsys.errors import InputError
 
 BY_FILE = frozenset({"events"})
 
@@ -58,10 +61,21 @@ def test_files_that_are_gone_are_named() -> None:
     assert plan({"events": (file_of("b"),)}, entry("a"), entry("b")).gone == ("a",)
 
 
+def test_a_run_over_all_files_that_would_forget_some_is_refused() -> None:
+    others = (entry("b", rules="other"), entry("c", rules="other"), entry("i1", table="items", rules="other"))
+    found = plan({"events": (file_of("a"), file_of("b"))}, *others)
+    assert (found.is_whole, found.gone) == (True, ("c",)), "a catalogue is what its files there say"
+    with pytest.raises(
+        InputError, match=r"1 files .* no longer in the input folder /log: \['c'\].*found 2.*--forget once"
+    ):
+        require_none_forgotten(found, "/log")
+    require_none_forgotten(plan({"events": (file_of("b"),)}, entry("a"), entry("b")), "/log")
+
+
 def test_a_row_of_an_earlier_version_of_the_code_is_read() -> None:
     row = {
         c.SOURCE_TABLE: "events", c.SOURCE_FILE: "a", c.NUM_BYTES: 10, c.MODIFIED_MS: 5, c.CHECKSUM: "x", c.RULES: "o",
-        c.RESCUED: [],
+        c.RESCUED: [], c.COLUMN_KINDS: None,
     }  # fmt: skip
     (known,) = entries_from([row])
     assert known.kinds == {}

@@ -19,6 +19,7 @@ from recsys.errors import ConfigError, DataQualityError, InputError
 from recsys.lake.store import Lake
 from recsys.stages import Run
 from tests.clean.conftest import write_lines
+from tests.feature_rows import write_rows
 
 MAPPING = """
 note: made up
@@ -191,6 +192,15 @@ def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: Run, tmp_p
     write_lines(run.conf_folder / "sources" / "shop.yaml", MAPPING.replace("made up", "made up again"))
     states.append(STAGE.inputs(run))
     assert len(set(map(tuple, states))) == 3
+
+
+def test_files_that_are_gone_are_not_forgotten_without_a_word(run: Run) -> None:
+    """The ledger is that of an earlier version of the code, which judged the file by other rules."""
+    ledger = {c.SOURCE_TABLE: "events", c.SOURCE_FILE: "events-0.csv", c.RULES: "other", c.NUM_BYTES: 1}
+    write_rows(run.lake, tables.LEDGER, [{**ledger, c.MODIFIED_MS: 1, c.CHECKSUM: "x"}])
+    with pytest.raises(InputError, match=r"1 files .* no longer in the input folder \S*log: \['events-0.csv'\]"):
+        STAGE.check(run)
+    STAGE.check(replace(run, options={"forget": True}))
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_a_table_that_an_earlier_version_wrote_names_its_columns_and_the_cure(sp
     cure = r"ids.users at .* lacks the columns \['user_idx'\]; it has \['user_id'\].*run jobs/clean_logs.py again"
     with pytest.raises(SchemaError, match=cure):
         lake.read(tables.USER_IDS)
+    assert [tuple(row) for row in lake.read_older(tables.USER_IDS).collect()] == [("a", None)]
 
 
 def test_restore_takes_the_table_back(spark: SparkSession, lake: Lake) -> None:
