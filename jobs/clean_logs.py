@@ -44,7 +44,7 @@ from recsys.clean.log import (
     state,
     tables_by_file,
 )
-from recsys.clean.quality import figures, quality_rows
+from recsys.clean.quality import figures, quality_rows, rows_by_file
 from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS
 from recsys.clean.users import clean_users
 from recsys.config import CleanConfig
@@ -196,8 +196,10 @@ def _report_rescued(log: CleanLog, entries: Sequence[Entry]) -> None:
 
 def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> DataFrame:
     checksums = log_source.folder.checksums(file for files in log.files.values() for file in files)
+    counts = rows_by_file(log.counts)
     rows = [
         {
+            **counts[table, file.path],
             c.SOURCE_TABLE: table,
             c.SOURCE_FILE: file.path,
             c.NUM_BYTES: file.num_bytes,

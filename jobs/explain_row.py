@@ -154,7 +154,7 @@ def _checksums(run: Run, files: Sequence[str]) -> dict[str, str]:
     """Of the files as they were taken: a file that has changed since is another."""
     if not run.lake.exists(tables.LEDGER):
         return {}
-    ledger = run.lake.read(tables.LEDGER).where(F.col(c.SOURCE_FILE).isin(*set(files)))
+    ledger = run.lake.read_older(tables.LEDGER).where(F.col(c.SOURCE_FILE).isin(*set(files)))
     return {row[c.SOURCE_FILE]: f" (SHA-256 {row[c.CHECKSUM][:12]}…)" for row in ledger.collect()}
 
 

@@ -289,7 +289,11 @@ LEDGER = Table(
         (c.RULES, "string", "Hash of the mapping, the limits and the code that judged it"),
         (c.RESCUED, "array<string>", "Its columns that the mapping neither maps nor ignores"),
         (c.COLUMN_KINDS, "map<string,string>", "Its columns: text, whole number, number, time, flag; empty for CSV"),
-        (c.RUN_ID, "string", "Run that took it; joins ops.runs. What became of its records: ops.quality"),
+        (c.ROWS_READ, "bigint", "Its records: those kept, quarantined and duplicate; by day and rule in ops.quality"),
+        (c.ROWS_KEPT, "bigint", "Of these, that reached the clean table"),
+        (c.ROWS_QUARANTINED, "bigint", "In clean.quarantine, and no duplicates"),
+        (c.ROWS_DUPLICATE, "bigint", "Left out because an equal row or key was kept"),
+        (c.RUN_ID, "string", "Run that took it; joins ops.runs"),
     ),
 )
 

@@ -21,6 +21,7 @@ K = TypeVar("K", bound=Hashable)
 Day = tuple[str, date | None]  # file, day
 
 _NUM_SHOWN = 5
+_ROWS = (c.ROWS_READ, c.ROWS_KEPT, c.ROWS_QUARANTINED, c.ROWS_DUPLICATE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,12 @@ def _plus(one: DayCounts, other: DayCounts) -> DayCounts:
     )
 
 
+def rows_by_file(counts: Mapping[str, Sequence[DayCounts]]) -> dict[tuple[str, str], dict[str, int]]:
+    """By source table and file, the sums of all days by the name of the column."""
+    sums = summed_by((day for days in counts.values() for day in days), lambda day: (day.source_table, day.source_file))
+    return {key: {name: getattr(of_file, name) for name in _ROWS} for key, of_file in sums.items()}
+
+
 def require_events(counts: Sequence[DayCounts], reasons: Mapping[str, int]) -> None:
     """Raises InputError where not one event is left. `counts` and `reasons` are those of the events."""
     if sum(count.rows_kept for count in counts) == 0:
@@ -136,9 +143,8 @@ def figures(
     counts: Mapping[str, Sequence[DayCounts]], reasons: Mapping[str, Mapping[str, int]]
 ) -> dict[str, int | dict[str, int]]:
     """The job's: files, rows and reasons of the events that this run took."""
-    names = (c.ROWS_READ, c.ROWS_KEPT, c.ROWS_QUARANTINED, c.ROWS_DUPLICATE)
     events = counts.get(EVENTS, ())
-    totals = {name: sum(getattr(day, name) for day in events) for name in names}
+    totals = {name: sum(getattr(day, name) for day in events) for name in _ROWS}
     return {
         "files": len({day.source_file for day in events}),
         c.ROWS: totals.pop(c.ROWS_KEPT),

@@ -163,9 +163,22 @@ def _count_blocks(scanned: DataFrame, is_continued: Column) -> list[Row]:
     counts = scanned.groupBy(URI, BLOCK).agg(
         F.min(SCAN_ID).alias(SCAN_ID),
         F.count("*").alias(c.ROWS_READ),
-        F.slice(F.array_sort(continued), 1, _MOST_CONTINUED).alias(_CONTINUED),
+        F.slice(F.array_sort(continued), 1, _MOST_CONTINUED + 1).alias(_CONTINUED),
     )
-    return sorted(counts.collect(), key=attrgetter(URI, BLOCK))
+    blocks = sorted(counts.collect(), key=attrgetter(URI, BLOCK))
+    _require_few_continued(blocks)
+    return blocks
+
+
+def _require_few_continued(blocks: Sequence[Row]) -> None:
+    """Of more, the lines before them would pass for whole records."""
+    for block in blocks:
+        if len(block[_CONTINUED]) > _MOST_CONTINUED:
+            raise InputError(
+                f"{unquote(block[URI])}: more than {_MOST_CONTINUED} lines of one block of the file go on with quotes "
+                "that lines before them opened; expected a record a line. Cure: set csv.multi_line: true for these "
+                "files in the mapping, or name their quote sign under csv.quote"
+            )
 
 
 def _without_open_quotes(records: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:

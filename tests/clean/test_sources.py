@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
+from recsys.clean import sources
 from recsys.clean.files import RawFolder
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.scans import IS_MALFORMED, RECORD, with_raw
@@ -142,3 +143,15 @@ def test_only_empty_files(spark: SparkSession, tmp_path: Path, mapping: Mapping)
     write_lines(tmp_path / "c.csv")
     raw = read(spark, tmp_path, mapping(), allow_empty_files=True)
     assert places(raw) == []
+
+
+def test_a_file_of_many_values_over_several_lines_is_refused_with_the_line_of_the_mapping(
+    spark: SparkSession, tmp_path: Path, mapping: Mapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_MOST_CONTINUED", 2)
+    goes_on = 'its end",1'
+    write_lines(tmp_path / "few.csv", HEADER, FIRST, goes_on, FIRST, goes_on)
+    assert places(read(spark, tmp_path, mapping(files="few.csv")))[0] == ("few.csv", 1, "u1")
+    write_lines(tmp_path / "many.csv", HEADER, FIRST, goes_on, FIRST, goes_on, goes_on)
+    with pytest.raises(InputError, match=r"many.csv: more than 2 lines .* Cure: set csv.multi_line: true"):
+        read(spark, tmp_path, mapping(files="many.csv"))

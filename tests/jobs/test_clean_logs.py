@@ -136,7 +136,13 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
     assert first["ids.categories"] == [("fuel", 0), ("light", 1)]
     files = {(table, file) for table, file, *_ in first["ops.quality"]}
     kinds = {"users.jsonl": {"id": "text", "age": "whole number"}}
-    assert first["clean.ledger"] == [(table, file, [], kinds.get(file, {})) for table, file in sorted(files)]
+    sums = {
+        "events-1.csv": (4, 1, 2, 1), "events-2.csv": (2, 1, 1, 0), "items.csv": (4, 3, 0, 1),
+        "promotions.csv": (2, 2, 0, 0), "users.jsonl": (2, 2, 0, 0),
+    }  # fmt: skip
+    assert first["clean.ledger"] == [
+        (table, file, [], kinds.get(file, {}), *sums[file]) for table, file in sorted(files)
+    ]
     assert first["clean.item_values"] == []
     assert figures == {
         "files": 2, "rows": 2, "rows_read": 6, "rows_quarantined": 3, "rows_duplicate": 1, "items": 3,
@@ -192,6 +198,15 @@ def test_its_input_is_another_when_a_file_or_the_mapping_changes(run: Run, tmp_p
     write_lines(run.conf_folder / "sources" / "shop.yaml", MAPPING.replace("made up", "made up again"))
     states.append(STAGE.inputs(run))
     assert len(set(map(tuple, states))) == 3
+
+
+def test_a_log_of_which_too_much_is_rejected_stops_before_a_table_is_written(run: Run) -> None:
+    """Half of the events of events-1 and of events-2 are."""
+    strict = replace(run, config=replace(run.config, clean=replace(run.config.clean, alarm_min_rows=2)))
+    message = r"file events-1\.csv: 50\.0% of 4 records, clean\.alarm_rejected_share is 0\.4.*Nothing was written"
+    with pytest.raises(DataQualityError, match=message):
+        STAGE.run(strict)
+    assert not [table.name for table in WRITTEN if run.lake.exists(table)]
 
 
 def test_files_that_are_gone_are_not_forgotten_without_a_word(run: Run) -> None:
