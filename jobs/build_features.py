@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._days import events_by_day, known_events, known_history_of_items, known_promotions
+from jobs._stale_features import GRAIN_TABLES, drop_stale_features, of_cutoffs
 from jobs._text_vectors import are_vectors_asked, text_vectors
 from recsys import app, tables
 from recsys import columns as c
@@ -23,12 +24,10 @@ from recsys.frames.as_of import events_before
 from recsys.frames.caches import held
 from recsys.frames.keys import require_unique
 from recsys.lake.at_once import at_once
-from recsys.lake.read_features import FEATURE_TABLES
 from recsys.models import text_encoder
 from recsys.stages import Figures, Run, Stage
 
-_GRAIN_TABLES = (*FEATURE_TABLES, *tables.OPTIONAL_FEATURES)
-_TABLES = {table.name.removeprefix("features."): table for table in _GRAIN_TABLES}
+_TABLES = {table.name.removeprefix("features."): table for table in GRAIN_TABLES}
 
 
 def run(run: Run) -> Figures:
@@ -36,6 +35,9 @@ def run(run: Run) -> Figures:
     parts = cutoffs_of(run.day, examples)
     label_cutoffs = (*parts.train, parts.validation, parts.test)
     span_days = (run.day - min(label_cutoffs)).days
+    as_of_dates = (*label_cutoffs, run.day)
+    if run.config.features.as_known_on is None:
+        drop_stale_features(run, as_of_dates)
     in_span = partial(events_before, as_of=run.day, days=HISTORY_DAYS + span_days)
     by_day = _looked_back(events_by_day(run), run.day, span_days)
     with held(*(days_of for days_of in vars(by_day).values() if days_of is not None)):
@@ -47,7 +49,7 @@ def run(run: Run) -> Figures:
         log = Log(
             events=in_span(known_events(run)), item_days=by_day.item_days, item_history=history, text_vectors=vectors
         )
-        return _write(run, by_day, log, (*label_cutoffs, run.day))
+        return _write(run, by_day, log, as_of_dates)
 
 
 def _looked_back(by_day: EventDays, run_date: date, span_days: int) -> EventDays:
@@ -78,7 +80,7 @@ def _write(run: Run, by_day: EventDays, log: Log, as_of_dates: Sequence[date]) -
     calendar = calendar_of(settings.countries, settings.holidays)
     features = features_as_of(by_day, log.item_history, known_promotions(run), as_of_dates, calendar)
     of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
-    is_written = f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
+    is_written = of_cutoffs(as_of_dates)
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}
     run.lake.overwrite_all(spread, where=is_written)
     counts = at_once(run.spark, [run.lake.read(_TABLES[grain]).where(is_written).count for grain in of_grains])
@@ -87,7 +89,7 @@ def _write(run: Run, by_day: EventDays, log: Log, as_of_dates: Sequence[date]) -
 
 
 READS = (tables.EVENTS, tables.ITEM_HISTORY, tables.ITEM_VALUES, tables.PROMOTIONS)
-WRITES = (*tables.DAY_TABLES, tables.TEXT_VECTORS, *_GRAIN_TABLES)
+WRITES = (*tables.DAY_TABLES, tables.TEXT_VECTORS, *GRAIN_TABLES)
 STAGE = Stage(
     name="build_features", reads=READS, writes=WRITES, settings=("examples", "features"), run=run, check=check
 )

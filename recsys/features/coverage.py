@@ -38,6 +38,12 @@ def empty_spans(spans: Sequence[Span], days: Iterable[date]) -> list[Span]:
     return [span for span in spans if not any(span.start <= day < span.end for day in known)]
 
 
+def cutoffs_that_saw(days: Iterable[date], as_of_dates: Iterable[date]) -> list[date]:
+    """Those of `as_of_dates` that have one of the days among the HISTORY_DAYS before them, in order."""
+    history, seen = timedelta(days=HISTORY_DAYS), set(days)
+    return sorted(as_of for as_of in as_of_dates if any(as_of - history <= day < as_of for day in seen))
+
+
 def no_purchases(empty: Sequence[Span], first: date | None, last: date | None) -> InputError:
     """`first` and `last` are the purchase days that the log covers; None where it has no purchase."""
     if first is None or last is None:

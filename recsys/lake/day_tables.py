@@ -52,6 +52,14 @@ def bring_up_to_date(
     return changed
 
 
+def changed_days(lake: Lake, target: Table, *, source: Table) -> set[str] | None:
+    """Days whose rows of `source` changed since `target` was made of them, by whatever code; None: nothing tells."""
+    known, version = _origin_of(lake, target), lake.version(source)
+    if known is None or version is None or known.table_id != lake.table_id(source):
+        return None
+    return lake.changed_partitions(source, known.version, version)
+
+
 def _changed_since(lake: Lake, known: Origin | None, now: Origin, source: Table) -> set[str] | None:
     if known is None or (known.table_id, known.code) != (now.table_id, now.code):
         return None

@@ -109,6 +109,10 @@ class Lake:
         conformed(rows, table).write.format("delta").mode("append").save(self.path(table))
         return self._written_version(table)
 
+    def delete(self, table: Table, where: str) -> None:
+        """Takes the rows out that `where` names, in one commit."""
+        DeltaTable.forPath(self.spark, self.path(table)).delete(where)
+
     def restore(self, table: Table, version: int) -> None:
         """Takes a table back to an earlier version, as a new commit."""
         DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(version)

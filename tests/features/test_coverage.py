@@ -1,6 +1,6 @@
 from datetime import date, timedelta
 
-from recsys.features.coverage import empty_spans, needed_spans, no_purchases
+from recsys.features.coverage import cutoffs_that_saw, empty_spans, needed_spans, no_purchases
 
 CUTOFFS = (date(2017, 11, 6), date(2017, 11, 20))
 
@@ -30,3 +30,10 @@ def test_the_refusal_names_the_empty_days_the_covered_days_and_the_cure() -> Non
         "examples.train_windows, or run clean_logs on the missing days"
     )
     assert "clean.events has no purchase. Cure: run clean_logs" in str(no_purchases(empty, None, None))
+
+
+def test_a_cut_off_sees_the_365_days_before_it() -> None:
+    day, year = date(2017, 11, 6), timedelta(days=365)
+    others = [day + year + timedelta(days=1), day + year, day + timedelta(days=1), day, day - year]
+    assert cutoffs_that_saw([day], others) == [day + timedelta(days=1), day + year]
+    assert cutoffs_that_saw([], others) == []
