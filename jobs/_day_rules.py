@@ -6,6 +6,7 @@ import logging
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._countries import countries_of
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError
@@ -43,7 +44,7 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
     if rules:
         _require_stock(run, rules)
         features, items = run.features, read(tables.ITEMS)
-        countries = run.config.features.countries
+        countries = countries_of(run, rules)
         require_known_names(rules, items, read(tables.USERS), features.user, countries)
         require_no_contradictions(rules, pinned_values(rules, items), n, run.config.score.age_attribute)
         eligible, of_day = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID), facts(run, features)

@@ -211,7 +211,8 @@ def _state(run: Run, model: Model, shaping: Shaping, asked: Asking) -> State:
     popularity = "" if shaping.is_plain else _fingerprint(items.where(c.IS_ELIGIBLE).drop(IS_KNOWN))
     items.unpersist()
     settings = {name: value for name, value in asdict(run.config.score).items() if name not in _OTHER_SETTINGS}
-    common = [code_hash(), repr(model), settings, repr(shaping.rules), dict(run.config.features.countries), of_items]
+    countries = [run.config.features.countries, run.config.features.stores_are_countries]
+    common = [code_hash(), repr(model), settings, repr(shaping.rules), countries, of_items]
     digest = hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:32]
     return State(common=digest, popularity=popularity, eligible=np.packbits(flags, bitorder="little").tobytes())
 

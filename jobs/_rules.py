@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._countries import countries_of
 from jobs._day_rules import excluded_pairs, facts, rules_of_day
 from jobs._diverse import diversity_of, vectors_of
 from jobs._models import Model
@@ -73,7 +74,7 @@ def shaped(  # lists, whose they are, and what is loaded on the executors
     asked = whole.drop(c.ATTRIBUTES).join(contexts, on=c.USER_ID, how="left")
     reranking = Reranking(
         rules=shaping.rules,
-        countries=run.config.features.countries,
+        countries=countries_of(run, shaping.rules),
         diversity=shaping.diversity,
         n=settings.top_n,
         depth=depth(run),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
+from jobs._countries import countries_of
 from jobs._day_rules import excluded_pairs, facts, rules_of_day
 from jobs._scenes import Scene, list_length
 from recsys import columns as c
@@ -71,7 +72,7 @@ def under_rules(run: Run, rules: SceneRules, scene: str, table: Table, rows: Dat
     lists = as_lists(ranked, table, item_ids, _contexts(run, table, of_scene), left_out)
     reranking = Reranking(
         rules=of_scene,
-        countries=run.config.features.countries,
+        countries=countries_of(run, of_scene),
         diversity=None,
         n=n,
         depth=n * run.config.score.rank_depth,

@@ -1,5 +1,5 @@
-"""Feature rows of other runs' cut-offs that saw a day whose events are others by now: they go, and whoever reads them is
-told to have them made again."""
+"""Feature rows of other runs' cut-offs that saw a day whose events are others by now: they go, and whoever reads them
+is told to have them made again."""
 
 import logging
 from collections.abc import Sequence

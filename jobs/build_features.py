@@ -77,7 +77,7 @@ def _covered_days(run: Run) -> Sequence[date | None]:
 
 def _write(run: Run, by_day: EventDays, log: Log, as_of_dates: Sequence[date]) -> Figures:
     settings = run.config.features
-    calendar = calendar_of(settings.countries, settings.holidays)
+    calendar = calendar_of(settings.countries, settings.holidays, stores_are_countries=settings.stores_are_countries)
     features = features_as_of(by_day, log.item_history, known_promotions(run), as_of_dates, calendar)
     of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
     is_written = of_cutoffs(as_of_dates)

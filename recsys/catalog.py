@@ -201,7 +201,7 @@ FEATURES: tuple[Feature, ...] = (
     _feature(USER_ITEM, c.USER_ITEM_CART_RECENCY_DAYS, "int", "Days from the day the user last put the item into the cart to the cut-off; null without one in the last 91 days", window_days=VIEW_HISTORY_DAYS, default=NEVER_DAYS, needs=(c.CART,)),
     _feature(CONTEXT, c.CONTEXT_PURCHASE_SHARE_91D, "double", "Share of the store's lines of the last 91 days that fall in this weekday and hour", transform="none"),
     _feature(CONTEXT, c.CONTEXT_BASKET_CENTS_91D, "double", "Mean spent a basket in this store, weekday and hour, last 91 days, in cents; null without a basket"),
-    _feature(CONTEXT, c.CONTEXT_COUNTRY, "string", "Country of the store, as `features.countries` says; null where it says none", is_model_input=False),
+    _feature(CONTEXT, c.CONTEXT_COUNTRY, "string", "Country of the store, as `features.countries` or `features.stores_are_countries` says; null where they say none", is_model_input=False),
     _feature(CONTEXT, c.CONTEXT_MAIN_DEVICE_91D, "string", "Device of most lines in this store, weekday and hour, last 91 days, the smallest name at a tie; null where no line tells its device", is_model_input=False),
     _feature(CONTEXT, c.CONTEXT_MAIN_DEVICE_SHARE_91D, "double", "Share of that device in those lines, last 91 days, that tell their device; null where none does", transform="none", needs=(c.DEVICE,)),
     _feature(CONTEXT, c.CONTEXT_HOLIDAYS_NEXT_7D, "int", "Holidays there, as `features.holidays` says, in the 7 days from the cut-off on: the calendar is known before"),

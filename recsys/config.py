@@ -25,8 +25,17 @@ from recsys.search_by import SEARCHES
 CONF_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 BASE_FILE = "base.yaml"
 SOURCES = "sources"
-SOURCE_SETTINGS = ("clean", "candidates", "examples", "train")  # the sections that a source's mapping may hold too
+SOURCE_SETTINGS = (
+    "clean",
+    "features",
+    "candidates",
+    "examples",
+    "train",
+)  # the sections that a source's mapping may hold too
 MODEL_SECTIONS = ("features", "train")  # and those that a model's file may lay over conf/base.yaml
+
+# In features.countries the stores that it does not list, in features.holidays every place.
+ALL_PLACES = "all"
 
 Layer = tuple[str, Mapping[str, Any]]  # where it was written, sections
 
@@ -216,9 +225,15 @@ class FeaturesConfig:
     text_dimensions: int
     as_known_on: str | None
     countries: dict[str, str]
+    stores_are_countries: bool
     holidays: dict[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
+        if self.stores_are_countries and ALL_PLACES in self.countries:
+            raise ConfigError(
+                "features.stores_are_countries takes each store that features.countries does not list for a country, "
+                f"and features.countries says {self.countries[ALL_PLACES]!r} of all of them; give one of the two"
+            )
         _require_days(self, "holidays")
         if self.as_known_on is not None:
             _require_day(self, "as_known_on")

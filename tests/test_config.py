@@ -79,9 +79,25 @@ def test_what_a_source_says_of_cleaning_lies_between_base_yaml_and_what_is_given
     assert load_config(given, ["source.name=other"]).clean.max_quantity == load_config([]).clean.max_quantity
     file.write_text("examples: {label_days: 3}")
     assert load_config(given).examples.label_days == 3
+    file.write_text("features: {countries: {s1: Norway}}")
+    assert load_config(given).features.countries == {"s1": "Norway"}
+    assert load_config(given, ["features.countries={}"]).features.countries == {}
     file.write_text("clean: 5")
     with pytest.raises(ConfigError, match=r"shop.yaml: section 'clean' must hold keys, found 5"):
         load_config(given)
+
+
+def test_the_logs_with_a_known_country_say_it_and_its_holidays() -> None:
+    said = {file.stem: load_config([], [f"source.name={file.stem}"]).features for file in SOURCE_FILES}
+    assert {name: features.countries for name, features in said.items()} == {
+        "complete_journey": {"all": "United States"}, "online_retail": {}, "retailrocket": {},
+    }  # fmt: skip
+    assert [name for name, features in said.items() if features.stores_are_countries] == ["online_retail"]
+    holidays = {name: features.holidays for name, features in said.items()}
+    assert "2017-11-23" in holidays["complete_journey"]["United States"]
+    assert "2011-04-29" in holidays["online_retail"]["United Kingdom"]
+    assert [len(days) for days in holidays["complete_journey"].values()] == [12]
+    assert [len(days) for days in holidays["online_retail"].values()] == [11]
 
 
 def test_a_model_may_lay_settings_of_features_over_those_of_base_yaml() -> None:
@@ -157,6 +173,10 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
         ("features: {grains: [edge, egde]}", r"features.grains: unknown \['egde'\]; known: \['sequence', 'edge',"),
         ("features: {as_known_on: soon}", r'features.as_known_on must be a day such as "2017-12-18", got \'soon\''),
         ("features: {holidays: {all: [xmas]}}", r"features.holidays.all must be a day such as .*, got \'xmas\'"),
+        (
+            "features: {stores_are_countries: true, countries: {all: Norway}}",
+            r"takes each store that features.countries does not list .* says 'Norway' of all of them",
+        ),
         ("examples: {gap_days: -1}", r"examples.gap_days must be between 0 and 365, got -1"),
         ("features: {neighbours: 0}", r"features.neighbours must be between 1 and 10000, got 0"),
         (

@@ -73,12 +73,18 @@ def test_holidays_ahead_are_those_of_everywhere_and_of_the_country_or_store(spar
         },
     )
     log = [purchase("u", "milk", TUESDAY_9H, store_id=f"s{number}") for number in range(1, 5)]
+    days_of_log = visits(rows_of(spark, tables.EVENTS, log))
     later = date(2017, 12, 25)
-    found = context_features(visits(rows_of(spark, tables.EVENTS, log)), [AS_OF, later], calendar).collect()
+    found = context_features(days_of_log, [AS_OF, later], calendar).collect()
     assert {(row["store_id"], row["as_of_date"]): row["context_holidays_next_7d"] for row in found} == {
         ("s1", AS_OF): 2, ("s2", AS_OF): 1, ("s3", AS_OF): 1, ("s4", AS_OF): 2,
         ("s1", later): 1, ("s2", later): 1, ("s3", later): 1, ("s4", later): 1,
     }  # fmt: skip
     assert {row["store_id"]: row["context_country"] for row in found} == {
         "s1": "Norway", "s2": "Italy", "s3": "France", "s4": "France",
+    }  # fmt: skip
+    own = calendar_of({"s1": "Norway"}, {"s3": ["2017-12-18"]}, stores_are_countries=True)
+    of_stores = context_features(days_of_log, [AS_OF], own).collect()
+    assert {row["store_id"]: (row["context_country"], row["context_holidays_next_7d"]) for row in of_stores} == {
+        "s1": ("Norway", 0), "s2": ("s2", 0), "s3": ("s3", 1), "s4": ("s4", 0),
     }  # fmt: skip
