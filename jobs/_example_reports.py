@@ -16,10 +16,12 @@ from recsys.frames.local_rows import local_rows
 from recsys.stages import Run
 
 
-def write_leakage(run: Run, labels: DataFrame, version: int, rows_of: Mapping[str, int]) -> list[str]:
+def write_leakage(
+    run: Run, labels: DataFrame, item_features: DataFrame, version: int, rows_of: Mapping[str, int]
+) -> list[str]:
     """Of one version of examples.pairs, which has `rows_of` each split; returns the names of suspicious inputs."""
     examples = run.lake.read(tables.EXAMPLES, version).where(F.col(c.RUN_DATE) == F.lit(run.day))
-    report = leakage_report(leakage_sample(examples, labels, rows_of).toArrow(), run.config.examples)
+    report = leakage_report(leakage_sample(examples, labels, item_features, rows_of).toArrow(), run.config.examples)
     columns = [column for column in tables.LEAKAGE.columns if column.name != c.RUN_DATE]
     schema = ", ".join(f"{column.name} {column.type}" for column in columns)
     values = [tuple(row[column.name] for column in columns) for row in report]

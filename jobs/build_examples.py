@@ -21,7 +21,7 @@ from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
 from recsys.lake.example_files import Neighbours, write_example_files
-from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, read_features
+from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, of_cutoffs, read_features
 from recsys.lake.told import told_by
 from recsys.scoring.candidates import candidates
 from recsys.stages import Figures, Run, Stage
@@ -41,7 +41,8 @@ def run(run: Run) -> Figures:
     )  # fmt: skip
     train, validation = written.manifest.train, written.manifest.validation
     rows_of = {c.TRAIN: train.rows, c.VALIDATION: validation.rows}
-    leakage = partial(write_leakage, run, _labels(run, days), version, rows_of)
+    items = of_cutoffs(run.lake, tables.ITEM_FEATURES, (*days.train, days.validation))
+    leakage = partial(write_leakage, run, _labels(run, days), items, version, rows_of)
     suspects, schemes = at_once(run.spark, [leakage, partial(write_splits, run, days)])
     return {
         c.ROWS: train.rows + validation.rows,

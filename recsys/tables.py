@@ -539,7 +539,8 @@ LEAKAGE = Table(
         (
             c.MEAN_AGE_DAYS,
             "double",
-            "Mean days from the newest event of the grain to a positive's label; null if untold",
+            "Mean days from the newest event that the grain may know to a positive's label; of context and "
+            "store_item, which do not tell it, as if it were the day before the cut-off; null for dense indexes",
         ),
         (c.MIN_AGE_DAYS, "double", "The smallest of these; below 1 the input knows the label's day"),
         (

@@ -29,19 +29,28 @@ KNOWS_THE_LABELS_DAY = "knows_the_labels_day"
 _SALT = "leakage-v1"
 _SHARES = 1_000_000
 _LAG_DAYS = "lag_days"
-# Grains that tell the age of their newest events at the cut-off: 1 is the day before it.
+_ITEM = (c.AS_OF_DATE, c.ITEM_ID)
+# Of grains that tell it, the age of their newest events at the cut-off: 1 is the day before it. A category's newest
+# purchase is no newer than the user's; of the other grains the least age stands that an event can have.
 RECENCIES = {
     catalog.USER.name: (c.USER_RECENCY_DAYS, c.USER_VIEW_RECENCY_DAYS),
+    catalog.USER_CATEGORY.name: (c.USER_RECENCY_DAYS,),
+    catalog.ITEM.name: (c.ITEM_RECENCY_DAYS, c.ITEM_VIEW_RECENCY_DAYS),
     catalog.USER_ITEM.name: (
         c.USER_ITEM_RECENCY_DAYS, c.USER_ITEM_VIEW_RECENCY_DAYS, c.USER_ITEM_CART_RECENCY_DAYS,
     ),
 }  # fmt: skip
 
+LEAST_AGE_DAYS = 1.0
+
 Values = NDArray[np.float64]
 
 
-def leakage_sample(examples: DataFrame, labels: DataFrame, rows_of: Mapping[str, int]) -> DataFrame:
-    """Some rows of each split, with all model inputs and the days from a positive's cut-off to its label.
+def leakage_sample(
+    examples: DataFrame, labels: DataFrame, item_features: DataFrame, rows_of: Mapping[str, int]
+) -> DataFrame:
+    """Some rows of each split, with all model inputs; of positives also the age of the item's newest events, which is
+    none, and the days from the cut-off to the label.
 
     `labels` are those of recsys/examples/labels.py; `rows_of` says how many examples a split has.
     """
@@ -52,7 +61,15 @@ def leakage_sample(examples: DataFrame, labels: DataFrame, rows_of: Mapping[str,
     positives = F.broadcast(sample.where(F.col(c.LABEL) > 0).select(*PAIR))
     lags = dated.join(positives, on=[*PAIR], how="left_semi")
     inputs = [model_input.name for model_input in catalog.MODEL_INPUTS]
-    return sample.join(F.broadcast(lags), on=[*PAIR], how="left").select(c.SPLIT, c.LABEL, *inputs, _LAG_DAYS)
+    with_lags = sample.join(F.broadcast(lags), on=[*PAIR], how="left")
+    with_ages = with_lags.join(F.broadcast(_item_ages(item_features, sample)), on=[*_ITEM], how="left")
+    ages = [F.coalesce(name, F.lit(catalog.NEVER_DAYS)).alias(name) for name in RECENCIES[catalog.ITEM.name]]
+    return with_ages.select(c.SPLIT, c.LABEL, *inputs, *ages, _LAG_DAYS)
+
+
+def _item_ages(item_features: DataFrame, sample: DataFrame) -> DataFrame:
+    asked = F.broadcast(sample.where(F.col(c.LABEL) > 0).select(*_ITEM).distinct())
+    return item_features.select(*_ITEM, *RECENCIES[catalog.ITEM.name]).join(asked, on=[*_ITEM], how="left_semi")
 
 
 def leakage_report(sample: pa.Table, limits: ExamplesConfig) -> list[dict[str, Any]]:
@@ -107,11 +124,12 @@ def _auc_of(name: str, split: str, columns: Mapping[str, NDArray[Any]]) -> float
 
 
 def _ages(grain: str | None, columns: Mapping[str, NDArray[Any]]) -> Values:
-    """Days from the newest event that the grain knows to the label, of positives; empty where it does not tell."""
-    if grain not in RECENCIES:
+    """Days from the newest event that the grain may know to the label, of positives; empty for dense indexes."""
+    if grain is None:
         return np.empty(0)
-    recency = np.minimum.reduce([columns[name] for name in RECENCIES[grain]])
     lag = columns[_LAG_DAYS].astype(np.float64)
+    known = [columns[name] for name in RECENCIES.get(grain, ())]
+    recency = np.minimum.reduce(known) if known else np.full(len(lag), LEAST_AGE_DAYS)
     is_known = (columns[c.LABEL] > 0) & (recency < catalog.NEVER_DAYS) & ~np.isnan(lag)
     return np.asarray(recency[is_known] + lag[is_known], dtype=np.float64)
 

@@ -10,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.catalog import ITEM
 from recsys.features.views import item_views, with_views
-from recsys.frames.as_of import known_before, sum_within
+from recsys.frames.as_of import age_days, known_before, sum_within
 from recsys.frames.history import day_before_cutoff, with_values_on
 from recsys.frames.sums import exact_sum
 
@@ -25,7 +25,8 @@ def item_features(
 
     An item's category is the one that it had on the day before the cut-off.
     """
-    sold_once = known_before(item_days, as_of_dates, HISTORY_DAYS).select(*KEY).distinct()
+    last_sold = age_days(F.max(c.EVENT_DATE)).alias(c.ITEM_RECENCY_DAYS)
+    sold_once = known_before(item_days, as_of_dates, HISTORY_DAYS).groupBy(*KEY).agg(last_sold)
     sales = _sales(_sales_to_users(known_before(item_days, as_of_dates, 91)))
     viewed = None if view_days is None else item_views(view_days, as_of_dates)
     features = _with_rates(with_views(sold_once.join(sales, on=[*KEY], how="left"), viewed, ITEM))

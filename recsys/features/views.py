@@ -36,6 +36,7 @@ def item_views(days: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
         sum_within(c.VIEWS, 7).alias(c.ITEM_VIEWS_7D),
         sum_within(c.VIEWS, 28).alias(c.ITEM_VIEWS_28D),
         sum_within(c.CARTS, 28).alias(c.ITEM_CARTS_28D),
+        age_days(F.max(c.EVENT_DATE)).alias(c.ITEM_VIEW_RECENCY_DAYS),
     )
 
 

@@ -182,13 +182,31 @@ def test_the_log_of_this_test_gives_every_feature_of_the_catalogue_a_value(known
         if value not in (None, 0)
     }
     assert {feature.name for feature in catalog.FEATURES} <= seen
-    assert len(catalog.FEATURES) == 74
+    assert len(catalog.FEATURES) == 76
     assert len(known) == 13
 
 
-def test_the_future_changes_no_feature(spark: SparkSession, known: Found) -> None:
-    events, promotions = [*PAST, *BETWEEN, *FUTURE], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS, *FUTURE_PROMOTIONS]
-    with_future = features(spark, events, promotions, [AS_OF], [*KNOWN_ITEMS, *FUTURE_ITEMS])
+def moved_to(at: datetime, event: Row) -> Row:
+    when = {c.EVENT_TS: at, c.EVENT_DATE: at.date(), c.LOCAL_HOUR: at.hour, c.LOCAL_WEEKDAY: at.isoweekday()}
+    return {**event, **when}
+
+
+FUTURES = {
+    "as it came": (FUTURE, FUTURE_PROMOTIONS, FUTURE_ITEMS),
+    "moved to the cut-off's first instant": (
+        [moved_to(instant(AS_OF), event) for event in FUTURE],
+        [promotion(row[c.STORE_ID], row[c.ITEM_ID], AS_OF) for row in FUTURE_PROMOTIONS],
+        [(item, words, AS_OF) for item, words, _ in FUTURE_ITEMS],
+    ),
+}
+
+
+@pytest.mark.parametrize(("events", "promotions", "items"), FUTURES.values(), ids=FUTURES)
+def test_the_future_changes_no_feature_wherever_in_it_things_lie(
+    spark: SparkSession, known: Found, events: list[Row], promotions: list[Row], items: list[Said]
+) -> None:
+    log, shown = [*PAST, *BETWEEN, *events], [*PAST_PROMOTIONS, *BETWEEN_PROMOTIONS, *promotions]
+    with_future = features(spark, log, shown, [AS_OF], [*KNOWN_ITEMS, *items])
     for grain in catalog.GRAINS:
         assert with_future[grain.name] == {AS_OF: known[grain.name][AS_OF]}, grain.name
 

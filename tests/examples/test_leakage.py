@@ -75,17 +75,22 @@ def test_the_age_is_that_of_the_grains_newest_event_at_the_labels_of_positives()
     sample = sample_with(**{c.USER_RECENCY_DAYS: recency, "lag_days": lag})
     report = {row[c.FEATURE]: row for row in leakage_report(sample, LIMITS)}
     ages = {name: (report[name][c.MEAN_AGE_DAYS], report[name][c.MIN_AGE_DAYS]) for name in report}
-    assert ages[c.USER_PURCHASES_7D] == (6.0, 1.0)
+    assert ages[c.USER_PURCHASES_7D] == ages[c.USER_CATEGORY_SHARE_91D] == (6.0, 1.0)
     assert ages[c.USER_ITEM_PURCHASES_28D] == ages[c.ITEM_BUYERS_28D] == ages[c.USER_IDX] == (None, None)
+    # Untold: the day before the cut-off, and 0, 6 and 3 days from there to the label.
+    assert ages[c.CONTEXT_BASKET_CENTS_91D] == ages[c.STORE_ITEM_MAIL_DAYS_7D] == (4.0, 1.0)
     views = recency.copy()
     views[4] = 2  # newer than the purchase
     sample = sample_with(**{c.USER_RECENCY_DAYS: recency, c.USER_VIEW_RECENCY_DAYS: views, "lag_days": lag})
     (row,) = (row for row in leakage_report(sample, LIMITS) if row[c.FEATURE] == c.USER_PURCHASES_7D)
     assert row[c.MEAN_AGE_DAYS] == 4.5
     recency[0] = 0  # an event of the cut-off's day, which is the label's
-    assert reasons(sample_with(**{c.USER_RECENCY_DAYS: recency, "lag_days": lag}))[c.USER_HEAT_91D] == [
-        "knows_the_labels_day"
-    ]
+    for told, knows in (
+        (c.USER_RECENCY_DAYS, c.USER_HEAT_91D),
+        (c.ITEM_RECENCY_DAYS, c.ITEM_BUYERS_28D),
+        (c.ITEM_VIEW_RECENCY_DAYS, c.ITEM_VIEWS_7D),
+    ):
+        assert reasons(sample_with(**{told: recency, "lag_days": lag}))[knows] == ["knows_the_labels_day"]
 
 
 def test_the_sample_is_bounded_drawn_by_hash_and_dated_by_the_labels(
@@ -103,13 +108,22 @@ def test_the_sample_is_bounded_drawn_by_hash_and_dated_by_the_labels(
         [(day, "u", str(n), date(2017, 11, 20 + n % 5)) for n in range(1, 1000, 2)],
         "as_of_date date, user_id string, item_id string, label_date date",
     )
+    items = [
+        {c.AS_OF_DATE: day, c.ITEM_ID: str(n), c.ITEM_RECENCY_DAYS: 2, c.ITEM_VIEW_RECENCY_DAYS: None if n % 4 else 9}
+        for n in range(1000)
+    ]
+    ages = rows_of(spark, tables.ITEM_FEATURES, [*items, {**items[1], c.AS_OF_DATE: date(2017, 11, 6)}])
     monkeypatch.setattr(leakage, "SAMPLE_ROWS", 100)
     drawn, again = (
-        leakage_sample(examples.repartition(number), labels, {c.TRAIN: 1000, c.VALIDATION: 10}).toArrow().to_pylist()
+        leakage_sample(examples.repartition(number), labels, ages, {c.TRAIN: 1000, c.VALIDATION: 10})
+        .toArrow()
+        .to_pylist()
         for number in (1, 5)
     )
     assert sorted(map(str, drawn)) == sorted(map(str, again))
     assert sum(row[c.SPLIT] == c.VALIDATION for row in drawn) == 10
     assert 60 < sum(row[c.SPLIT] == c.TRAIN for row in drawn) < 140
     assert {(row[c.LABEL] > 0, row["lag_days"] is not None) for row in drawn} == {(True, True), (False, False)}
+    of_positives = [row for row in drawn if row[c.LABEL] > 0]
+    assert {(row[c.ITEM_RECENCY_DAYS], row[c.ITEM_VIEW_RECENCY_DAYS]) for row in of_positives} == {(2, NEVER_DAYS)}
     assert {row["lag_days"] for row in drawn} == {None, 0.0, 1.0, 2.0, 3.0, 4.0}

@@ -54,6 +54,7 @@ def test_an_item_not_sold_lately_has_zeros_and_nulls(spark: SparkSession) -> Non
         "item_id": "old",
         "item_category": "dairy",
         "as_of_date": AS_OF,
+        "item_recency_days": 365,
         "item_purchases_7d": 0,
         "item_purchases_28d": 0,
         "item_purchases_91d": 0,

@@ -77,10 +77,17 @@ def test_users_who_only_look_have_a_row_with_zeros_of_purchases(log: DataFrame) 
 
 def test_items_know_their_rates_where_they_were_viewed(spark: SparkSession, log: DataFrame) -> None:
     items = found(item_features(item_days(log), view_days(log), rows_of(spark, tables.ITEM_HISTORY, []), [AS_OF]), ITEM)
-    names = (c.ITEM_VIEWS_7D, c.ITEM_VIEWS_28D, c.ITEM_CARTS_28D, c.ITEM_CART_RATE_28D, c.ITEM_PURCHASE_RATE_28D)
+    names = (
+        c.ITEM_VIEWS_7D,
+        c.ITEM_VIEWS_28D,
+        c.ITEM_CARTS_28D,
+        c.ITEM_CART_RATE_28D,
+        c.ITEM_PURCHASE_RATE_28D,
+        c.ITEM_VIEW_RECENCY_DAYS,
+    )
     assert {key[0]: tuple(row[name] for name in names) for key, row in items.items()} == {
-        "lamp": (2, 3, 2, 2 / 3, 1 / 3),
-        "desk": (0, 0, 0, None, None),
+        "lamp": (2, 3, 2, 2 / 3, 1 / 3, 1),
+        "desk": (0, 0, 0, None, None, 29),
     }
 
 
