@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 from jobs._overwrite import overwrite_day
 from recsys import columns as c
 from recsys import tables
+from recsys.config import PARTED_BY_EVENT
 from recsys.examples.leakage import leakage_report, leakage_sample
-from recsys.examples.schemes import PARTED_BY_EVENT, folds_of, split_counts
+from recsys.examples.schemes import folds_of, split_counts
 from recsys.examples.split import Cutoffs
 from recsys.frames.local_rows import local_rows
 from recsys.stages import Run

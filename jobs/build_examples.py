@@ -16,6 +16,7 @@ from recsys import catalog, tables
 from recsys import columns as c
 from recsys.app import main
 from recsys.catalog import Feature, numeric_inputs
+from recsys.errors import ConfigError
 from recsys.examples.assemble import assemble
 from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
@@ -26,7 +27,10 @@ from recsys.lake.told import told_by
 from recsys.scoring.candidates import candidates
 from recsys.stages import Figures, Run, Stage
 
-_READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.USER_IDS, tables.ITEM_IDS, tables.CATEGORY_IDS)
+_READS = (
+    tables.EVENTS, tables.ITEMS, tables.ITEM_HISTORY, tables.USERS, tables.USER_IDS, tables.ITEM_IDS,
+    tables.CATEGORY_IDS,
+)  # fmt: skip
 
 
 def run(run: Run) -> Figures:
@@ -59,6 +63,16 @@ def run(run: Run) -> Figures:
     }
 
 
+def check(run: Run) -> None:
+    """Training would refuse it too, but after all the work."""
+    workers, row_groups = run.config.train.workers, run.config.examples.row_groups
+    if workers > row_groups:
+        raise ConfigError(
+            f"train.workers is {workers}, but examples.row_groups is {row_groups}, and each worker needs a row group. "
+            f"Cure: --set examples.row_groups={workers} or more, or fewer train.workers"
+        )
+
+
 def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     lake = run.lake
     as_of_dates = (*days.train, days.validation)
@@ -67,7 +81,9 @@ def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates)
     labels = _labels(run, days)
     chosen = sampled(run, with_label(pairs, labels), labels, features)
-    return with_example_key(with_split(assemble(chosen, features, items, ids_of(lake), taken), days))
+    history = lake.read(tables.ITEM_HISTORY)
+    with_inputs = assemble(chosen, features, items, ids_of(lake), taken, item_history=history)
+    return with_example_key(with_split(with_inputs, days))
 
 
 def _neighbours(run: Run, as_of_dates: Sequence[date]) -> Neighbours | None:
@@ -94,6 +110,7 @@ STAGE = Stage(
     writes=(tables.EXAMPLES, tables.NEGATIVES, tables.PARTED_EVENTS, tables.SPLITS, tables.LEAKAGE),
     settings=("examples", "candidates"),
     run=run,
+    check=check,
     inputs=lambda run: [f"neighbours {run.config.features.sampled_neighbours}"] if _are_neighbours_asked(run) else [],
 )
 

@@ -44,6 +44,8 @@ CANDIDATES, UNIFORM, POPULARITY = NEGATIVES = ("candidates", "uniform", "popular
 GLOBAL_TIME, ROLLING_TIME, LEAVE_ONE_OUT, USER_RATIO, HELD_APART = SCHEMES = (
     "global_time", "rolling_time", "leave_one_out", "user_ratio", "held_apart",
 )  # fmt: skip
+# Schemes that take the core of the purchases alone; in the others the split follows from the day.
+PARTED_BY_EVENT = (LEAVE_ONE_OUT, USER_RATIO, HELD_APART)
 CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS = SCENES = (
     "cart", "substitutes", "buy_again", "new_items", "anonymous", "coupons",
 )  # fmt: skip
@@ -283,6 +285,11 @@ class ExamplesConfig:
         _require_range(self, "suspicious_auc_gap", 0, 1)
         _require_known(self, "negatives", [self.negatives], NEGATIVES)
         _require_known(self, "schemes", self.schemes, SCHEMES)
+        if self.core > 1 and not set(self.schemes) & set(PARTED_BY_EVENT):
+            raise ConfigError(
+                f"examples.core is {self.core}, and none of examples.schemes, {list(self.schemes)}, goes by it; "
+                f"name one of {list(PARTED_BY_EVENT)} too, or leave core at 1"
+            )
         _require_grades(self.labels)
 
 

@@ -495,7 +495,7 @@ PARTED_EVENTS = Table(
     partition_by=(c.RUN_DATE, c.SCHEME),
     columns=_columns(
         _RUN_DATE,
-        (c.SCHEME, "string", "leave_one_out, user_ratio or held_apart: the way purchases are parted"),
+        (c.SCHEME, "string", "leave_one_out, user_ratio or held_apart: the way purchases, or their core, are parted"),
         (c.SPLIT, "string", "train, validation, test, cold_users or cold_items"),
         _USER,
         _ITEM,

@@ -10,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.examples.split import cutoffs
 from recsys.lake.store import Lake
-from tests.feature_rows import write_rows
+from tests.feature_rows import FROM_THE_BEGINNING, write_rows
 
 RUN_DATE = date(2017, 12, 18)
 DAYS = cutoffs(RUN_DATE, label_days=14, train_windows=2, gap_days=0)
@@ -38,6 +38,10 @@ def write_small_lake(
         tables.USERS: [{c.USER_ID: user, c.IS_OPTED_OUT: False, c.ATTRIBUTES: {}} for user in USERS] + [*more_users],
         tables.ITEMS: [
             {c.ITEM_ID: item, c.CATEGORY: categories[number % 2], c.IS_ELIGIBLE: True}
+            for number, item in enumerate(ITEMS)
+        ],
+        tables.ITEM_HISTORY: [
+            {c.ITEM_ID: item, c.CATEGORY: categories[number % 2], **FROM_THE_BEGINNING}
             for number, item in enumerate(ITEMS)
         ],
         tables.USER_IDS: [{c.USER_ID: user, c.USER_IDX: number} for number, user in enumerate(USERS)],

@@ -187,6 +187,10 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
             "examples: {schemes: [time]}",
             r"examples.schemes: unknown \['time'\]; known: \['global_time', 'rolling_time',",
         ),
+        (
+            "examples: {core: 5, schemes: [global_time, rolling_time]}",
+            r"examples.core is 5, and none of examples.schemes, \['global_time', 'rolling_time'\], goes by it",
+        ),
         ("examples: {labels: {view: 1.0}}", r"must grade purchase, .* such as .*; got {'view': 1.0}"),
         ("examples: {labels: {cart: 1.0, purchase: 1.0}}", r"rising in the order \['view', 'cart', 'purchase'\]"),
         ("examples: {labels: {view: 0, purchase: 1.0}}", r"above 0 and up to 1"),

@@ -19,9 +19,10 @@ from recsys.catalog import (
     Grain,
 )
 from recsys.frames.feature_tables import FeatureTables
+from recsys.frames.history import day_before_cutoff, with_values_on
 
 UNKNOWN_IDX = -1
-_CATEGORY_NOW = "category_now"
+_CATEGORY_TOLD = "category_told"
 _IS_SOLD = "is_sold"
 
 
@@ -40,12 +41,15 @@ def assemble(
     items: DataFrame,
     ids: Ids,
     taken: Sequence[Feature] = NUMERIC_INPUTS,
+    *,
+    item_history: DataFrame | None = None,
 ) -> DataFrame:
     """Adds every column of catalog.MODEL_INPUTS to `pairs` (as_of_date, user_id, item_id and any others), row for row.
 
     Values are raw; where a grain has no row or a null, the catalogue's default stands, and for an input that is not
     among those `taken` always: it is not looked up. Unknown ids are -1. An item's category is that of its features at
-    the cut-off; of an item without features, that of `items`. Each lookup is unique by the key that its table promises.
+    the cut-off; of an item without features, that of `items`, which are of the present, or with an `item_history` the
+    one that held on the day before the cut-off. Each lookup is unique by the key that its table promises.
     """
     user_item = _inputs(features.user_item, USER_ITEM, taken)
     user_category = _inputs(features.user_category, USER_CATEGORY, taken).withColumnRenamed(
@@ -56,7 +60,7 @@ def assemble(
         _user_side(features, taken), on=[c.AS_OF_DATE, c.USER_ID], how="left"
     )
     joined = (
-        _with_item(with_user, features, items, ids, taken)
+        _with_item(_with_told(with_user, items, ids, item_history), features, ids, taken)
         .join(user_item, on=[c.AS_OF_DATE, c.USER_ID, c.ITEM_ID], how="left")
         .join(user_category, on=[c.AS_OF_DATE, c.USER_ID, c.LOOKUP_CATEGORY], how="left")
         .join(store_item, on=[c.AS_OF_DATE, c.LOOKUP_STORE_ID, c.ITEM_ID], how="left")
@@ -95,7 +99,7 @@ def assemble_items(  # those of assemble
 
     `beside`: lookup_category, whose rows of features.user_category are the item's.
     """
-    joined = _with_item(wanted, features, items, ids, taken)
+    joined = _with_item(_with_told(wanted, items, ids), features, ids, taken)
     return joined.select(*wanted.columns, *beside, *_model_inputs(joined.columns))
 
 
@@ -119,21 +123,26 @@ def _user_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
     return in_context.drop(c.USER_USUAL_WEEKDAY).withColumnRenamed(c.USER_MAIN_STORE_ID, c.LOOKUP_STORE_ID)
 
 
-def _with_item(
-    rows: DataFrame, features: FeatureTables, items: DataFrame, ids: Ids, taken: Sequence[Feature]
-) -> DataFrame:
-    """Item inputs beside the rows; the category is that of the cut-off, or of now where the item has no features."""
-    with_item = rows.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left").join(
-        _item_side(features, taken), on=[c.AS_OF_DATE, c.ITEM_ID], how="left"
-    )
-    category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_NOW))
+def _with_item(rows: DataFrame, features: FeatureTables, ids: Ids, taken: Sequence[Feature]) -> DataFrame:
+    """Item inputs beside the rows; the category is that of the features, or the one told where the item has none."""
+    with_item = rows.join(_item_side(features, taken), on=[c.AS_OF_DATE, c.ITEM_ID], how="left")
+    category = F.when(F.col(_IS_SOLD), F.col(c.ITEM_CATEGORY)).otherwise(F.col(_CATEGORY_TOLD))
     categories = ids.categories.withColumnRenamed(c.CATEGORY, c.LOOKUP_CATEGORY)
     return with_item.withColumn(c.LOOKUP_CATEGORY, category).join(categories, on=c.LOOKUP_CATEGORY, how="left")
 
 
+def _with_told(rows: DataFrame, items: DataFrame, ids: Ids, item_history: DataFrame | None = None) -> DataFrame:
+    """The item's index and the category that it has now, or where a history is given had on the eve of the cut-off."""
+    if item_history is None:
+        return rows.join(_item_attributes(items, ids), on=c.ITEM_ID, how="left")
+    history = item_history.withColumnRenamed(c.CATEGORY, _CATEGORY_TOLD)
+    with_index = rows.join(ids.items, on=c.ITEM_ID, how="left")
+    return with_values_on(with_index, day_before_cutoff(), history, c.ITEM_ID, _CATEGORY_TOLD)
+
+
 def _item_attributes(items: DataFrame, ids: Ids) -> DataFrame:
     """Every item of either table: one without attributes still has its index."""
-    return ids.items.join(items.select(c.ITEM_ID, F.col(c.CATEGORY).alias(_CATEGORY_NOW)), on=c.ITEM_ID, how="full")
+    return ids.items.join(items.select(c.ITEM_ID, F.col(c.CATEGORY).alias(_CATEGORY_TOLD)), on=c.ITEM_ID, how="full")
 
 
 def _item_side(features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:

@@ -11,7 +11,8 @@ _SALT = "negatives-v1"
 def keep_sampled(labelled: DataFrame, negatives_per_positive: int) -> DataFrame:
     """All positives and, per cut-off and user, so many negatives for each; users without a positive fall out.
 
-    The draw depends on the rows alone, never on their partitioning.
+    A negative has no label in its own window; it may be a positive of the user in another. The draw depends on the rows
+    alone, never on their partitioning.
     """
     hashed = F.xxhash64(c.USER_ID, c.ITEM_ID, c.AS_OF_DATE, F.lit(_SALT))
     per_user = Window.partitionBy(c.AS_OF_DATE, c.USER_ID)

@@ -37,7 +37,8 @@ def wanted_of(labelled: DataFrame, per_positive: int) -> DataFrame:
 
 
 def drawn_negatives(wanted: DataFrame, weights: DataFrame, positives: DataFrame) -> DataFrame:
-    """So many different items a cut-off and user as are wanted, drawn by weight; fewer where there are not enough.
+    """Different items, drawn by weight, as many a cut-off and user as are wanted, or fewer: 10 draws and 2 for each one
+    wanted are made, and where few items weigh most of all, or are positives, too few of them hit another one.
 
     No item is drawn for a user that is among the user's `positives` at any cut-off. `log_probability` is that of one
     draw. Draws follow from the hash of cut-off, user and number: any partitioning draws the same.

@@ -11,14 +11,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.config import HELD_APART, LEAVE_ONE_OUT, ROLLING_TIME, USER_RATIO, ExamplesConfig
+from recsys.config import LEAVE_ONE_OUT, PARTED_BY_EVENT, ROLLING_TIME, USER_RATIO, ExamplesConfig
 from recsys.examples.split import Cutoffs, earlier
 
 COLD_USERS = "cold_users"
 COLD_ITEMS = "cold_items"
-
-# Of the other schemes the split follows from the day.
-PARTED_BY_EVENT = (LEAVE_ONE_OUT, USER_RATIO, HELD_APART)
 
 _SALT = "cold-v1"
 # So many users or items go to each executor whole; of more, Spark joins parts.
@@ -26,7 +23,7 @@ MAX_BROADCAST = 500_000
 
 
 def folds_of(scheme: str, purchases: DataFrame, days: Cutoffs, settings: ExamplesConfig) -> list[DataFrame]:
-    """The purchases with their split, one frame a fold; parted by anything but time, their core."""
+    """The purchases with their split, one frame a fold: all of them where time parts them, else their core."""
     if scheme == ROLLING_TIME:
         return [part_by_time(purchases, earlier(days, windows=fold)) for fold in range(settings.folds)]
     if scheme not in PARTED_BY_EVENT:

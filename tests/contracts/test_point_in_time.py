@@ -13,6 +13,7 @@ from recsys import columns as c
 from recsys.clean.history import history_of_days
 from recsys.clean.items import ITEM, known_item_history
 from recsys.config import load_config
+from recsys.examples.assemble import Ids, assemble
 from recsys.features.all_grains import features_as_of
 from recsys.features.event_days import EventDays
 from recsys.features.holidays import calendar_of
@@ -21,7 +22,8 @@ from recsys.features.optional_grains import Log, optional_features
 from recsys.features.purchases import item_days, visits
 from recsys.features.views import view_days
 from recsys.frames.as_of import known_by
-from tests.feature_rows import rows_of
+from recsys.frames.local_rows import local_rows
+from tests.feature_rows import feature_tables, rows_of
 from tests.purchase_rows import Row, purchase
 
 pytestmark = pytest.mark.spark
@@ -209,6 +211,38 @@ def test_the_future_changes_no_feature_wherever_in_it_things_lie(
     with_future = features(spark, log, shown, [AS_OF], [*KNOWN_ITEMS, *items])
     for grain in catalog.GRAINS:
         assert with_future[grain.name] == {AS_OF: known[grain.name][AS_OF]}, grain.name
+
+
+def test_an_example_knows_an_item_as_it_was_before_its_cut_off(spark: SparkSession, known: Found) -> None:
+    """Also one that was not sold until then, of which features say nothing."""
+    asked = {(EARLIER, "whey"): "dairy", (AS_OF, "whey"): "drinks", (AS_OF, "bread"): "snacks", (AS_OF, "jug"): "glass"}
+    pairs = local_rows(
+        spark, [(day, "u", item) for day, item in asked], "as_of_date date, user_id string, item_id string"
+    )
+    history = [*KNOWN_ITEMS, *FUTURE_ITEMS, ("jug", "glass", LONG_AGO), ("jug", "later", AS_OF)]
+    categories = sorted({words for _, words, _ in history})
+    ids = Ids(
+        users=rows_of(spark, tables.USER_IDS, []),
+        items=rows_of(spark, tables.ITEM_IDS, []),
+        categories=rows_of(
+            spark, tables.CATEGORY_IDS, [{c.CATEGORY: name, c.CATEGORY_IDX: idx} for idx, name in enumerate(categories)]
+        ),
+    )
+    items_now = rows_of(spark, tables.ITEMS, [{c.ITEM_ID: item, c.CATEGORY: "later"} for _, item in asked])
+    of_grains = {
+        grain.name: [row for rows in known[grain.name].values() for row in rows]
+        for grain in catalog.GRAINS
+        if not grain.is_optional
+    }
+    found = assemble(
+        pairs, feature_tables(spark, **of_grains), items_now, ids,
+        item_history=rows_of(spark, tables.ITEM_HISTORY, history_of(history)),
+    ).collect()  # fmt: skip
+    assert {(row[c.AS_OF_DATE], row[c.ITEM_ID]): categories[row[c.CATEGORY_IDX]] for row in found} == asked
+    buyers = {(day, row[c.ITEM_ID]): row[c.ITEM_BUYERS_28D] for day, rows in known["item"].items() for row in rows}
+    assert {(row[c.AS_OF_DATE], row[c.ITEM_ID]): row[c.ITEM_BUYERS_28D] for row in found} == {
+        key: buyers.get(key, 0) for key in asked
+    }
 
 
 def test_rows_that_became_known_later_change_no_feature(spark: SparkSession, known: Found) -> None:

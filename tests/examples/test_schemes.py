@@ -157,7 +157,7 @@ def test_counts_name_the_days_and_who_is_not_in_train(spark: SparkSession) -> No
 @pytest.mark.parametrize(("scheme", "folds"), [("global_time", 1), ("rolling_time", 3), ("user_ratio", 1)])
 def test_each_fold_of_rolling_time_ends_a_window_earlier(spark: SparkSession, scheme: str, folds: int) -> None:
     log = events_of(spark, *(("u", str(n), datetime(2017, 12, 17) - timedelta(days=n)) for n in range(70)))
-    settings = replace(load_config([]).examples, core=71)
+    settings = replace(load_config([]).examples, core=71, schemes=(scheme, "user_ratio"))
     found = [splits(fold) for fold in folds_of(scheme, log, DAYS, settings)]
     assert len(found) == folds
     if scheme == "user_ratio":

@@ -10,7 +10,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.catalog import MODEL_INPUTS, NUMERIC_INPUTS
 from recsys.config import CONF_FOLDER, load_config
-from recsys.errors import InputError
+from recsys.errors import ConfigError, InputError
 from recsys.examples.sampled_negatives import DRAWN, SHOWN
 from recsys.lake.example_files import newest_example_files
 from recsys.lake.store import Lake
@@ -127,6 +127,14 @@ def test_what_the_configuration_asks_for_besides_is_written_and_used(lake: Lake,
     assert {row[c.SCHEME]: row["count"] for row in parted} == dict.fromkeys(
         ("leave_one_out", "user_ratio", "held_apart"), 96
     )
+
+
+def test_more_workers_than_row_groups_are_refused_before_anything_is_done(lake: Lake) -> None:
+    with pytest.raises(
+        ConfigError, match=r"train.workers is 5, but examples.row_groups is 4, .* --set examples.row_groups=5 or more"
+    ):
+        STAGE.check(run_of(lake, "train.workers=5"))
+    STAGE.check(run_of(lake, "train.workers=4"))
 
 
 def test_without_features_of_a_cut_off_nothing_is_written(lake: Lake, spark: SparkSession, tmp_path: Path) -> None:
