@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from benchmarks.generated_graph import ITEMS, USERS, edges, graph_of, write_graph_examples
@@ -30,10 +29,11 @@ from benchmarks.report import emit
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup, from_json, to_json
-from recsys.models.interactions import Matrix, interaction_matrix
+from recsys.models.interactions import interaction_matrix
 from recsys.models.registry import Spec, model_settings, model_spec
-from recsys.training.batches import PairBatch, all_pairs, shuffled_pairs
-from recsys.training.interactions import PairFit, PairTask, take_pair_step
+from recsys.training.batches import all_pairs, shuffled_pairs
+from recsys.training.interactions import PairTask, loss_sum_of
+from recsys.training.loop import Fit, take_accumulated_step
 from recsys.training.optimization import build_optimizer
 from recsys.training.pair_files import write_pair_files
 from recsys.training.run import TrainingTask, train_with
@@ -96,9 +96,9 @@ def lightgcn_steps(folder: Path) -> tuple[float, float]:
     batches = shuffled_pairs(
         str(folder), groups, batch_size=config.batch_size, buffer_rows=config.shuffle_buffer_rows, seed=[SEED]
     )
-    generator, ended = np.random.default_rng(SEED), []
-    for batch in islice(batches, STEPS):
-        _step(shared, batch, generator)
+    ended = []
+    for number, batch in enumerate(islice(batches, STEPS)):
+        take_accumulated_step(shared, [batch], len(batch), number)
         ended.append(time.perf_counter())
     batches.close()
     if len(ended) < 2:
@@ -106,28 +106,19 @@ def lightgcn_steps(folder: Path) -> tuple[float, float]:
     return len(ended) - 1, ended[-1] - ended[0]
 
 
-def _pair_fit(folder: str, groups: tuple[RowGroup, ...]) -> PairFit:
+def _pair_fit(folder: str, groups: tuple[RowGroup, ...]) -> Fit:
     """As every worker of a training begins, see train_on_pairs."""
     spec, config = configured("lightgcn")
     task = PairTask(spec=spec, config=config, folder=folder, row_groups=groups, users=USERS, items=ITEMS)
-    seen_UI = _graph(folder, groups)
-    torch.manual_seed(SEED)
-    network = spec.build(seen_UI)
-    return PairFit(
-        network=network, optimizer=build_optimizer(network.parameters(), config, workers=1), task=task,
-        workers=OneWorker(), device=torch.device("cpu"), negatives=spec.config.negatives, seen_UI=seen_UI,
-        held_out_UI=seen_UI[:0],
-    )  # fmt: skip
-
-
-def _graph(folder: str, groups: tuple[RowGroup, ...]) -> Matrix:
     pairs = all_pairs(folder, groups)
-    return interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=USERS, items=ITEMS)
-
-
-def _step(shared: PairFit, batch: PairBatch, generator: np.random.Generator) -> None:
-    negative_idx_N = torch.from_numpy(generator.integers(0, ITEMS, shared.negatives))
-    take_pair_step(shared, [batch], negative_idx_N, len(batch))
+    torch.manual_seed(SEED)
+    network = spec.build(
+        interaction_matrix(pairs.user_idx_B.numpy(), pairs.item_idx_B.numpy(), users=USERS, items=ITEMS)
+    )
+    return Fit(
+        model=network, optimizer=build_optimizer(network.parameters(), config, workers=1), config=config,
+        workers=OneWorker(), device=torch.device("cpu"), loss_sum=loss_sum_of(task),
+    )  # fmt: skip
 
 
 WRITERS: dict[str, Callable[[Path, int, int], None]] = {"graphsage": write_examples, "lightgcn": write_pairs}

@@ -94,7 +94,9 @@ def our_pairs(plan: Plan, split: Split, folder: Path) -> list[dict[str, Any]]:
     start_s = _seconds(lambda: plan.spec.build(seen_UI))
     trained = trained_by(train_on_pairs, work_on_pairs, pair_task(plan, split, split.others[0], SEED, folder))
     rows = len(split.train[0])
-    return _stages(start_s, [(rows / epoch.rows_per_s, rows, epoch.ndcg) for epoch in trained.curve])
+    return _stages(
+        start_s, [(rows / epoch.rows_per_s, rows, epoch.validation[VALIDATION_NDCG]) for epoch in trained.curve]
+    )
 
 
 def our_sequences(plan: Plan, split: Split, folder: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 from pyspark.sql import functions as F
 
-from jobs._learning import Finished, Learning, slots, versions_text
+from jobs._learning import (
+    Finished,
+    Learning,
+    checkpoints_of,
+    curve_of,
+    figures_of,
+    rows_of_tables,
+    slots,
+    versions_text,
+)
 from jobs._start import start_of
 from jobs._taken import PAIR, READS, bought_before, ids_of, indexed, require_taken, taken_before, vocabulary_size
 from recsys import columns as c
@@ -18,6 +27,7 @@ from recsys.lake.interaction_files import InteractionFiles, write_interaction_fi
 from recsys.manifest import RowGroup
 from recsys.models.registry import Spec
 from recsys.stages import Figures, Run
+from recsys.tables import Table
 from recsys.training.interactions import PairTask, PairTrained, train_pairs_on_spark
 from recsys.training.recommenders import RANKER_RECORD, save_recommender
 
@@ -31,7 +41,7 @@ def _finish(run: Run, spec: Spec) -> Finished:
     assert scores is not None, "the leader returns what it learned"
     return Finished(
         figures=_figures(run, task, trained),
-        curve=_curve(trained),
+        curve=curve_of(trained),
         save=lambda folder: save_recommender(folder, spec.name, scores, trained.known, trained.state),
         logged=RANKER_RECORD,
     )
@@ -56,8 +66,13 @@ def _task(run: Run, spec: Spec) -> PairTask:
         categories=known.get(c.CATEGORY_IDX, 0),
         user_nodes=user_nodes,
         item_nodes=item_nodes,
+        checkpoints=checkpoints_of(run, spec, rows_of_tables(run, _reads(spec))),
         start=start,
     )
+
+
+def _reads(spec: Spec) -> tuple[Table, ...]:
+    return (*READS, *(_NODE_READS if spec.reads_nodes else ()))
 
 
 def _known_ids(run: Run, spec: Spec) -> dict[str, int]:
@@ -70,35 +85,11 @@ def _known_ids(run: Run, spec: Spec) -> dict[str, int]:
 
 def _figures(run: Run, task: PairTask, trained: PairTrained) -> Figures:
     rows = sum(group.rows for group in task.row_groups)
-    of_training: Figures = {}
-    if trained.curve:
-        best, seconds = trained.curve[trained.best_epoch - 1], sum(rows / epoch.rows_per_s for epoch in trained.curve)
-        of_training = {
-            "best_epoch": trained.best_epoch,
-            "train_loss": trained.curve[-1].train_loss,
-            "rows_per_s": round(len(trained.curve) * rows / seconds),
-        }
-        if task.held_out:
-            of_training |= {"validation_recall_at_20": best.recall, "validation_ndcg_at_20": best.ndcg}
+    solved = {c.ROWS: rows, "epochs": 0, "workers": task.config.workers}
     return {
-        c.ROWS: rows,
-        "epochs": len(trained.curve),
-        **of_training,
-        "workers": task.config.workers,
-        "delta_versions": versions_text(run.lake.versions((*READS, *(_NODE_READS if task.spec.reads_nodes else ())))),
+        **(figures_of(trained, task.config, rows) if trained.curve else solved),
+        "delta_versions": versions_text(run.lake.versions(_reads(task.spec))),
     }
-
-
-def _curve(trained: PairTrained) -> list[dict[str, float]]:
-    return [
-        {
-            "train/loss": epoch.train_loss,
-            "train/rows_per_s": epoch.rows_per_s,
-            "validation/recall_at_20": epoch.recall,
-            "validation/ndcg_at_20": epoch.ndcg,
-        }
-        for epoch in trained.curve
-    ]
 
 
 def _files(run: Run) -> InteractionFiles:

@@ -310,7 +310,7 @@ _TRAIN_CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
     "decay": ("none", "linear", "cosine"),
     "precision": ("float32", "bfloat16", "auto"),
-    "best_by": ("validation_loss", "validation_auc", "validation_hit_rate", "validation_ndcg"),
+    "best_by": ("validation_loss", "validation_auc", "validation_recall", "validation_hit_rate", "validation_ndcg"),
     "device": ("auto", "cpu", "cuda"),
 }
 

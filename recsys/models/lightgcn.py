@@ -76,7 +76,9 @@ class _Product(torch.autograd.Function):
 
 
 def _product(matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
-    result: Tensor = _Product.apply(matrix, transposed, dense)  # type: ignore[no-untyped-call]  # torch leaves it so
+    # In 32-bit numbers whatever the precision: sparse products have no others everywhere.
+    with torch.autocast(dense.device.type, enabled=False):
+        result: Tensor = _Product.apply(matrix, transposed, dense.float())  # type: ignore[no-untyped-call]  # torch leaves it so
     return result
 
 

@@ -69,4 +69,4 @@ def ranking_loss_sum(  # noqa: PLR0913  # what a pair is made of
     loss_B = loss.of_pairs((user_VD[row_B] * item_BD).sum(dim=1), user_VD @ negative_ND.T, row_B)
     if l2:
         loss_B = loss_B + l2 * (squares_V[row_B] + squares_B + squares_N.mean())
-    return loss_B.sum() if weight_B is None else loss_B @ weight_B
+    return loss_B.sum() if weight_B is None else (loss_B * weight_B).sum()

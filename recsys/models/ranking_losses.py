@@ -36,7 +36,8 @@ class RankingLoss:
         if positive_B.shape != row_B.shape or positive_B.dim() != 1 or negative_VN.dim() != 2:
             got = ", ".join(str(tuple(tensor.shape)) for tensor in (positive_B, negative_VN, row_B))
             raise ValueError(f"positives, negatives and rows must have shapes (B,), (V, N) and (B,), got {got}")
-        return LOSSES[self.name](self, positive_B, negative_VN, row_B)
+        # In 32-bit numbers whatever the precision of the scores: a temperature makes small differences count.
+        return LOSSES[self.name](self, positive_B.float(), negative_VN.float(), row_B)
 
 
 def bpr(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:

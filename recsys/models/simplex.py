@@ -69,4 +69,9 @@ class Simplex(FactorNetwork):
         # Numbers of the users' pairs: each user's run from its own start.
         shift_B = self.start_U[user_idx_B] - (end_B - taken_B)
         pair_H = torch.arange(int(taken_B.sum()), device=taken_B.device) + shift_B.repeat_interleave(taken_B)
-        return F.embedding_bag(self.item_idx_P[pair_H], self.item_ID, end_B - taken_B, mode="sum")
+        item_idx_H = self.item_idx_P[pair_H]
+        if self.item_ID.is_cuda:  # where embedding_bag's gradient has no fixed order, which a training refuses
+            row_H = torch.arange(len(taken_B), device=taken_B.device).repeat_interleave(taken_B)
+            sum_BD = torch.zeros(len(taken_B), self.item_ID.shape[1], device=taken_B.device)
+            return sum_BD.index_add(0, row_H, self.item_ID[item_idx_H])
+        return F.embedding_bag(item_idx_H, self.item_ID, end_B - taken_B, mode="sum")

@@ -56,7 +56,7 @@ class UltraGcn(FactorNetwork):
         user_BD, item_BD, negative_ND = self.user_UD[user_idx_B], self.item_ID[item_idx_B], self.item_ID[negative_idx_N]
         user_weight_B = self.user_weight_U[user_idx_B] * self.config.degree_weight
         positive_B = F.softplus(-(user_BD * item_BD).sum(dim=1)) * (1 + user_weight_B * self.item_weight_I[item_idx_B])
-        negative_BN = F.softplus(user_BD @ negative_ND.T)
+        negative_BN = F.softplus((user_BD @ negative_ND.T).float())
         weighted_B = (negative_BN @ self.item_weight_I[negative_idx_N]) * user_weight_B + negative_BN.sum(dim=1)
         negative_B = weighted_B * (self.config.negative_weight / len(negative_idx_N))
         penalty_B = user_BD.square().sum(dim=1) + item_BD.square().sum(dim=1) + negative_ND.square().sum(dim=1).mean()

@@ -65,6 +65,14 @@ class PairBatch:
     def __len__(self) -> int:
         return len(self.user_idx_B)
 
+    def to(self, device: torch.device) -> "PairBatch":
+        if device.type == "cpu":
+            return self
+        user_idx_B, item_idx_B = (
+            tensor.pin_memory().to(device, non_blocking=True) for tensor in (self.user_idx_B, self.item_idx_B)
+        )
+        return PairBatch(user_idx_B=user_idx_B, item_idx_B=item_idx_B)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceBatch:
@@ -179,6 +187,21 @@ def files_of_batch(
     reads = (_marked(group, marker) for marker, group in enumerate(row_groups))
     batch = next(itertools.islice(_mixed(reads, batch_size, buffer_rows, seed), number, None))
     return [row_groups[marker].file for marker in np.unique(batch.ids_BI.numpy())]
+
+
+def files_of_pairs(
+    folder: str, row_groups: Sequence[RowGroup], number: int, *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+) -> list[str]:
+    """The same of shuffled_pairs; the users are read, since the order follows from them."""
+    reads = (_marked_pairs(folder, group, marker) for marker, group in enumerate(row_groups))
+    mixed = _mixed(reads, batch_size, buffer_rows, seed, order_of=_users_together)
+    batch = next(itertools.islice(mixed, number, None))
+    return [row_groups[marker].file for marker in np.unique(batch.item_idx_B.numpy())]
+
+
+def _marked_pairs(folder: str, group: RowGroup, marker: int) -> PairBatch:
+    user_idx_B = all_pairs(folder, [group]).user_idx_B
+    return PairBatch(user_idx_B=user_idx_B, item_idx_B=torch.full_like(user_idx_B, marker))
 
 
 def _marked(group: RowGroup, marker: int) -> Batch:

@@ -1,25 +1,19 @@
-"""Trains a model of interactions on files of taken pairs: same steps, same negatives on every worker.
+"""Trains a model of interactions on files of taken pairs, in the loop of all others; a closed form is solved at once.
 
-Shapes: U users, I items, P pairs, B pairs of a step, N negatives.
+Shapes: U users, I items, P pairs, B pairs of a batch, N negatives.
 """
 
-import copy
-import itertools
-import logging
-import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recsys import columns as c
 from recsys.config import TrainConfig
-from recsys.errors import ConfigError
-from recsys.families import CLOSED_FORM
+from recsys.families import CLOSED_FORM, FACTORS
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.models.factors import FactorNetwork
@@ -27,19 +21,18 @@ from recsys.models.interactions import Indexes, Known, Matrix, Recommender, Scor
 from recsys.models.nodes import NO_CATEGORY, Graph, edges_alone, nodes_of
 from recsys.models.rank_all import metric_sums
 from recsys.models.registry import Spec
-from recsys.training.batches import PairBatch, all_nodes, all_pairs, shuffled_pairs
-from recsys.training.export import state_bytes
-from recsys.training.loop import device_for
-from recsys.training.optimization import build_optimizer, learning_rate_at, refine_gradient, set_learning_rate
-from recsys.training.plan import EpochPlan, plan_epoch
-from recsys.training.run import leaders_result, require_row_groups, require_slots
+from recsys.training.batches import PairBatch, all_nodes, all_pairs, files_of_pairs, shuffled_pairs
+from recsys.training.loop import Fit
+from recsys.training.objective import VALIDATION_NDCG, VALIDATION_RECALL, LossSum, Objective
+from recsys.training.requirements import require_memory
+from recsys.training.run import Trained, built, leaders_result, require_row_groups, require_slots, trained_from
 from recsys.training.transfer import Start, started
+from recsys.training.watch import ALLREDUCE
 from recsys.training.workers import HorovodWorkers, Workers
-
-logger = logging.getLogger(__name__)
 
 _VALIDATION_METRICS = ("recall", "ndcg")
 _VALIDATION_K = 20
+_VALIDATION_USERS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,67 +53,25 @@ class PairTask:
     categories: int = 0
     user_nodes: tuple[RowGroup, ...] = ()
     item_nodes: tuple[RowGroup, ...] = ()
+    checkpoints: str | None = None
     start: Start | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairEpoch:
-    """Mean loss a pair; validation metrics of lists of 20, nan without held-out pairs."""
-
-    epoch: int
-    train_loss: float
-    recall: float
-    ndcg: float
-    rows_per_s: float
-
-
-@dataclass(kw_only=True)
-class _Best:
-    """The epoch with the highest validation NDCG; without one, the last."""
-
-    epoch: int = 0
-    ndcg: float = float("nan")
-    state: dict[str, Any] = field(default_factory=dict)
-
-    def look_at(self, figures: PairEpoch, network: FactorNetwork) -> None:
-        # nan is never "worse": without held-out pairs the last epoch wins.
-        if not figures.ndcg <= self.ndcg:
-            self.epoch, self.ndcg, self.state = figures.epoch, figures.ndcg, copy.deepcopy(network.state_dict())
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairTrained:
-    """`scores`: of the epoch with the best validation NDCG (the last without one), from the leader only.
-
-    `state`: the network's own, see state_bytes, to start from. A closed form has no epochs: `best_epoch` is 0 and the
-    curve empty.
-    """
+class PairTrained(Trained):
+    """`scores`: of the best epoch, from the leader alone. A closed form has no epochs: best is 0, the curve empty."""
 
     scores: Recommender | None
     known: Known
-    best_epoch: int
-    curve: tuple[PairEpoch, ...]
-    state: bytes = b""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairFit:
-    """What all steps of one training share."""
-
-    network: FactorNetwork
-    optimizer: torch.optim.Optimizer
-    task: PairTask
-    workers: Workers
-    device: torch.device
-    negatives: int
-    seen_UI: Matrix
-    held_out_UI: Matrix
 
 
 def train_pairs_on_spark(task: PairTask, *, slots: int) -> PairTrained:
     """On `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
     require_slots(task.config, slots)
     require_row_groups(task.config, len(task.row_groups))
+    if task.spec.family == FACTORS:
+        sizes = {c.USER_IDX: task.users, c.ITEM_IDX: task.items, c.CATEGORY_IDX: task.categories}
+        require_memory(task.spec, None, sizes, task.config)
     return leaders_result(work_on_pairs, task, task.config)
 
 
@@ -131,27 +82,53 @@ def work_on_pairs(task: PairTask) -> PairTrained:
 
 
 def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
-    """The same seed gives the same vectors. Raises ConfigError where the loss is not finite or diverges."""
+    """The same seed gives the same vectors; on CPUs to the bit."""
     torch.set_num_threads(task.config.threads_per_worker)
     seen_UI = _matrix(task, task.row_groups)
-    if task.spec.family == CLOSED_FORM:
-        fitted = task.spec.build(seen_UI) if workers.is_leader else None
-        return PairTrained(scores=fitted, known=known_of(seen_UI), best_epoch=0, curve=())
-    shared, best = _started(task, seen_UI, workers), _Best()
-    curve: list[PairEpoch] = []
-    for epoch in range(1, task.config.epochs + 1):
-        curve.append(_epoch(shared, epoch))
-        best.look_at(curve[-1], shared.network)
-        if 0 < task.config.patience <= epoch - best.epoch:
-            break
-    shared.network.load_state_dict(best.state)
+    return _solved(task, seen_UI, workers) if task.spec.family == CLOSED_FORM else _fitted(task, seen_UI, workers)
+
+
+def _solved(task: PairTask, seen_UI: Matrix, workers: Workers) -> PairTrained:
+    scores = task.spec.build(seen_UI) if workers.is_leader else None
+    return PairTrained(scores=scores, known=known_of(seen_UI), state=b"", best_epoch=0, curve=(), seconds={})
+
+
+def _fitted(task: PairTask, seen_UI: Matrix, workers: Workers) -> PairTrained:
+    network = built(partial(network_of, task, seen_UI), task.config, workers)
+    objective = objective_of(task, seen_UI)
+    trained = trained_from(network, objective, task.config, workers, checkpoints=task.checkpoints)
     return PairTrained(
-        scores=shared.network.fitted() if workers.is_leader else None,
-        known=known_of(seen_UI),
-        best_epoch=best.epoch,
-        curve=tuple(curve),
-        state=state_bytes(shared.network) if workers.is_leader else b"",
+        **vars(trained), scores=network.eval().fitted() if workers.is_leader else None, known=known_of(seen_UI)
     )
+
+
+def network_of(task: PairTask, seen_UI: Matrix) -> FactorNetwork:
+    network: FactorNetwork = task.spec.build(learned_from(task, seen_UI))
+    started(task.start, network)
+    return network
+
+
+def objective_of(task: PairTask, seen_UI: Matrix) -> Objective:
+    return Objective(
+        family=FACTORS,
+        row_groups=task.row_groups,
+        read=partial(shuffled_pairs, task.folder),
+        loss_sum=loss_sum_of(task),
+        validate=partial(validate, seen_UI, _matrix(task, task.held_out)),
+        files_of=partial(files_of_pairs, task.folder),
+    )
+
+
+def loss_sum_of(task: PairTask) -> LossSum:
+    """All workers draw a step's negatives alike, so that the gradient is that of one process."""
+
+    def loss_sum(network: nn.Module, batch: PairBatch, config: TrainConfig, step: int) -> Tensor:
+        assert isinstance(network, FactorNetwork)
+        drawn = np.random.default_rng([config.seed, step]).integers(0, task.items, task.spec.config.negatives)
+        negative_idx_N = torch.from_numpy(drawn).to(batch.item_idx_B.device)
+        return network.loss_sum(batch.user_idx_B, batch.item_idx_B, negative_idx_N)
+
+    return loss_sum
 
 
 def _matrix(task: PairTask, row_groups: Sequence[RowGroup]) -> Matrix:
@@ -179,115 +156,27 @@ def _node_table(task: PairTask, row_groups: Sequence[RowGroup], size: int) -> tu
     return number_XF, category_X
 
 
-def _started(task: PairTask, seen_UI: Matrix, workers: Workers) -> PairFit:
-    torch.manual_seed(task.config.seed)
-    device = device_for(task.config.device, workers.local_index)
-    network: FactorNetwork = task.spec.build(learned_from(task, seen_UI))
-    started(task.start, network)
-    network.to(device)
-    workers.start_alike(network)
-    return PairFit(
-        network=network,
-        optimizer=build_optimizer(network.parameters(), task.config, workers=workers.count),
-        task=task,
-        workers=workers,
-        device=device,
-        negatives=task.spec.config.negatives,
-        seen_UI=seen_UI,
-        held_out_UI=_matrix(task, task.held_out),
-    )
+def validate(seen_UI: Matrix, held_out_UI: Matrix, shared: Fit) -> dict[str, float]:
+    """Mean recall and NDCG of lists of 20 over the users with held-out pairs, each worker counting its share of them;
+    nan without such pairs."""
+    users = np.flatnonzero(np.diff(held_out_UI.indptr))
+    sums = torch.zeros(len(_VALIDATION_METRICS), dtype=torch.float64)
+    if len(users):
+        sums += _own_sums(seen_UI, held_out_UI, users[shared.workers.index :: shared.workers.count], shared)
+        shared.clock.enter(ALLREDUCE)
+        shared.workers.add_up([sums])
+        shared.clock.enter("validation")
+    values = (float(value) / len(users) if len(users) else float("nan") for value in sums)
+    return dict(zip((VALIDATION_RECALL, VALIDATION_NDCG), values, strict=True))
 
 
-def _epoch(shared: PairFit, epoch: int) -> PairEpoch:
-    config, workers = shared.task.config, shared.workers
-    started = time.monotonic()
-    plan = plan_epoch(
-        shared.task.row_groups,
-        epoch=epoch, seed=config.seed, workers=workers.count, batch_size=config.batch_size,
-        batches_a_step=config.batches_a_step,
-    )  # fmt: skip
-    batches = shuffled_pairs(
-        shared.task.folder,
-        plan.row_groups[workers.index],
-        batch_size=config.batch_size,
-        buffer_rows=config.shuffle_buffer_rows,
-        seed=(config.seed, epoch, workers.index),
-    )
-    # Closed at once when a step fails: a reader left open keeps its threads.
-    with closing(batches):
-        train_loss = _steps(shared, plan, batches, epoch)
-    rows_per_s = sum(plan.step_rows) / (time.monotonic() - started)
-    recall, ndcg = validate(shared)
-    if workers.is_leader:
-        logger.info(
-            "epoch %d/%d: train loss %.5f, validation recall@20 %.5f, ndcg@20 %.5f, %d rows/s",
-            epoch, config.epochs, train_loss, recall, ndcg, rows_per_s,
-        )  # fmt: skip
-    return PairEpoch(epoch=epoch, train_loss=train_loss, recall=recall, ndcg=ndcg, rows_per_s=rows_per_s)
-
-
-def _steps(shared: PairFit, plan: EpochPlan, batches: Iterator[PairBatch], epoch: int) -> float:
-    shared.network.train()
-    config, task, steps = shared.task.config, shared.task, len(plan.step_rows)
-    # The negatives are the same on every worker, so that the gradient is that of one process.
-    generator = np.random.default_rng([config.seed, epoch])
-    loss_sum = 0.0
-    for step, rows in enumerate(plan.step_rows):
-        share = (epoch - 1 + step / steps) / config.epochs
-        set_learning_rate(shared.optimizer, learning_rate_at(share, config, workers=shared.workers.count))
-        negative_idx_N = torch.from_numpy(generator.integers(0, task.items, shared.negatives))
-        own = itertools.islice(batches, plan.batches_a_step)
-        loss = float(take_pair_step(shared, own, negative_idx_N, rows))
-        if not (math.isfinite(loss) and loss <= config.max_loss):
-            raise ConfigError(
-                f"training stopped: the loss became {loss:g} in epoch {epoch}, step {step + 1} of {steps} "
-                f"(train.max_loss is {config.max_loss:g}). Cure: a smaller train.learning_rate (it is multiplied by "
-                "train.workers) or a train.clip_norm"
-            )
-        loss_sum += loss * rows
-    return loss_sum / sum(plan.step_rows)
-
-
-def take_pair_step(shared: PairFit, batches: Iterable[PairBatch], negative_idx_N: Tensor, global_rows: int) -> Tensor:
-    """One update from all workers' pairs; returns their mean loss. A worker without pairs adds zeros."""
-    loss = torch.zeros((), device=shared.device)
-    compute_pair_gradient(shared, batches, negative_idx_N, global_rows, loss)
-    refine_gradient(shared.network.parameters(), shared.task.config)
-    shared.optimizer.step()
-    return loss
-
-
-def compute_pair_gradient(
-    shared: PairFit, batches: Iterable[PairBatch], negative_idx_N: Tensor, global_rows: int, loss: Tensor
-) -> None:
-    """Leaves the gradient of the mean loss over all workers' pairs in the parameters, and that loss in `loss`."""
-    shared.optimizer.zero_grad(set_to_none=True)
-    for batch in batches:
-        indexes = (tensor.to(shared.device) for tensor in (batch.user_idx_B, batch.item_idx_B, negative_idx_N))
-        own_loss = shared.network.loss_sum(*indexes) / global_rows
-        own_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        loss += own_loss.detach()
-    gradients = [_gradient(parameter) for parameter in shared.network.parameters()]
-    shared.workers.add_up([*gradients, loss])
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
-
-
-def validate(shared: PairFit) -> tuple[float, float]:
-    """Mean recall and NDCG over the users with held-out pairs, each worker counting its share of them."""
-    workers, truth_UI = shared.workers, shared.held_out_UI
-    users = np.flatnonzero(np.diff(truth_UI.indptr))
-    if not len(users):
-        return float("nan"), float("nan")
-    sums = metric_sums(
-        shared.network.eval().fitted(), shared.seen_UI, truth_UI, users[workers.index :: workers.count],
-        k=_VALIDATION_K, metrics=_VALIDATION_METRICS,
-    )  # fmt: skip
-    total = torch.from_numpy(sums)
-    workers.add_up([total])
-    recall, ndcg = (float(value) / len(users) for value in total)
-    return recall, ndcg
+def _own_sums(seen_UI: Matrix, held_out_UI: Matrix, users: Indexes, shared: Fit) -> Tensor:
+    assert isinstance(shared.model, FactorNetwork)
+    shared.clock.enter("validation")
+    fitted: Recommender = shared.model.eval().fitted()
+    sums = np.zeros(len(_VALIDATION_METRICS))
+    for first in range(0, len(users), _VALIDATION_USERS):
+        shared.clock.enter("validation")  # again, block by block: so the watchdog sees that it goes on
+        block = users[first : first + _VALIDATION_USERS]
+        sums += metric_sums(fitted, seen_UI, held_out_UI, block, k=_VALIDATION_K, metrics=_VALIDATION_METRICS)
+    return torch.from_numpy(sums)

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
+from recsys.families import FEATURES
 from recsys.manifest import Manifest
+from recsys.tables import EXAMPLES
 from recsys.training.batches import Batch, shuffled_batches
 from recsys.training.checkpoint import Checkpoints, random_state, seed_random_state, set_random_state
 from recsys.training.losses import log_loss_sum
 from recsys.training.objective import (
-    VALIDATION_AUC,
-    VALIDATION_LOSS,
     LossSum,
     Objective,
     badness,
@@ -86,11 +86,12 @@ class Fit:
 def rows_objective(folder: str, manifest: Manifest) -> Objective:
     """Labels of feature rows, told from their inputs."""
     return Objective(
+        family=FEATURES,
         row_groups=manifest.train.row_groups,
         read=partial(shuffled_batches, folder, columns=manifest.inputs.columns),
         loss_sum=log_loss_of_rows,
         validate=partial(validate, folder=folder, manifest=manifest),
-        figures=(VALIDATION_LOSS, VALIDATION_AUC),
+        values_from=EXAMPLES.name,
     )
 
 
@@ -101,7 +102,7 @@ def fit_to(
 
     Raises ConfigError where the loss is not finite or diverges, on all workers at the same step.
     """
-    require_figure(objective, config)
+    require_figure(objective.family, config)
     device = device_for(config.device, workers.local_index)
     model.to(device)
     shared = Fit(
@@ -196,7 +197,7 @@ def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: C
     plan = position.share_out(plan, workers=workers.count)
     # Closed at once when a step fails: a reader left open keeps its threads.
     with closing(batches_left(objective.read, plan, config, position, worker=workers.index)) as batches:
-        _train_steps(shared, plan, batches, position, checkpoints)
+        _train_steps(shared, objective, plan, batches, position, checkpoints)
     rows_per_s = (position.rows - rows_before) / (time.monotonic() - started)
     validation = objective.validate(shared)
     figures = EpochFigures(
@@ -212,7 +213,12 @@ def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: C
 
 
 def _train_steps(
-    shared: Fit, plan: EpochPlan, batches: Iterator[Batch], position: Position, checkpoints: Checkpoints | None
+    shared: Fit,
+    objective: Objective,
+    plan: EpochPlan,
+    batches: Iterator[Any],
+    position: Position,
+    checkpoints: Checkpoints | None,
 ) -> None:
     config = shared.config
     shared.model.train()
@@ -227,24 +233,25 @@ def _train_steps(
         loss = float(
             take_accumulated_step(shared, itertools.islice(batches, plan.batches_a_step), rows, position.taken)
         )
-        _require_sound(loss, shared, plan, position)
+        _require_sound(loss, shared, objective, plan, position)
         position.step_taken(rows, loss)
         progress.show(step, loss)
         if every and position.taken % every == 0 and step + 1 < len(plan.step_rows):
             _save(shared, checkpoints, position)
 
 
-def _require_sound(loss: float, shared: Fit, plan: EpochPlan, position: Position) -> None:
+def _require_sound(loss: float, shared: Fit, objective: Objective, plan: EpochPlan, position: Position) -> None:
     """Raises ConfigError on all workers alike: the loss is that of all of them."""
     if math.isfinite(loss) and loss <= shared.config.max_loss:
         return
     config = shared.config
-    files = {w: files_of_step(plan, config, position, worker=w) for w in range(shared.workers.count)}
+    every = range(shared.workers.count)
+    files = {w: files_of_step(objective.files_of, plan, config, position, worker=w) for w in every}
+    values = f", or look for values that are not finite in {objective.values_from}" if objective.values_from else ""
     raise ConfigError(
         f"training stopped: the loss became {loss:g} in {shared.clock.place} (train.max_loss is {config.max_loss:g}). "
         f"Largest gradient: {largest_gradient(shared.model)}. Row groups of the step's rows by worker: {files}. "
-        "Cure: a smaller train.learning_rate (it is multiplied by train.workers) or a train.clip_norm, or look for "
-        "values that are not finite in examples.pairs"
+        f"Cure: a smaller train.learning_rate (it is multiplied by train.workers) or a train.clip_norm{values}"
     )
 
 

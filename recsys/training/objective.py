@@ -8,13 +8,23 @@ from torch import Tensor, nn
 
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
+from recsys.families import FACTORS, FEATURES, HISTORIES, TOWERS
 from recsys.manifest import RowGroup
+from recsys.training.batches import files_of_batch
 
 if TYPE_CHECKING:
     from recsys.training.loop import Fit
 
 VALIDATION_LOSS, VALIDATION_AUC = "validation_loss", "validation_auc"
 VALIDATION_HIT_RATE, VALIDATION_NDCG = "validation_hit_rate", "validation_ndcg"
+VALIDATION_RECALL = "validation_recall"
+# By what an epoch is judged, by family; the others have no epochs.
+FIGURES = {
+    FEATURES: (VALIDATION_LOSS, VALIDATION_AUC),
+    TOWERS: (VALIDATION_LOSS, VALIDATION_AUC),
+    HISTORIES: (VALIDATION_HIT_RATE, VALIDATION_NDCG),
+    FACTORS: (VALIDATION_RECALL, VALIDATION_NDCG),
+}
 # The epoch with the least is the best; of all others, that with the most.
 _LOWER_IS_BETTER = (VALIDATION_LOSS,)
 
@@ -27,30 +37,43 @@ class Read(Protocol):
     ) -> Generator[Any, None, None]: ...
 
 
+class FilesOf(Protocol):
+    """Whose rows are in that batch of a Read with the same arguments."""
+
+    def __call__(
+        self, row_groups: Sequence[RowGroup], number: int, *, batch_size: int, buffer_rows: int, seed: Sequence[int]
+    ) -> list[str]: ...
+
+
 # The sum over a batch's rows; the number of the step is the same on all workers, for what they must draw alike.
 LossSum = Callable[[nn.Module, Any, TrainConfig, int], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """`validate`: a collective, each of `figures` by its name over all workers' rows; nan without such rows."""
+    """`validate`: a collective, each of the family's figures by its name over all workers' rows; nan without such rows.
 
+    `values_from`: the table whose numbers the rows hold, where they hold some.
+    """
+
+    family: str
     row_groups: tuple[RowGroup, ...]
     read: Read
     loss_sum: LossSum
     validate: Callable[["Fit"], dict[str, float]]
-    figures: tuple[str, ...]
+    files_of: FilesOf = files_of_batch
+    values_from: str | None = None
 
     @property
     def rows(self) -> int:
         return sum(group.rows for group in self.row_groups)
 
 
-def require_figure(objective: Objective, config: TrainConfig) -> None:
-    if config.best_by not in objective.figures:
+def require_figure(family: str, config: TrainConfig) -> None:
+    known = FIGURES.get(family)
+    if known is not None and config.best_by not in known:
         raise ConfigError(
-            f"train.best_by is {config.best_by}, which this kind of model is not judged by. Cure: one of "
-            f"{list(objective.figures)}"
+            f"train.best_by is {config.best_by}, which this kind of model is not judged by. Cure: one of {list(known)}"
         )
 
 

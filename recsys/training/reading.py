@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from recsys.config import TrainConfig
-from recsys.training.batches import Batch, files_of_batch, shuffled_batches
-from recsys.training.objective import Read
+from recsys.training.batches import Batch, shuffled_batches
+from recsys.training.objective import FilesOf, Read
 from recsys.training.plan import EpochPlan, cut, step_batches
 from recsys.training.position import Position
 
@@ -35,12 +35,14 @@ def batches_left(
             yield from itertools.islice(whole, piece.first, piece.stop)
 
 
-def files_of_step(plan: EpochPlan, config: TrainConfig, position: Position, *, worker: int) -> list[str]:
+def files_of_step(
+    files_of: FilesOf, plan: EpochPlan, config: TrainConfig, position: Position, *, worker: int
+) -> list[str]:
     """Of the rows that the worker uses in the step after those taken."""
     return [
         file
         for stream, number in step_batches(plan, worker, position.steps)
-        for file in files_of_batch(
+        for file in files_of(
             plan.row_groups[stream],
             number,
             batch_size=config.batch_size,

@@ -1,5 +1,6 @@
 """What is looked at before any worker starts: does the network fit into memory, do the files hold what is planned."""
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ import torch
 from recsys import columns as c
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError, InputError, SchemaError
+from recsys.families import FACTORS
 from recsys.manifest import Inputs, Manifest, RowGroup, Vocabulary
 from recsys.models.registry import Spec
 from recsys.training.batches import file_urls
 from recsys.training.optimization import OPTIMIZER_COPIES
+from recsys.training.transfer import shapes_of_factors
 
 _MB = 1 << 20
 _READERS = 8
@@ -24,8 +27,13 @@ _REBUILD = "Cure: run build_examples again for this run date"
 
 
 def require_memory(spec: Spec, learned_from: Any, vocabularies: Mapping[str, int], config: TrainConfig) -> None:
-    """Raises ConfigError where weights, gradients, optimizer and the best epoch's copy are more than is allowed."""
-    weights_mb = _weights_mb(spec, learned_from)
+    """Raises ConfigError where weights, gradients, optimizer and the best epoch's copy are more than is allowed.
+
+    `learned_from`: see Kind; of a model of interactions the vocabularies suffice.
+    """
+    weights_mb = (
+        _weights_mb_of_factors(spec, vocabularies) if spec.family == FACTORS else _weights_mb(spec, learned_from)
+    )
     needed_mb = weights_mb * (3 + OPTIMIZER_COPIES[config.optimizer])
     free_mb = psutil.virtual_memory().available // _MB // config.workers
     allowed_mb = config.worker_memory_mb or free_mb
@@ -45,6 +53,11 @@ def _weights_mb(spec: Spec, learned_from: Any) -> float:
     with torch.device("meta"):  # shapes without memory
         network: torch.nn.Module = spec.build(learned_from)
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters()) / _MB
+
+
+def _weights_mb_of_factors(spec: Spec, vocabularies: Mapping[str, int]) -> float:
+    """Building the network would fit its start and its teacher."""
+    return sum(math.prod(shape) for shape in shapes_of_factors(spec, vocabularies)) * torch.float32.itemsize / _MB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +150,23 @@ def trained_on(
     checkpoints: str | None,
 ) -> Trained:
     """The same seed gives the same weights; on CPUs to the bit."""
+    return trained_from(built(build, config, workers), objective, config, workers, checkpoints=checkpoints)
+
+
+def built(build: Callable[[], Network], config: TrainConfig, workers: Workers) -> Network:
+    """What `build` makes, alike on all workers; from then on each of them leaves out other units."""
     torch.set_num_threads(config.threads_per_worker)
     _choose_determinism()
     torch.manual_seed(config.seed)
     model = build()
-    # From here on each worker leaves out other units.
     torch.manual_seed(config.seed + 1 + workers.index)
+    return model
+
+
+def trained_from(
+    model: nn.Module, objective: Objective, config: TrainConfig, workers: Workers, *, checkpoints: str | None
+) -> Trained:
+    """In place: `model` ends as the best epoch left it."""
     fitted = fit_to(objective, model, config, workers, checkpoints)
     state = state_bytes(model) if workers.is_leader else b""
     return Trained(state=state, best_epoch=fitted.best_epoch, curve=fitted.curve, seconds=fitted.seconds)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from recsys import columns as c
 from recsys.config import TrainConfig
 from recsys.errors import InputError
+from recsys.families import HISTORIES
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.metrics import per_user
@@ -78,11 +79,11 @@ def train_on_sequences(task: SequenceTask, workers: Workers) -> Trained:
 
 def objective_of(task: SequenceTask) -> Objective:
     return Objective(
+        family=HISTORIES,
         row_groups=task.train,
         read=partial(shuffled_sequences, task.folder),
         loss_sum=loss_sum_of(task),
         validate=partial(validate, task),
-        figures=(VALIDATION_HIT_RATE, VALIDATION_NDCG),
     )
 
 

@@ -176,6 +176,15 @@ def _require_grown(known: int, vocabulary: str, sizes: Mapping[str, int]) -> Non
         )
 
 
+def shapes_of_factors(spec: Spec, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
+    """Of the parameters of a model of interactions with such vocabularies, without making them."""
+    shapes = ((table_of(name), shape) for name, shape in _outline(spec, None).items())
+    return [
+        shape if table is None else (sizes.get(table.vocabulary, 0) + table.before, *shape[1:])
+        for table, shape in shapes
+    ]
+
+
 def _outline(spec: Spec, inputs: Inputs | None) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters of the smallest network of these settings."""
     if inputs is not None:

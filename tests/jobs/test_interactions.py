@@ -55,7 +55,7 @@ def trained(lake: Lake, model: str) -> Figures:
 def test_a_model_of_interactions_goes_through_train_evaluate_and_score(lake: Lake, model: str) -> None:
     figures = trained(lake, model)
     assert (figures[c.MODEL_NAME], figures[c.FAMILY], figures["epochs"]) == (f"recsys-{model}", "factors", 20)
-    assert figures["validation_recall_at_20"] == 1.0
+    assert figures["validation_recall"] == 1.0
     assert ("ids.categories=" in figures["delta_versions"]) == (model == "gcn"), "what nodes are known by is named"
     measured = run_stage(evaluate.STAGE, run_of(lake, model)).figures
     assert measured["candidates"] == "all items"

@@ -39,10 +39,11 @@ def settings_of(name: str) -> dict[str, Any]:
     return {**shipped, **TINY.get(name, {})}
 
 
-def trained(folder: Path, name: str, *, epochs: int, seed: int = 1) -> PairTrained:
+def trained(folder: Path, name: str, *, epochs: int, seed: int = 1, **changes: Any) -> PairTrained:
     config = replace(
         load_config([]).train,
         epochs=epochs, batch_size=64, learning_rate=0.05, seed=seed, weight_decay=0.0, device="cpu",
+        best_by="validation_ndcg", **changes,
     )  # fmt: skip
     spec = model_spec(name, settings_of(name))
     row_groups = write_pair_files(folder, *taken_pairs(), row_groups=1, seed=seed)
@@ -111,6 +112,16 @@ def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path)
     )
     assert [epoch.train_loss for epoch in first.curve] == [epoch.train_loss for epoch in again.curve]
     assert [epoch.train_loss for epoch in first.curve] != [epoch.train_loss for epoch in other.curve]
+
+
+@EVERY_TRAINED
+def test_mixed_precision_learns_nearly_the_same(name: str, tmp_path: Path) -> None:
+    plain, mixed = (
+        trained(tmp_path / precision, name, epochs=2, precision=precision).curve
+        for precision in ("float32", "bfloat16")
+    )
+    assert [epoch.train_loss for epoch in mixed] != [epoch.train_loss for epoch in plain]
+    assert [e.train_loss for e in mixed] == pytest.approx([e.train_loss for e in plain], rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ import pytest
 from recsys import columns as c
 from recsys.config import CONF_FOLDER, TrainConfig, load_config
 from recsys.errors import ConfigError, InputError, SchemaError
-from recsys.families import FEATURES, TOWERS
+from recsys.families import FACTORS, FEATURES, TOWERS
 from recsys.manifest import Inputs, Manifest, Vocabulary
+from recsys.models.interactions import interaction_matrix
+from recsys.models.nodes import Graph, edges_alone
 from recsys.models.registry import model_settings, model_spec, names_of
 from recsys.training.requirements import require_files, require_memory
+from recsys.training.transfer import shapes_of_factors
 from tests.example_sets import inputs_of, write_random_set
 
 SPEC = model_spec("mlp", {"id_dim": 64, "category_dim": 2, "hidden": [4], "dropout": 0.0, "hidden_ids": 0.0})
@@ -52,6 +55,21 @@ def test_every_model_is_estimated_without_taking_memory() -> None:
         spec = model_spec(name, model_settings(CONF_FOLDER / "models" / f"{name}.yaml")[0])
         with pytest.raises(ConfigError, match=rf"the parameters of {name} take [\d,]+ MiB"):
             require_memory(spec, inputs, sizes_of(inputs), config(worker_memory_mb=1000))
+
+
+@pytest.mark.parametrize("name", names_of(FACTORS))
+def test_models_of_interactions_are_estimated_by_their_vocabularies_alone(name: str) -> None:
+    settings, _ = model_settings(CONF_FOLDER / "models" / f"{name}.yaml")
+    sizes = {c.USER_IDX: 10**9, c.ITEM_IDX: 10**9, c.CATEGORY_IDX: 10**9}
+    with pytest.raises(ConfigError, match=rf"the parameters of {name} take [\d,]+ MiB"):
+        require_memory(model_spec(name, settings), None, sizes, config(worker_memory_mb=1000))
+    small = {**settings, "initial": "random", "teacher": None}
+    spec = model_spec(name, small if "teacher" in settings else {**settings, "initial": "random"})
+    matrix = interaction_matrix(np.array([0, 4]), np.array([1, 2]), users=5, items=7)
+    nodes = replace(edges_alone(matrix).nodes, categories=3)
+    network = spec.build(Graph(matrix_UI=matrix, nodes=nodes) if spec.reads_nodes else matrix)
+    expected = [tuple(parameter.shape) for parameter in network.parameters()]
+    assert shapes_of_factors(spec, {c.USER_IDX: 5, c.ITEM_IDX: 7, c.CATEGORY_IDX: 3}) == expected
 
 
 @pytest.fixture
