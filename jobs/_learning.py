@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -109,7 +110,7 @@ def figures_of(trained: Trained, config: TrainConfig, rows: int) -> Figures:
         "epochs": len(trained.curve),
         "best_epoch": trained.best_epoch,
         "train_loss": trained.curve[-1].train_loss,
-        **trained.best.validation,
+        **_known(trained.best.validation),
         "rows_per_s": round(len(trained.curve) * rows / seconds),
         "workers": config.workers,
         **({"profile_s": _rounded(trained.seconds)} if config.profile else {}),
@@ -121,10 +122,15 @@ def curve_of(trained: Trained) -> list[dict[str, float]]:
         {
             "train/loss": epoch.train_loss,
             "train/rows_per_s": epoch.rows_per_s,
-            **{name.replace("_", "/", 1): value for name, value in epoch.validation.items()},
+            **{name.replace("_", "/", 1): value for name, value in _known(epoch.validation).items()},
         }
         for epoch in trained.curve
     ]
+
+
+def _known(validation: Mapping[str, float]) -> dict[str, float]:
+    """Without rows to validate on a figure is nan, which is no JSON: Spark would read nothing of such a record."""
+    return {name: value for name, value in validation.items() if not math.isnan(value)}
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
