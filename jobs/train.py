@@ -26,6 +26,7 @@ from recsys.models.registry import MODELS, Spec, model_settings, model_spec, req
 from recsys.stages import Figures, Run, Stage, code_hash
 from recsys.tables import Table
 from recsys.tracking import RegisteredVersion, TrainingRecord
+from recsys.training.objective import require_objective
 from recsys.training.run import require_retries, require_slots
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def _spec(run: Run) -> Spec:
     settings, _ = model_settings(model_file(run.conf_folder, name))
     spec = model_spec(name, settings)
     require_may_start(spec, run.config.train)
+    require_objective(spec.family, run.config.train)
     return spec
 
 

@@ -30,6 +30,11 @@ class RankingLoss:
             raise ConfigError(f"loss.name: unknown loss {self.name!r}; known losses: {sorted(LOSSES)}")
         if self.temperature <= 0:
             raise ConfigError(f"loss.temperature must be above 0, got {self.temperature}")
+        if self.name == "cosine_contrastive" and not self.is_cosine:
+            raise ConfigError(
+                "loss.name cosine_contrastive needs loss.is_cosine: true: without it longer vectors make the loss as "
+                "small as one likes"
+            )
 
     def of_pairs(self, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
         """(B,), from scores before the temperature; `row_B`: which of the V rows is the pair's user."""

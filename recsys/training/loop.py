@@ -29,7 +29,7 @@ from recsys.training.objective import (
     LossSum,
     Objective,
     badness,
-    require_figure,
+    require_objective,
 )
 from recsys.training.optimization import (
     build_optimizer,
@@ -102,7 +102,7 @@ def fit_to(
 
     Raises ConfigError where the loss is not finite or diverges, on all workers at the same step.
     """
-    require_figure(objective.family, config)
+    require_objective(objective.family, config)
     device = device_for(config.device, workers.local_index)
     model.to(device)
     shared = Fit(
@@ -242,7 +242,7 @@ def _train_steps(
 
 def _require_sound(loss: float, shared: Fit, objective: Objective, plan: EpochPlan, position: Position) -> None:
     """Raises ConfigError on all workers alike: the loss is that of all of them."""
-    if math.isfinite(loss) and loss <= shared.config.max_loss:
+    if _is_sound(loss, shared.config):
         return
     config = shared.config
     every = range(shared.workers.count)
@@ -261,12 +261,20 @@ def take_step(shared: Fit, batch: Batch | None, global_rows: int) -> Tensor:
 
 
 def take_accumulated_step(shared: Fit, batches: Iterable[Any], global_rows: int, number: int = 0) -> Tensor:
-    """The same from any number of batches a worker, whose gradients are added up; `number`: steps taken before."""
+    """The same from any number of batches a worker, whose gradients are added up; `number`: steps taken before.
+
+    Of a loss that ends the training the gradient stays as it came, before any clipping, for the message that tells it.
+    """
     loss = torch.zeros((), device=shared.device)
     _compute_gradient(shared, batches, global_rows, loss, number)
-    refine_gradient(shared.model.parameters(), shared.config)
-    shared.optimizer.step()
+    if _is_sound(float(loss), shared.config):
+        refine_gradient(shared.model.parameters(), shared.config)
+        shared.optimizer.step()
     return loss
+
+
+def _is_sound(loss: float, config: TrainConfig) -> bool:
+    return math.isfinite(loss) and loss <= config.max_loss
 
 
 def compute_gradient(shared: Fit, batch: Batch | None, global_rows: int, loss: Tensor) -> None:

@@ -69,11 +69,17 @@ class Objective:
         return sum(group.rows for group in self.row_groups)
 
 
-def require_figure(family: str, config: TrainConfig) -> None:
+def require_objective(family: str, config: TrainConfig) -> None:
+    """Raises ConfigError for settings that this kind of model would pass over without a word."""
     known = FIGURES.get(family)
     if known is not None and config.best_by not in known:
         raise ConfigError(
             f"train.best_by is {config.best_by}, which this kind of model is not judged by. Cure: one of {list(known)}"
+        )
+    if known is not None and family != FEATURES and config.label_smoothing > 0:
+        raise ConfigError(
+            f"train.label_smoothing is {config.label_smoothing:g}, but only models of features learn from labels that "
+            "can be smoothed. Cure: leave it at 0"
         )
 
 

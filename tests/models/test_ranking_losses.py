@@ -64,3 +64,8 @@ def test_an_unknown_loss_lists_the_known_ones() -> None:
 def test_a_temperature_must_be_above_0() -> None:
     with pytest.raises(ConfigError, match=r"loss.temperature must be above 0, got 0"):
         loss_of("bpr", temperature=0)
+
+
+def test_cosine_contrastive_without_cosines_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"cosine_contrastive needs loss.is_cosine: true"):
+        loss_of("cosine_contrastive", is_cosine=False)

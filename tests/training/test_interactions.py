@@ -188,6 +188,11 @@ def test_a_figure_that_pairs_do_not_have_is_refused(tmp_path: Path) -> None:
         trained(tmp_path, best_by="validation_auc")
 
 
+def test_labels_that_pairs_do_not_have_are_not_smoothed_without_a_word(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train.label_smoothing is 0.1, but only models of features .*leave it at 0"):
+        trained(tmp_path, label_smoothing=0.1)
+
+
 def test_vectors_too_large_for_memory_are_refused_before_the_start(tmp_path: Path) -> None:
     task = task_of(tmp_path, workers=1, worker_memory_mb=700)
     # 20 million users and items of two numbers: 153 MiB of weights; in all five times that.
