@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 _SEARCHED_USERS = 1000
 _SCORED_USERS = 100
-# Of users and all eligible items: about a quarter of a minute of two cores.
-_MOST_PAIRS = 2_000_000
+# Of users and all eligible items: some seconds of two cores, also of a daily run for few users.
+_MOST_PAIRS = 500_000
 
 
 def later_recall(run: Run, models: Sequence[Model]) -> float | None:
