@@ -46,6 +46,7 @@ from recsys.lake.told import told_by
 from recsys.scoring.all_items import ASKED, LEFT_OUT, Flags, best_of_all, item_flags, keep_known, lists_of_all
 from recsys.scoring.candidates import candidates
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
+from recsys.scoring.rule_checks import left_out_lists
 from recsys.scoring.vectors import with_vectors
 from recsys.search_by import EXACT, EXACTLY, SearchBy
 from recsys.stages import Run
@@ -192,8 +193,7 @@ def _asked_of_all(
     if owned is None:
         users = asked.users.withColumn(LEFT_OUT, F.array().cast("array<int>"))
     else:
-        own = owned.select(c.USER_ID, c.ITEM_ID).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-        lists = own.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_IDX).alias(LEFT_OUT))
+        lists = left_out_lists(owned.select(c.USER_ID, c.ITEM_ID), read(tables.ITEM_IDS))
         users = asked.users.join(lists, on=c.USER_ID, how="left")
     eligible = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
     flags = _ship_flags(run.spark, item_flags(eligible).tobytes())

@@ -14,6 +14,7 @@ from recsys.features.coverage import cutoffs_that_saw
 from recsys.lake.at_once import at_once
 from recsys.lake.day_tables import changed_days
 from recsys.lake.read_features import FEATURE_TABLES
+from recsys.lake.store import is_one_of
 from recsys.stages import Run
 
 logger = logging.getLogger(__name__)
@@ -46,15 +47,15 @@ def _other_cutoffs(run: Run, as_of_dates: Sequence[date]) -> list[date]:
 
 def _delete(run: Run, stale: Sequence[date]) -> None:
     """Of features.user, which says what there is, at the end: a run that is killed before finds them again."""
-    where = of_cutoffs(stale)
+    where = is_of_cutoffs(stale)
     others = [table for table in GRAIN_TABLES if table is not tables.USER_FEATURES and run.lake.exists(table)]
     at_once(run.spark, [partial(run.lake.delete, table, where) for table in others])
     run.lake.delete(tables.USER_FEATURES, where)
 
 
-def of_cutoffs(as_of_dates: Sequence[date]) -> str:
+def is_of_cutoffs(as_of_dates: Sequence[date]) -> str:
     """A condition for the lake."""
-    return f"{c.AS_OF_DATE} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in as_of_dates)})"
+    return is_one_of(c.AS_OF_DATE, (day.isoformat() for day in as_of_dates))
 
 
 def _named(stale: Sequence[date]) -> str:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._days import events_by_day, known_events, known_history_of_items, known_promotions
-from jobs._stale_features import GRAIN_TABLES, drop_stale_features, of_cutoffs
+from jobs._stale_features import GRAIN_TABLES, drop_stale_features, is_of_cutoffs
 from jobs._text_vectors import are_vectors_asked, text_vectors
 from recsys import app, tables
 from recsys import columns as c
@@ -80,7 +80,7 @@ def _write(run: Run, by_day: EventDays, log: Log, as_of_dates: Sequence[date]) -
     calendar = calendar_of(settings.countries, settings.holidays, stores_are_countries=settings.stores_are_countries)
     features = features_as_of(by_day, log.item_history, known_promotions(run), as_of_dates, calendar)
     of_grains = {**vars(features), **optional_features(log, as_of_dates, settings)}
-    is_written = of_cutoffs(as_of_dates)
+    is_written = is_of_cutoffs(as_of_dates)
     spread = {_TABLES[grain]: rows.hint("rebalance", c.AS_OF_DATE) for grain, rows in of_grains.items()}
     run.lake.overwrite_all(spread, where=is_written)
     counts = at_once(run.spark, [run.lake.read(_TABLES[grain]).where(is_written).count for grain in of_grains])

@@ -7,12 +7,11 @@ from recsys import columns as c
 from recsys.frames.as_of import EVENT_ORDER
 from recsys.frames.best import first_of_each
 from recsys.scoring.candidates import CATEGORY, FAVOURITE_CATEGORIES, POPULAR, by_popularity
+from recsys.scoring.fusion import RANK_CONSTANT
 from recsys.scoring.pairs import SCORE_DECIMALS
 
 STORE = "store"
 
-# Of reciprocal ranks (Cormack, Clarke and Buettcher 2009).
-_RANK_OFFSET = 60
 _NAMED = (c.USER_ID, c.ITEM_ID, c.RANK, c.SOURCE)
 
 
@@ -59,7 +58,7 @@ def cold_lists(users: DataFrame, named: DataFrame, popular: DataFrame, n: int) -
     parts = named.select(*_NAMED, F.lit(0).alias("turn")).unionByName(
         of_all.select(c.USER_ID, c.ITEM_ID, c.RANK, F.lit(POPULAR).alias(c.SOURCE), F.lit(1).alias("turn"))
     )
-    share = F.when(F.col("turn") == 0, 1 / (_RANK_OFFSET + F.col(c.RANK)))
+    share = F.when(F.col("turn") == 0, 1 / (RANK_CONSTANT + F.col(c.RANK)))
     pairs = parts.groupBy(c.USER_ID, c.ITEM_ID).agg(
         F.min("turn").alias("turn"),
         F.sum(share).alias("share"),
