@@ -41,7 +41,8 @@ class TimedWorkers(HorovodWorkers):
         super().__init__(step_timeout_s)
         self.added_up_s = 0.0
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         started = time.monotonic()
-        super().add_up(tensors)
+        of_all = super().add_up(tensors, gathered)
         self.added_up_s += time.monotonic() - started
+        return of_all

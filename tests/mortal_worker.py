@@ -17,7 +17,8 @@ class MortalWorker(OneWorker):
     def __init__(self, dies_at: int) -> None:
         self.dies_at, self.calls = dies_at, 0
 
-    def add_up(self, _: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         self.calls += 1
         if self.calls == self.dies_at:
             raise KilledError
+        return super().add_up(tensors, gathered)

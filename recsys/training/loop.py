@@ -45,6 +45,7 @@ from recsys.training.plan import EpochPlan, plan_epoch
 from recsys.training.position import EpochFigures, Position
 from recsys.training.progress import Progress
 from recsys.training.reading import batches_left, files_of_step
+from recsys.training.row_gradients import packed, tables_by_rows, unpack
 from recsys.training.row_validation import validate
 from recsys.training.watch import ALLREDUCE, Clock, Watchdog, clock_for, percentages
 from recsys.training.workers import Workers
@@ -295,9 +296,20 @@ def _compute_gradient(shared: Fit, batches: Iterable[Any], global_rows: int, los
         own_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         loss += own_loss.detach()
         clock.enter("reading")
-    gradients = [_gradient(parameter) for parameter in shared.model.parameters()]
-    _add_up(shared, [*gradients, loss])
+    clock.enter(ALLREDUCE)
+    _add_up_gradients(shared, loss)
     clock.enter("update")
+
+
+def _add_up_gradients(shared: Fit, loss: Tensor) -> None:
+    """Of tables by the rows looked up; all end as dense gradients."""
+    config = shared.config
+    tables = tables_by_rows(shared.model, config.batch_size * config.batches_a_step)
+    by_rows = {id(table) for table in tables}
+    others = [_gradient(parameter) for parameter in shared.model.parameters() if id(parameter) not in by_rows]
+    gathered = shared.workers.add_up([*others, loss], packed(tables) if tables else ())
+    if tables:
+        unpack(tables, *gathered)
 
 
 def _add_up(shared: Fit, tensors: Sequence[Tensor]) -> None:
@@ -308,6 +320,8 @@ def _add_up(shared: Fit, tensors: Sequence[Tensor]) -> None:
 def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
+    elif parameter.grad.is_sparse:
+        parameter.grad = parameter.grad.to_dense()
     return parameter.grad
 
 

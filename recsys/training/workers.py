@@ -35,8 +35,9 @@ class Workers(Protocol):
     @property
     def is_leader(self) -> bool: ...
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by its sum over all workers."""
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
+        """Replaces each tensor by its sum over all workers; returns each of the `gathered`, all workers' one after the
+        other, the leader's first."""
 
     def start_alike(self, model: nn.Module) -> None:
         """Gives every worker the leader's parameters and buffers."""
@@ -53,8 +54,8 @@ class OneWorker:
     count = 1
     is_leader = True
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """A sum over one."""
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:  # noqa: ARG002  # a sum over one
+        return list(gathered)
 
     def start_alike(self, model: nn.Module) -> None:
         """There is no other."""
@@ -82,16 +83,25 @@ class HorovodWorkers:
     def is_leader(self) -> bool:
         return self.index == 0
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        handles = [
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
+        # All at once, so that Horovod sends them in one cycle.
+        sums = [
             self._hvd.allreduce_async_(tensor, op=self._hvd.Sum, name=f"sum.{number}")
             for number, tensor in enumerate(tensors)
         ]
-        for handle in handles:
-            # Horovod's own wait keeps the interpreter: neither the reading thread nor the watchdog would go on.
-            while not self._hvd.poll(handle):
-                time.sleep(_POLL_EVERY_S)
-            self._hvd.synchronize(handle)
+        of_all = [
+            self._hvd.allgather_async(tensor, name=f"gathered.{number}") for number, tensor in enumerate(gathered)
+        ]
+        for handle in sums:
+            self._awaited(handle)
+        return [self._awaited(handle) for handle in of_all]
+
+    def _awaited(self, handle: int) -> Tensor:
+        # Horovod's own wait keeps the interpreter: neither the reading thread nor the watchdog would go on.
+        while not self._hvd.poll(handle):
+            time.sleep(_POLL_EVERY_S)
+        result: Tensor = self._hvd.synchronize(handle)
+        return result
 
     def start_alike(self, model: nn.Module) -> None:
         # Horovod takes no booleans; only floating-point tensors can have come to differ.

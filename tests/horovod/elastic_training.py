@@ -44,12 +44,12 @@ class MortalWorkers(HorovodWorkers):
         self.add_up([generation])
         self.generation = float(generation)
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         self._calls += 1
         if self._is_to_die and self._calls == KILLED_AT_CALL:
             (self._folder / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        super().add_up(tensors)
+        return super().add_up(tensors, gathered)
 
 
 def work(task: TrainingTask) -> Trained:

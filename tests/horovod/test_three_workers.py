@@ -33,10 +33,11 @@ class BreakingWorker(OneWorker):
 
     calls = 0
 
-    def add_up(self, _: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         self.calls += 1
         if self.calls == 8:
             raise BrokenOffError
+        return super().add_up(tensors, gathered)
 
 
 @dataclass(frozen=True, kw_only=True)

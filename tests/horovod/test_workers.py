@@ -150,11 +150,11 @@ class FaultyWorkers(HorovodWorkers):
         self._fault = faults[life] if self.index == 1 and life < len(faults) else None
         self._calls = 0
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         self._calls += 1
         if self._fault is not None and self._calls == self._fault[0]:
             os.kill(os.getpid(), self._fault[1])
-        super().add_up(tensors)
+        return super().add_up(tensors, gathered)
 
 
 STEP_TIMEOUT_S = 8

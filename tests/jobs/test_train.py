@@ -132,10 +132,11 @@ class DyingWorker(OneWorker):
     def __init__(self) -> None:
         self.calls = 0
 
-    def add_up(self, _: Sequence[Any]) -> None:
+    def add_up(self, tensors: Sequence[Any], gathered: Sequence[Any] = ()) -> list[Any]:
         self.calls += 1
         if self.calls == 6:
             raise WorkerFailedError("worker 1 was killed")
+        return super().add_up(tensors, gathered)
 
 
 def test_a_run_that_broke_goes_on_from_its_checkpoint_with_other_workers_too(

@@ -207,9 +207,10 @@ class RecordingWorker(OneWorker):
     def __init__(self, others: Sequence[Tensor]) -> None:
         self.others = others
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         for tensor, other in zip(tensors, self.others, strict=True):
             tensor += other
+        return list(gathered)
 
 
 def gradients_of(start: loop.Fit, batches: list[PairBatch], rows: int, workers: OneWorker) -> list[Tensor]:

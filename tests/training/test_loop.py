@@ -201,15 +201,20 @@ def test_a_loss_above_the_largest_allowed_has_diverged(tmp_path: Path) -> None:
         trained(tmp_path, manifest, max_loss=0.1, clip_norm=1e-9)  # it is told as it came, not clipped
 
 
-class RecordingWorker(OneWorker):
-    """Pretends that another worker's sums are these."""
+class LastWorker(OneWorker):
+    """Pretends that each call is another worker's, and that it is the last one: it knows what those before it gave."""
 
-    def __init__(self, others: Sequence[Tensor]) -> None:
-        self.others = others
+    def __init__(self) -> None:
+        self._sums: list[Tensor] = []
+        self._gathered: list[Tensor] = []
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        for tensor, other in zip(tensors, self.others, strict=True):
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
+        for tensor, other in zip(tensors, self._sums, strict=bool(self._sums)):
             tensor += other
+        self._sums = [tensor.clone() for tensor in tensors]
+        before = self._gathered or [tensor[:0] for tensor in gathered]
+        self._gathered = [torch.cat(parts) for parts in zip(before, gathered, strict=True)]
+        return self._gathered
 
 
 def shared_fit(model: torch.nn.Module, workers: OneWorker) -> loop.Fit:
@@ -230,10 +235,9 @@ def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_rows(tmp_path:
     (whole,) = ordered_batches(str(tmp_path), manifest.train.row_groups, batch_size=20)
     model = model_spec("mlp", TINY).build(manifest.inputs)
     expected = gradients_of(model, whole, 20, OneWorker())
-    parts = [slice_of(whole, slice(0, 13)), slice_of(whole, slice(13, 20)), None]
-    summed = [torch.zeros_like(gradient) for gradient in expected]
+    parts, last = [slice_of(whole, slice(0, 13)), slice_of(whole, slice(13, 20)), None], LastWorker()
     for part in parts:
-        summed = gradients_of(model, part, 20, RecordingWorker(summed))
+        summed = gradients_of(model, part, 20, last)
     for actual, gradient in zip(summed, expected, strict=True):
         assert torch.allclose(actual, gradient, atol=1e-7)
 

@@ -142,9 +142,10 @@ class RecordingWorker(OneWorker):
     def __init__(self, others: Sequence[Tensor]) -> None:
         self.others = others
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
         for tensor, other in zip(tensors, self.others, strict=True):
             tensor += other
+        return list(gathered)
 
 
 def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_rows(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Gradients of embedding tables as the rows that a step looked up: all that workers must tell each other of them.
+
+A step looks up a row or two of a table for each of its rows; a whole table's gradient is zeros but for these.
+Shapes: T tables, R rows looked up, D width of a table, W workers.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def tables_by_rows(model: nn.Module, step_rows: int) -> list[nn.Parameter]:
+    """Tables whose gradients come as rows and that have more rows than a step of so many; the same on all workers."""
+    tables = (module for module in model.modules() if isinstance(module, nn.Embedding) and module.sparse)
+    return [table.weight for table in tables if table.num_embeddings > step_rows]
+
+
+def packed(tables: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
+    """This worker's share in two tensors: how many rows of each table and their indexes; and their values.
+
+    A table that no row of this worker was looked up in counts 0.
+    """
+    rows = [_rows_of(table) for table in tables]
+    counts = [torch.tensor([len(idx_R) for idx_R, _ in rows], device=tables[0].device)]
+    return torch.cat([*counts, *(idx_R for idx_R, _ in rows)]), torch.cat([value_RD.flatten() for _, value_RD in rows])
+
+
+def unpack(tables: Sequence[nn.Parameter], indexes: Tensor, values: Tensor) -> None:
+    """Gives each table the dense sum of what `packed` made on all workers; added up in the order of the workers."""
+    for table in tables:
+        table.grad = torch.zeros_like(table)
+    at, first = 0, 0
+    while at < len(indexes):
+        counts = indexes[at : at + len(tables)].tolist()
+        at += len(tables)
+        for table, count in zip(tables, counts, strict=True):
+            width = table.shape[1]
+            assert table.grad is not None
+            value_RD = values[first : first + count * width].view(count, width)
+            table.grad.index_add_(0, indexes[at : at + count], value_RD)
+            at, first = at + count, first + count * width
+
+
+def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor]:
+    if table.grad is None:
+        return torch.empty(0, dtype=torch.int64, device=table.device), table.detach()[:0]
+    # Rows that were looked up more than once come as often: adding them up is left to who puts all together.
+    return table.grad._indices()[0], table.grad._values()
