@@ -1,7 +1,8 @@
 """Interaction files by path: a train and a test set of user_id and item_id, as indexes; and a train set cut for tuning.
 
-Usage: python -m benchmarks.splits --train T.parquet --output FOLDER [--percent 10] [--seed 7]
+Usage: python -m benchmarks.splits --train T.parquet --output FOLDER [--percent 10] [--seed 7 | --last]
 writes FOLDER/tune_train.parquet and FOLDER/tune_valid.parquet: settings are chosen on these, never on the test set.
+With --last each user's last rows are held out, as the file has them: right where the file goes on as the test set does.
 """
 
 import argparse
@@ -60,10 +61,25 @@ def cut_for_tuning(train: Path, output: Path, *, percent: int, seed: int) -> tup
 
     A user keeps at least one pair in training: the one with the largest hash.
     """
-    user, item = _ids(train)
-    pairs = pd.DataFrame({c.USER_ID: user, c.ITEM_ID: item})
+    pairs = _pairs(train)
     key = pd.util.hash_pandas_object(pairs, index=False, hash_key=f"{seed:016d}")
-    is_kept = (key % 100 >= percent) | (key == key.groupby(pairs[c.USER_ID]).transform("max"))
+    return _written(pairs, (key % 100 >= percent) | (key == key.groupby(pairs[c.USER_ID]).transform("max")), output)
+
+
+def cut_last_for_tuning(train: Path, output: Path, *, percent: int) -> tuple[int, int]:
+    """Holds out so much of each user's rows, rounded up, from the end of the file; a user keeps at least one."""
+    pairs = _pairs(train)
+    of_user = pairs.groupby(c.USER_ID)[c.ITEM_ID]
+    before, count = of_user.cumcount(), of_user.transform("size")
+    return _written(pairs, (before == 0) | (before < count - np.ceil(count * percent / 100)), output)
+
+
+def _pairs(train: Path) -> pd.DataFrame:
+    user, item = _ids(train)
+    return pd.DataFrame({c.USER_ID: user, c.ITEM_ID: item})
+
+
+def _written(pairs: pd.DataFrame, is_kept: pd.Series, output: Path) -> tuple[int, int]:
     output.mkdir(parents=True, exist_ok=True)
     for name, part in (("tune_train", pairs[is_kept]), ("tune_valid", pairs[~is_kept])):
         pq.write_table(pa.Table.from_pandas(part, preserve_index=False), output / f"{name}.parquet")
@@ -106,9 +122,13 @@ def main() -> int:
     made.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     made.add_argument("--percent", type=int, default=10, help="of the pairs, held out")
     made.add_argument("--seed", type=int, default=7)
+    made.add_argument("--last", action="store_true", help="each user's last rows, in place of those a hash chooses")
     given = made.parse_args()
     try:
-        rows = cut_for_tuning(given.train, given.output, percent=given.percent, seed=given.seed)
+        if given.last:
+            rows = cut_last_for_tuning(given.train, given.output, percent=given.percent)
+        else:
+            rows = cut_for_tuning(given.train, given.output, percent=given.percent, seed=given.seed)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.accuracy import SEQUENCES, SPLIT, parser, plan_of, require_one_kind, run
-from benchmarks.splits import cut_for_tuning, leave_one_out, read_split
+from benchmarks.splits import cut_for_tuning, cut_last_for_tuning, leave_one_out, read_split
 from recsys.errors import ConfigError, InputError
 from tests.planted_tastes import USERS, held_out, taken_pairs
 
@@ -92,6 +92,15 @@ def test_a_cut_for_tuning_holds_out_by_hash_and_leaves_each_user_a_pair(tmp_path
     assert parts["there", "tune_valid"] == parts["back", "tune_valid"]
     assert parts["there", "tune_train"] | parts["there", "tune_valid"] == set(pairs)
     assert {user for user, _ in parts["there", "tune_train"]} == set(range(40))
+
+
+def test_a_cut_of_the_last_rows_goes_by_the_file_and_leaves_each_user_a_pair(tmp_path: Path) -> None:
+    pairs = [(1, 50), (2, 9), (1, 10), (3, 7), (1, 40), (1, 20), (3, 6), (1, 30)]
+    train = written(tmp_path / "train.parquet", [user for user, _ in pairs], [item for _, item in pairs])
+    assert cut_last_for_tuning(train, tmp_path, percent=30) == (5, 3)
+    held_out = pq.read_table(tmp_path / "tune_valid.parquet").to_pylist()
+    assert [tuple(row.values()) for row in held_out] == [(1, 20), (3, 6), (1, 30)]
+    assert pq.read_table(tmp_path / "tune_train.parquet").to_pylist()[1] == {"user_id": 2, "item_id": 9}
 
 
 def test_a_missing_file_and_a_missing_column_are_refused(tmp_path: Path) -> None:
