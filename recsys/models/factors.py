@@ -4,6 +4,7 @@ Shapes: U users, I items, D embedding, B pairs, N negatives.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,10 @@ class FactorConfig:
         if self.initial not in _INITIALS:
             raise ConfigError(f"initial: unknown start {self.initial!r}; known starts: {list(_INITIALS)}")
 
+    def negatives_of(self, items: int, seed: Sequence[int]) -> Indexes:
+        """(N,) of a step, uniform."""
+        return np.random.default_rng(seed).integers(0, items, self.negatives)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RankedConfig(FactorConfig):
@@ -45,7 +50,11 @@ class RankedConfig(FactorConfig):
 
     loss: RankingLoss
     user_power: float = 0.0
+    popularity: float = 0.0
     teacher: TeacherConfig | None = None
+
+    def negatives_of(self, items: int, seed: Sequence[int]) -> Indexes:
+        return np.arange(items) if self.loss.meets_all_items else super().negatives_of(items, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,18 @@ def pair_weights(matrix_UI: Matrix, user_power: float) -> Tensor:
     weight_U = power(user_U, -user_power)
     mean = (weight_U * user_U).sum(dtype=np.float64) / max(user_U.sum(dtype=np.float64), 1.0)
     return torch.from_numpy((weight_U / max(mean, 1e-12)).astype(np.float32))
+
+
+def popularity_prior(matrix_UI: Matrix, config: RankedConfig) -> Tensor:
+    """(I,): what an item's score gains by the number of users who took it, on the scale of the loss."""
+    _, item_I = degrees(matrix_UI)
+    weight = config.popularity * config.loss.temperature
+    return torch.from_numpy((weight * np.log(np.maximum(item_I, 1))).astype(np.float32))
+
+
+def with_prior(user_UD: Tensor, item_ID: Tensor, prior_I: Tensor) -> tuple[Tensor, Tensor]:
+    """One number more a vector, so that each product gains the item's prior."""
+    return torch.cat([user_UD, torch.ones_like(user_UD[:, :1])], dim=1), torch.cat([item_ID, prior_I[:, None]], dim=1)
 
 
 def users_once(user_idx_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,22 +8,32 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from recsys.models.factors import FactorNetwork, RankedConfig, pair_weights, unit, users_once
+from recsys.models.factors import (
+    FactorNetwork,
+    RankedConfig,
+    pair_weights,
+    popularity_prior,
+    unit,
+    users_once,
+    with_prior,
+)
 from recsys.models.interactions import Matrix
 from recsys.models.ranking_losses import RankingLoss
 from recsys.models.teachers import Teacher
 
 
 class RankedNetwork(FactorNetwork):
-    """Vectors under a ranking loss, with what its configuration adds: weights of users, a teacher."""
+    """Vectors under a ranking loss, with what its configuration adds: weights of users, a prior of items, a teacher."""
 
     weight_U: Tensor
+    prior_I: Tensor
 
     def __init__(self, config: RankedConfig, matrix_UI: Matrix) -> None:
         super().__init__(config, matrix_UI)
         self.config: RankedConfig = config
         self.teacher = Teacher(config.teacher, matrix_UI) if config.teacher else None
         self.register_buffer("weight_U", pair_weights(matrix_UI, config.user_power), persistent=False)
+        self.register_buffer("prior_I", popularity_prior(matrix_UI, config), persistent=False)
 
     @abstractmethod
     def unscaled(self) -> tuple[Tensor, Tensor]:
@@ -31,7 +41,9 @@ class RankedNetwork(FactorNetwork):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         user_UD, item_ID = self.unscaled()
-        return (unit(user_UD), unit(item_ID)) if self.config.loss.is_cosine else (user_UD, item_ID)
+        if self.config.loss.is_cosine:
+            user_UD, item_ID = unit(user_UD), unit(item_ID)
+        return with_prior(user_UD, item_ID, self.prior_I) if self.config.popularity else (user_UD, item_ID)
 
     def loss_sum(self, user_idx_B: Tensor, item_idx_B: Tensor, negative_idx_N: Tensor) -> Tensor:
         user_UD, item_ID = self.unscaled()

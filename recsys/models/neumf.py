@@ -27,8 +27,14 @@ class NeuMfConfig(RankedConfig):
         super().__post_init__()
         if len(self.hidden) != 2 or min(self.hidden) < 1:
             raise ConfigError(f"neumf.hidden must be two widths of at least 1, got {list(self.hidden)}")
-        if self.loss.is_cosine or self.teacher is not None or self.user_power:
-            raise ConfigError("neumf takes no loss.is_cosine (its score is no product), no teacher and no user_power")
+        if self.loss.is_cosine or self.teacher is not None or self.user_power or self.popularity:
+            raise ConfigError(
+                "neumf takes no loss.is_cosine and no popularity (its score is no product), no teacher, no user_power"
+            )
+        if self.loss.meets_all_items:
+            raise ConfigError(
+                "neumf takes no loss.name softmax: its layers would meet every item for every user of a batch"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

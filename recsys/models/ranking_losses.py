@@ -36,6 +36,11 @@ class RankingLoss:
                 "small as one likes"
             )
 
+    @property
+    def meets_all_items(self) -> bool:
+        """Whether all items stand in the negatives' place, none drawn."""
+        return self.name == "softmax"
+
     def of_pairs(self, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
         """(B,), from scores before the temperature; `row_B`: which of the V rows is the pair's user."""
         if positive_B.shape != row_B.shape or positive_B.dim() != 1 or negative_VN.dim() != 2:
@@ -69,9 +74,23 @@ def sampled_softmax(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, 
     return torch.logaddexp(positive_B, negatives_V[row_B]) - positive_B
 
 
+def softmax(loss: RankingLoss, positive_B: Tensor, item_VI: Tensor, row_B: Tensor) -> Tensor:
+    """-log of the positive's share among all items, which stand in the negatives' place, itself included."""
+    all_V = torch.logsumexp(item_VI / loss.temperature, dim=1)
+    return all_V[row_B] - positive_B / loss.temperature
+
+
+def squared_error(loss: RankingLoss, positive_B: Tensor, negative_VN: Tensor, row_B: Tensor) -> Tensor:
+    """Of the positive against 1, and the weighted mean of the negatives' against 0 (Hu et al. 2008)."""
+    square_V = negative_VN.square().mean(dim=1)
+    return (1 - positive_B).square() + loss.negative_weight * square_V[row_B]
+
+
 LOSSES: dict[str, Callable[[RankingLoss, Tensor, Tensor, Tensor], Tensor]] = {
     "binary_cross_entropy": binary_cross_entropy,
     "bpr": bpr,
     "cosine_contrastive": cosine_contrastive,
     "sampled_softmax": sampled_softmax,
+    "softmax": softmax,
+    "squared_error": squared_error,
 }

@@ -27,8 +27,10 @@ class SimplexConfig(RankedConfig):
         super().__post_init__()
         if not 0 <= self.own_share < 1:
             raise ConfigError(f"simplex.own_share must be from 0 to below 1 (mf has 1), got {self.own_share}")
-        if self.teacher is not None or self.user_power:
-            raise ConfigError("simplex takes no teacher and no user_power: lightgcn with one layer is near it and does")
+        if self.teacher is not None or self.user_power or self.popularity:
+            raise ConfigError(
+                "simplex takes no teacher, no user_power and no popularity: lightgcn with one layer is near it and does"
+            )
 
 
 class Simplex(FactorNetwork):

@@ -124,7 +124,7 @@ def loss_sum_of(task: PairTask) -> LossSum:
 
     def loss_sum(network: nn.Module, batch: PairBatch, config: TrainConfig, step: int) -> Tensor:
         assert isinstance(network, FactorNetwork)
-        drawn = np.random.default_rng([config.seed, step]).integers(0, task.items, task.spec.config.negatives)
+        drawn = task.spec.config.negatives_of(task.items, [config.seed, step])
         negative_idx_N = torch.from_numpy(drawn).to(batch.item_idx_B.device)
         return network.loss_sum(batch.user_idx_B, batch.item_idx_B, negative_idx_N)
 

@@ -1,5 +1,7 @@
 """How the trained models of interactions make vectors and losses, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -36,6 +38,17 @@ def test_l2_weighs_the_squares_of_the_pair_and_the_mean_of_its_negatives() -> No
     )
     # Half of 4 for the user, 9 for the item and 17 for the mean of the negatives' 9 and 25.
     torch.testing.assert_close(heavy - plain, torch.tensor(15.0))
+
+
+def test_popularity_adds_its_share_of_the_temperature_an_e_fold_of_takers() -> None:
+    # Item 0 has one user, item 1 two.
+    config = RankedConfig(**SHARED, popularity=0.5, loss=replace(LOSS, temperature=0.2))
+    network = with_vectors(Mf(config, MATRIX_UI))
+    scores = network.fitted().scores(np.array([0, 1]))
+    np.testing.assert_allclose(scores, [[3, 5 + 0.1 * np.log(2)], [6, 10 + 0.1 * np.log(2)]], rtol=1e-6)
+    alone = with_vectors(Mf(replace(config, popularity=0.0), MATRIX_UI))
+    pair = (torch.tensor([1]), torch.tensor([0]), torch.tensor([0, 1]))
+    assert torch.equal(network.loss_sum(*pair), alone.loss_sum(*pair)), "it takes no part in the training"
 
 
 def test_lightgcn_vectors_are_means_over_layers_of_neighbours_by_roots_of_degrees() -> None:

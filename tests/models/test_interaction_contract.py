@@ -14,6 +14,7 @@ from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError
 from recsys.families import CLOSED_FORM, FACTORS
 from recsys.models.interactions import Recommender, known_of
+from recsys.models.ranking_losses import LOSSES
 from recsys.models.registry import model_settings, model_spec, names_of
 from recsys.training.interactions import PairTask, PairTrained, train_on_pairs
 from recsys.training.pair_files import write_pair_files
@@ -39,13 +40,15 @@ def settings_of(name: str) -> dict[str, Any]:
     return {**shipped, **TINY.get(name, {})}
 
 
-def trained(folder: Path, name: str, *, epochs: int, seed: int = 1, **changes: Any) -> PairTrained:
+def trained(
+    folder: Path, name: str, *, epochs: int, seed: int = 1, model: dict[str, Any] | None = None, **changes: Any
+) -> PairTrained:
     config = replace(
         load_config([]).train,
         epochs=epochs, batch_size=64, learning_rate=0.05, seed=seed, weight_decay=0.0, device="cpu",
         best_by="validation_ndcg", **changes,
     )  # fmt: skip
-    spec = model_spec(name, settings_of(name))
+    spec = model_spec(name, {**settings_of(name), **(model or {})})
     row_groups = write_pair_files(folder, *taken_pairs(), row_groups=1, seed=seed)
     task = PairTask(
         spec=spec, config=config, folder=str(folder), row_groups=row_groups, users=USERS, items=ITEMS
@@ -75,6 +78,14 @@ def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(
     name: str, fitted: Callable[[str], Recommender]
 ) -> None:
     assert found_held_out(fitted(name).scores(ALL_USERS)) == USERS
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_every_loss_teaches_the_planted_tastes(name: str, tmp_path: Path) -> None:
+    loss = {**settings_of("mf")["loss"], "name": name, "temperature": 0.5}
+    scores = trained(tmp_path, "mf", epochs=40, model={"loss": loss}).scores
+    assert scores is not None
+    assert found_held_out(scores.scores(ALL_USERS)) == USERS
 
 
 @EVERY_MODEL
@@ -140,9 +151,20 @@ def test_mixed_precision_learns_nearly_the_same(name: str, tmp_path: Path) -> No
         ("mf", {"dim": 0}, r"dim and negatives must be at least 1, got 0 and 8"),
         ("mf", {"initial": "warm"}, r"unknown start 'warm'; known starts: \['random', 'spectral'\]"),
         ("neumf", {"hidden": [8]}, r"neumf.hidden must be two widths of at least 1, got \[8\]"),
-        ("neumf", {"user_power": 0.5}, r"neumf takes no loss.is_cosine .*, no teacher and no user_power"),
+        (
+            "neumf",
+            {"user_power": 0.5},
+            r"neumf takes no loss.is_cosine and no popularity .*, no teacher, no user_power",
+        ),
+        (
+            "neumf",
+            {"loss": {**settings_of("neumf")["loss"], "name": "softmax"}},
+            r"neumf takes no loss.name softmax: its layers would meet every item",
+        ),
+        ("neumf", {"popularity": 0.5}, r"neumf takes no loss.is_cosine and no popularity"),
         ("simplex", {"own_share": 1.0}, r"simplex.own_share must be from 0 to below 1 \(mf has 1\), got 1.0"),
-        ("simplex", {"user_power": 0.5}, r"simplex takes no teacher and no user_power"),
+        ("simplex", {"user_power": 0.5}, r"simplex takes no teacher, no user_power and no popularity"),
+        ("simplex", {"popularity": 0.5}, r"simplex takes no teacher, no user_power and no popularity"),
         ("ultragcn", {"item_neighbours": 0}, r"ultragcn.item_neighbours must be at least 1, got 0"),
         ("gcn", {"layers": 0}, r"gcn.layers must be at least 1 \(mf has none\), got 0"),
         ("gcn", {"dropout": 1.0}, r"gcn.dropout must be from 0 to below 1, got 1.0"),

@@ -42,6 +42,21 @@ def test_sampled_softmax_is_the_log_share_of_the_positive() -> None:
     assert actual.tolist() == pytest.approx([first, second])
 
 
+def test_softmax_is_the_log_share_of_the_positive_among_all_items_of_which_it_is_one() -> None:
+    item_VI = torch.tensor([[0.5, 0.0, 1.0], [0.25, -0.25, 0.75]])
+    first = -math.log(math.exp(1) / (math.exp(1) + math.exp(0) + math.exp(2)))
+    second = -math.log(math.exp(-0.5) / (math.exp(0.5) + math.exp(-0.5) + math.exp(1.5)))
+    assert loss_of("softmax").of_pairs(POSITIVE_B, item_VI, ROW_B).tolist() == pytest.approx([first, second])
+    assert loss_of("softmax").meets_all_items
+    assert not loss_of("sampled_softmax").meets_all_items
+
+
+def test_squared_error_draws_the_positive_to_1_and_negatives_to_0() -> None:
+    # The first row's negatives have a mean square of .125, the second's of .53125; they weigh 2.
+    actual = loss_of("squared_error").of_pairs(POSITIVE_B, NEGATIVE_VN, ROW_B)
+    assert actual.tolist() == pytest.approx([0.25 + 0.25, 1.5625 + 1.0625])
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_a_pair_loses_the_same_alone_and_beside_others_of_its_user(name: str) -> None:
     positive_B, row_B = torch.tensor([0.5, -0.25, 1.0]), torch.tensor([0, 1, 1])
