@@ -123,6 +123,7 @@ def curve_of(trained: Trained) -> list[dict[str, float]]:
             "train/loss": epoch.train_loss,
             "train/rows_per_s": epoch.rows_per_s,
             **{name.replace("_", "/", 1): value for name, value in _known(epoch.validation).items()},
+            **{f"system/leader_{name}": value for name, value in epoch.system.items()},
         }
         for epoch in trained.curve
     ]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -47,6 +47,7 @@ from recsys.training.progress import Progress
 from recsys.training.reading import batches_left, files_of_step
 from recsys.training.row_gradients import packed, tables_by_rows, unpack
 from recsys.training.row_validation import validate
+from recsys.training.system import SystemFigures
 from recsys.training.watch import ALLREDUCE, Clock, Watchdog, clock_for, percentages
 from recsys.training.workers import Workers
 
@@ -82,6 +83,10 @@ class Fit:
     precision: torch.dtype = torch.float32
     clock: Clock = field(default_factory=Clock)
     loss_sum: LossSum = log_loss_of_rows
+
+    @cached_property
+    def system(self) -> SystemFigures:
+        return SystemFigures(self.device)
 
 
 def rows_objective(folder: str, manifest: Manifest) -> Objective:
@@ -190,6 +195,7 @@ def _save(shared: Fit, checkpoints: Checkpoints | None, position: Position) -> N
 def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: Checkpoints | None) -> None:
     config, workers = shared.config, shared.workers
     started, rows_before = time.monotonic(), position.rows
+    shared.system.taken()  # counts from here
     plan = plan_epoch(
         objective.row_groups,
         epoch=position.epoch, seed=config.seed, workers=position.streams, batch_size=config.batch_size,
@@ -206,6 +212,7 @@ def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: C
         train_loss=position.loss_sum / objective.rows,
         validation=validation,
         rows_per_s=rows_per_s,
+        system=shared.system.taken(),
     )
     _log_epoch(shared, figures)
     value = badness(validation, config.best_by)

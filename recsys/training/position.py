@@ -10,12 +10,16 @@ from recsys.training.plan import EpochPlan, Piece, Shares, dealt, shared_out
 
 @dataclass(frozen=True, kw_only=True)
 class EpochFigures:
-    """Mean loss a row; what the epoch is judged by, by its name; nan without validation rows."""
+    """Mean loss a row; what the epoch is judged by, by its name; nan without validation rows.
+
+    `system`: see SystemFigures; of the worker whose curve this is.
+    """
 
     epoch: int
     train_loss: float
     validation: dict[str, float]
     rows_per_s: float
+    system: dict[str, float] = field(default_factory=dict)
 
     @property
     def validation_loss(self) -> float:

@@ -9,7 +9,8 @@ from recsys.training.run import Trained
 
 def epoch(number: int, ndcg: float) -> EpochFigures:
     validation = {"validation_recall": ndcg, "validation_ndcg": ndcg}
-    return EpochFigures(epoch=number, train_loss=0.5, validation=validation, rows_per_s=10.0)
+    system = {"cpu_cores": 1.5, "peak_memory_gib": 0.25}
+    return EpochFigures(epoch=number, train_loss=0.5, validation=validation, rows_per_s=10.0, system=system)
 
 
 def trained(*ndcg: float) -> Trained:
@@ -28,4 +29,9 @@ def test_without_rows_to_validate_on_a_record_is_json_all_the_same() -> None:
     nothing = trained(float("nan"), float("nan"))
     found = figures_of(nothing, load_config([]).train, 20)
     assert "validation_ndcg" not in json.loads(json.dumps(found, allow_nan=False))
-    assert curve_of(nothing)[0] == {"train/loss": 0.5, "train/rows_per_s": 10.0}
+    assert curve_of(nothing)[0] == {
+        "train/loss": 0.5,
+        "train/rows_per_s": 10.0,
+        "system/leader_cpu_cores": 1.5,
+        "system/leader_peak_memory_gib": 0.25,
+    }
