@@ -16,6 +16,7 @@ from jobs._learning import (
     slots,
     versions_text,
 )
+from jobs._start import start_of
 from jobs._taken import READS, indexed, taken_before, vocabulary_size
 from recsys import columns as c
 from recsys import tables
@@ -63,6 +64,7 @@ def _task(run: Run, spec: Spec) -> tuple[SequenceTask, Flags]:
     validation = with_next(taken, _bought_from(run, day), size, c.USER_IDX)
     files = write_interaction_files(run.lake, run.day, rows, validation, row_groups=settings.row_groups)
     items = vocabulary_size(run.lake.read(tables.ITEM_IDS), c.ITEM_IDX)
+    start = start_of(run, spec, {c.ITEM_IDX: items})
     seen = item_flags(rows.select(F.explode(_items(c.SEQUENCE)).alias(c.ITEM_IDX)))
     targets = number_of_targets(rows)
     for frame in (taken, rows):
@@ -83,6 +85,7 @@ def _task(run: Run, spec: Spec) -> tuple[SequenceTask, Flags]:
         targets=targets,
         may_repeat=True,
         checkpoints=checkpoints_of(run, spec, rows_of_tables(run, READS)),
+        start=start,
     )
     return task, np.pad(seen, (0, max(items - len(seen), 0)))[:items]
 

@@ -9,7 +9,7 @@ from recsys import columns as c
 from recsys import tables, tracking
 from recsys.config import TrainConfig
 from recsys.errors import ConfigError
-from recsys.families import FACTORS, FEATURES, TOWERS
+from recsys.families import FACTORS, FEATURES, HISTORIES, TOWERS
 from recsys.lake.interaction_files import write_category_files
 from recsys.manifest import Inputs
 from recsys.models.registry import Spec, names_of
@@ -17,7 +17,7 @@ from recsys.stages import Run
 from recsys.training.transfer import Start, copy_weights, require_startable
 
 READS = (tables.ITEMS, tables.ITEM_IDS, tables.CATEGORY_IDS)
-_FAMILIES = (FEATURES, FACTORS, TOWERS)
+_FAMILIES = (FEATURES, FACTORS, HISTORIES, TOWERS)
 
 
 def require_may_start(spec: Spec, config: TrainConfig) -> None:

@@ -28,6 +28,7 @@ from recsys.training.objective import VALIDATION_HIT_RATE, VALIDATION_NDCG, Loss
 from recsys.training.plan import plan_epoch
 from recsys.training.requirements import require_memory
 from recsys.training.run import Trained, leaders_result, require_row_groups, require_slots, trained_on
+from recsys.training.transfer import Start, started
 from recsys.training.workers import HorovodWorkers, Workers
 
 _K = 10
@@ -52,6 +53,7 @@ class SequenceTask:
     targets: int
     may_repeat: bool = False
     checkpoints: str | None = None
+    start: Start | None = None
 
 
 def train_sequences_on_spark(task: SequenceTask, *, slots: int) -> Trained:
@@ -73,8 +75,12 @@ def train_on_sequences(task: SequenceTask, workers: Workers) -> Trained:
     if not task.targets:
         raise InputError(f"the {len(task.train)} train files hold no row of two items: nothing comes next in any")
     return trained_on(
-        objective_of(task), lambda: task.spec.build(task.items), task.config, workers, checkpoints=task.checkpoints
+        objective_of(task), partial(_network_of, task), task.config, workers, checkpoints=task.checkpoints
     )
+
+
+def _network_of(task: SequenceTask) -> nn.Module:
+    return started(task.start, task.spec.build(task.items))
 
 
 def objective_of(task: SequenceTask) -> Objective:

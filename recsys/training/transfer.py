@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from recsys import columns as c
 from recsys.errors import ConfigError, InputError
+from recsys.families import FACTORS, HISTORIES
 from recsys.manifest import Inputs, inputs_from
 from recsys.models.interactions import Indexes, interaction_matrix
 from recsys.models.nodes import NO_CATEGORY, edges_alone
@@ -27,6 +28,7 @@ from recsys.models.registry import Spec
 from recsys.training.checkpoint import Folder
 from recsys.training.description import read_description
 from recsys.training.export import DESCRIPTION, WEIGHTS
+from recsys.training.history_ranker import DESCRIPTION as HISTORIES_OF
 from recsys.training.recommenders import DESCRIPTION as RECOMMENDER
 
 _CURE = "Cure: train.start_from of a version that was trained with these settings, or train.start_from=null"
@@ -47,7 +49,7 @@ class Start:
     item_categories: tuple[str, ...]
 
 
-# As recsys/models/inputs.py, recsys/models/factors.py and their users name them.
+# As recsys/models/inputs.py, factors.py, sequences.py and their users name them.
 _TABLES = (
     (re.compile(r"(embeddings\.tables|wide\.weights)\.0\.weight$"), Table(c.USER_IDX, 1)),
     (re.compile(r"(embeddings\.tables|wide\.weights)\.1\.weight$"), Table(c.ITEM_IDX, 1)),
@@ -55,6 +57,7 @@ _TABLES = (
     (re.compile(r"(^|_)user_UD$"), Table(c.USER_IDX, 0)),
     (re.compile(r"(^|_)item_ID$"), Table(c.ITEM_IDX, 0)),
     (re.compile(r"^of_category\.weight$"), Table(c.CATEGORY_IDX, 1)),
+    (re.compile(r"^item_vectors\.weight$"), Table(c.ITEM_IDX, 1)),
 )
 
 
@@ -129,8 +132,8 @@ def grown(known_XD: Tensor, size: int, group_I: Indexes, before: int) -> Tensor:
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    name = next((name for name in (DESCRIPTION, RECOMMENDER) if (folder / name).is_file()), DESCRIPTION)
-    cure = "train.start_from of a version of a network of features or of interactions"
+    name = next((name for name in (DESCRIPTION, RECOMMENDER, HISTORIES_OF) if (folder / name).is_file()), DESCRIPTION)
+    cure = "train.start_from of a version of a network of features, of interactions or of histories"
     description = read_description(folder / name, what="exported network", cure=cure, cure_of_format=cure)
     if not (folder / WEIGHTS).is_file():
         raise InputError(
@@ -187,17 +190,22 @@ def shapes_of_factors(spec: Spec, sizes: Mapping[str, int]) -> list[tuple[int, .
 
 def _outline(spec: Spec, inputs: Inputs | None) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters of the smallest network of these settings."""
-    if inputs is not None:
-        small: Any = replace(inputs, ids=tuple(replace(vocabulary, size=1) for vocabulary in inputs.ids))
-    else:
-        both = np.arange(2)
-        matrix = interaction_matrix(both, both, users=2, items=2)
-        small = edges_alone(matrix) if spec.reads_nodes else matrix
-    changes: dict[str, Any] = {} if inputs is not None else {"initial": "random"}
+    changes: dict[str, Any] = {"initial": "random"} if spec.family == FACTORS else {}
     if getattr(spec.config, "teacher", None) is not None:
         changes["teacher"] = None
-    network: nn.Module = replace(spec, config=replace(spec.config, **changes)).build(small)
+    network: nn.Module = replace(spec, config=replace(spec.config, **changes)).build(_smallest(spec, inputs))
     return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+
+
+def _smallest(spec: Spec, inputs: Inputs | None) -> Any:
+    """What a model of its kind is built from: see Kind."""
+    if inputs is not None:
+        return replace(inputs, ids=tuple(replace(vocabulary, size=1) for vocabulary in inputs.ids))
+    if spec.family == HISTORIES:
+        return 1
+    both = np.arange(2)
+    matrix = interaction_matrix(both, both, users=2, items=2)
+    return edges_alone(matrix) if spec.reads_nodes else matrix
 
 
 def _read(file: Path) -> dict[str, Tensor]:
