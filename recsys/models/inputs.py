@@ -20,7 +20,7 @@ class IdEmbeddings(nn.Module):
         self.hidden = hidden
         # Small, so that an id that training never saw says next to nothing.
         self.tables = nn.ModuleList(
-            padded_embedding(vocabulary.size, dim, std=initial_std, sparse=True)
+            padded_embedding(vocabulary.size, dim, std=initial_std)
             for vocabulary, dim in zip(inputs.ids, dims, strict=True)
         )
         self.register_buffer("sizes_I", torch.tensor([vocabulary.size for vocabulary in inputs.ids]))
@@ -47,9 +47,9 @@ class IdEmbeddings(nn.Module):
         return [table(row_BI[:, i]) for i, table in enumerate(self.tables)]
 
 
-def padded_embedding(size: int, dim: int, *, std: float, sparse: bool = False) -> nn.Embedding:
-    """Row 0, zeros, is the unknown id; row 1 the index 0. `sparse`: of its gradient there are the rows looked up."""
-    table = nn.Embedding(size + 1, dim, padding_idx=0, sparse=sparse)
+def padded_embedding(size: int, dim: int, *, std: float) -> nn.Embedding:
+    """Row 0, zeros, is the unknown id; row 1 the index 0."""
+    table = nn.Embedding(size + 1, dim, padding_idx=0)
     nn.init.normal_(table.weight, std=std)
     table.weight.data[0] = 0
     return table

@@ -75,6 +75,7 @@ MODELS: dict[str, Kind] = {
     "item_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_item_knn, ItemKnn),
     "popular": Kind(CLOSED_FORM, PopularConfig, fit_popular, Popular),
     "user_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_user_knn, UserKnn),
+    "filter_taught_lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
     "gcn": Kind(FACTORS, GcnConfig, Gcn, reads_nodes=True),
     "lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
     "mf": Kind(FACTORS, RankedConfig, Mf),

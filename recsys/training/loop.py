@@ -293,6 +293,7 @@ def compute_gradient(shared: Fit, batch: Batch | None, global_rows: int, loss: T
 def _compute_gradient(shared: Fit, batches: Iterable[Any], global_rows: int, loss: Tensor, number: int = 0) -> None:
     clock = shared.clock
     shared.optimizer.zero_grad(set_to_none=True)
+    tables = tables_by_rows(shared.model, shared.config.batch_size * shared.config.batches_a_step)
     clock.enter("reading")
     for batch in batches:
         clock.enter("forward")
@@ -304,14 +305,12 @@ def _compute_gradient(shared: Fit, batches: Iterable[Any], global_rows: int, los
         loss += own_loss.detach()
         clock.enter("reading")
     clock.enter(ALLREDUCE)
-    _add_up_gradients(shared, loss)
+    _add_up_gradients(shared, tables, loss)
     clock.enter("update")
 
 
-def _add_up_gradients(shared: Fit, loss: Tensor) -> None:
-    """Of tables by the rows looked up; all end as dense gradients."""
-    config = shared.config
-    tables = tables_by_rows(shared.model, config.batch_size * config.batches_a_step)
+def _add_up_gradients(shared: Fit, tables: Sequence[Tensor], loss: Tensor) -> None:
+    """Those of the tables by the rows looked up; all end as dense gradients."""
     by_rows = {id(table) for table in tables}
     others = [_gradient(parameter) for parameter in shared.model.parameters() if id(parameter) not in by_rows]
     gathered = shared.workers.add_up([*others, loss], packed(tables) if tables else ())
@@ -327,8 +326,6 @@ def _add_up(shared: Fit, tensors: Sequence[Tensor]) -> None:
 def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
-    elif parameter.grad.is_sparse:
-        parameter.grad = parameter.grad.to_dense()
     return parameter.grad
 
 

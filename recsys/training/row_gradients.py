@@ -9,14 +9,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-
-def tables_by_rows(model: nn.Module, step_rows: int) -> list[nn.Parameter]:
-    """Tables whose gradients come as rows and that have more rows than a step of so many; the same on all workers."""
-    tables = (module for module in model.modules() if isinstance(module, nn.Embedding) and module.sparse)
-    return [table.weight for table in tables if table.num_embeddings > step_rows]
+from recsys.models.inputs import IdEmbeddings
 
 
-def packed(tables: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
+def tables_by_rows(model: nn.Module, step_rows: int) -> list[Tensor]:
+    """Tables of ids with more rows than a step of so many; from now on their gradients come as the rows looked up.
+
+    The same on all workers.
+    """
+    of_ids = (module for module in model.modules() if isinstance(module, IdEmbeddings))
+    tables = (table for module in of_ids for table in module.tables if isinstance(table, nn.Embedding))
+    large = [table for table in tables if table.num_embeddings > step_rows]
+    for table in large:
+        table.sparse = True
+    return [table.weight for table in large]
+
+
+def packed(tables: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """This worker's share in two tensors: how many rows of each table and their indexes; and their values.
 
     A table that no row of this worker was looked up in counts 0.
@@ -26,7 +35,7 @@ def packed(tables: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
     return torch.cat([*counts, *(idx_R for idx_R, _ in rows)]), torch.cat([value_RD.flatten() for _, value_RD in rows])
 
 
-def unpack(tables: Sequence[nn.Parameter], indexes: Tensor, values: Tensor) -> None:
+def unpack(tables: Sequence[Tensor], indexes: Tensor, values: Tensor) -> None:
     """Gives each table the dense sum of what `packed` made on all workers; added up in the order of the workers."""
     for table in tables:
         table.grad = torch.zeros_like(table)
@@ -42,7 +51,7 @@ def unpack(tables: Sequence[nn.Parameter], indexes: Tensor, values: Tensor) -> N
             at, first = at + count, first + count * width
 
 
-def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor]:
+def _rows_of(table: Tensor) -> tuple[Tensor, Tensor]:
     if table.grad is None:
         return torch.empty(0, dtype=torch.int64, device=table.device), table.detach()[:0]
     # Rows that were looked up more than once come as often: adding them up is left to who puts all together.
