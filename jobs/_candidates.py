@@ -43,9 +43,16 @@ def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | No
     read, features = run.lake.read, run.features
     taken = numeric_inputs(told_by(run.lake))
     items = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    rows = [_user_rows(run, model, features, taken), _own_rows(features, items, taken), _category_rows(features, taken)]
+    # A process of an executor holds more of each item. Spark on its own takes all users' items for the smaller side, or
+    # shuffles and sorts both.
+    item_ids = F.broadcast(items.select(c.ITEM_ID, c.ITEM_IDX))
+    rows = [
+        _user_rows(run, model, features, taken),
+        _own_rows(features, item_ids, taken),
+        _category_rows(features, taken),
+    ]
     if excluded is not None:
-        left_out = excluded.join(items.select(c.ITEM_ID, c.ITEM_IDX), on=c.ITEM_ID, how="inner")
+        left_out = excluded.join(item_ids, on=c.ITEM_ID, how="inner")
         rows.append(of_kind(left_out, LEFT_OUT_KIND, F.array(c.ITEM_IDX)))
     files = _item_files(run, model, features, items, taken)
     return best_candidates(
@@ -74,11 +81,11 @@ def _user_rows(run: Run, model: Model, features: FeatureTables, taken: Sequence[
     return of_kind(rows, USER_KIND, ints, floats, text=c.LOOKUP_STORE_ID)
 
 
-def _own_rows(features: FeatureTables, items: DataFrame, taken: Sequence[Feature]) -> DataFrame:
+def _own_rows(features: FeatureTables, item_ids: DataFrame, taken: Sequence[Feature]) -> DataFrame:
     place, recency = own_order()
     # Null comes first, as where Spark sorts.
     order = F.array(F.col(c.ITEM_IDX), place.cast("int"), F.coalesce(recency.cast("int"), F.lit(-(2**31))))
-    own = features.user_item.join(items.select(c.ITEM_ID, c.ITEM_IDX), on=c.ITEM_ID, how="inner")
+    own = features.user_item.join(item_ids, on=c.ITEM_ID, how="inner")
     return of_kind(own, OWN_KIND, order, F.array(*numbers_of(USER_ITEM, taken)))
 
 
@@ -109,7 +116,9 @@ def _item_files(
     if model.neighbours:
         _, drawn = read_neighbours(run.lake, [run.day])
         rows, names = with_item_neighbours(rows, drawn, ids, model.neighbours), [*names, *OF_ITEMS]
-    ranked = with_seller_ranks(rows.select(*names), features.item)
+    # Of the bare ids: what was joined to the items would be joined once more for the ranks.
+    ranks = with_seller_ranks(eligible.select(c.ITEM_ID), features.item)
+    ranked = rows.select(*names).join(ranks, on=c.ITEM_ID, how="left")
     in_stores = features.store_item.join(ids.items, on=c.ITEM_ID, how="inner")
     stored = in_stores.select(c.STORE_ID, c.ITEM_IDX, *numbers_of(STORE_ITEM, taken))
     written = [

@@ -1,8 +1,11 @@
 """A multi-layer perceptron on id embeddings and normalised numbers. Shapes: see recsys/models/inputs.py."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.manifest import Inputs
@@ -36,10 +39,36 @@ class Mlp(nn.Module):
         dims = (config.id_dim, config.id_dim, config.category_dim)
         self.embeddings = IdEmbeddings(inputs, dims, hidden=config.hidden_ids)
         self.numbers = NormalizedNumbers(inputs)
-        width = config.id_dim + sum(dims) + len(inputs.numeric)
-        self.layers = logit_layers(width, config.hidden, config.dropout)
+        self.id_dim, self.first_number = config.id_dim, config.id_dim + sum(dims)
+        self.half_width = config.hidden[0] + config.id_dim
+        self.layers = logit_layers(self.first_number + len(inputs.numeric), config.hidden, config.dropout)
 
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:
-        user_BD, item_BD, category_BD = self.embeddings(ids_BI)
-        parts = [user_BD, item_BD, user_BD * item_BD, category_BD, self.numbers(numeric_BF)]
-        return column(self.layers(torch.cat(parts, dim=1)))
+        return column(self.layers(_first(self.embeddings(ids_BI), self.numbers(numeric_BF))))
+
+    def half_of(self, ids_XI: Tensor, number_XF: Tensor) -> Tensor:
+        """The share of the first layer, half of its bias in it, and the embedding of the id that is known."""
+        user_XD, item_XD, category_XD = self.embeddings(ids_XI)
+        first_XW = _first([user_XD, item_XD, category_XD], number_XF)
+        share_XH = F.linear(first_XW, self._linear.weight, self._linear.bias / 2)
+        return torch.cat([share_XH, user_XD + item_XD], dim=1)
+
+    def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
+        of_embedding = slice(-self.id_dim, None)
+        pair_BK = torch.cat([user_BW[:, of_embedding] * item_BW[:, of_embedding], number_BK], dim=1)
+        places = [*range(2 * self.id_dim, 3 * self.id_dim), *(self.first_number + place for place in places_K)]
+        # In place: memory that the system hands out anew costs as much as the products.
+        user_BW += item_BW
+        hidden_BH = torch.addmm(user_BW[:, : -self.id_dim], pair_BK, self._linear.weight.T[places])
+        for layer in list(self.layers)[1:]:
+            hidden_BH = hidden_BH.relu_() if isinstance(layer, nn.ReLU) else layer(hidden_BH)
+        return column(hidden_BH)
+
+    @property
+    def _linear(self) -> nn.Linear:
+        return cast(nn.Linear, self.layers[0])
+
+
+def _first(embedded: list[Tensor], number_BF: Tensor) -> Tensor:
+    user_BD, item_BD, category_BD = embedded
+    return torch.cat([user_BD, item_BD, user_BD * item_BD, category_BD, number_BF], dim=1)

@@ -6,7 +6,7 @@ Shapes: B users of a block, P pairs, I items, X rows of a side, C columns, K can
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,13 +68,29 @@ class PairScorer(Protocol):
 
     def score(self, ids_BI: Indexes, numeric_BF: NDArray[np.float32]) -> NDArray[np.float64]: ...
 
+    def has_halves(self, num_rows: int) -> bool: ...
+
+    def half_of(self, ids_BI: Indexes, numeric_BF: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+    def score_halves(
+        self,
+        user_BW: NDArray[np.float32],
+        item_BW: NDArray[np.float32],
+        number_BK: NDArray[np.float32],
+        places_K: Sequence[int],
+    ) -> NDArray[np.float64]: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """What one table says: for columns of the network's ids and of its numbers, a row for each of X."""
+    """What one table says: for columns of the network's ids and of its numbers, a row for each of X.
+
+    `half_XW`: what the network makes of all that, if it can and it fits (recsys/models/halves.py).
+    """
 
     ids: Sequence[tuple[slice, Indexes]]
     numbers: Sequence[tuple[slice, NDArray[np.float32]]]
+    half_XW: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,13 +181,16 @@ def catalogue_of(scorer: PairScorer, items: pa.Table, store_items: pa.Table) -> 
     category_I = _codes(category.indices)
     stores = whole(store_items.column(c.STORE_ID)).dictionary_encode()
     key = _codes(stores.indices) * size + store_items.column(c.ITEM_IDX).to_numpy()
+    told_of_items = side_of(scorer, _arrays(in_order))
+    if size and scorer.has_halves(size):
+        told_of_items = with_half(scorer, told_of_items, size)
     return Catalogue(
         item_id_I=item_id_I,
         place_I=place_I,
         category_I=category_I,
         categories=category.dictionary,
         sellers=sellers_of(category_I, place_I, *ranks),
-        items=side_of(scorer, _arrays(in_order)),
+        items=told_of_items,
         stores=stores.dictionary,
         store_items=keyed(scorer, STORE_ITEM, key, _matrix(store_items, STORE_ITEM)),
     )
@@ -185,6 +204,16 @@ def side_of(scorer: PairScorer, columns: Columns) -> Side:
         for place, names in _runs(scorer.number_columns, columns)
     ]
     return Side(ids=ids, numbers=numbers)
+
+
+def with_half(scorer: PairScorer, side: Side, num_rows: int) -> Side:
+    """By batches of one size, as scores are made: a row's half does not depend on its company."""
+    batch = _Batch(scorer)
+    halves = []
+    for first in range(0, num_rows, scorer.batch_rows):
+        batch.take(side, np.arange(first, min(first + scorer.batch_rows, num_rows)))
+        halves.append(scorer.half_of(batch.ids_BI, batch.numeric_BF))
+    return replace(side, half_XW=np.concatenate(halves)[:num_rows])
 
 
 def keyed(scorer: PairScorer, grain: Grain, key_X: Indexes, values_XC: NDArray[np.float32]) -> Keyed:
@@ -275,8 +304,11 @@ def _sides(
     category_row[:, 0] = 0
     by_category = _with_defaults(scorer, USER_CATEGORY, _floats(bought, USER_CATEGORY))
     store_B = _codes_among(of_user.text_R, catalogue.stores)
+    told_of_users = side_of(scorer, _told_of_users(of_user, user_lists))
+    if catalogue.items.half_XW is not None:
+        told_of_users = with_half(scorer, told_of_users, len(users))
     return [
-        (side_of(scorer, _told_of_users(of_user, user_lists)), pairs.row_P),
+        (told_of_users, pairs.row_P),
         (catalogue.items, pairs.item_P),
         (own_items.side, own_items.rows_of(pairs.row_P * size + pairs.item_P)),
         (by_category, category_row[pairs.row_P, catalogue.category_I[pairs.item_P]]),
@@ -301,23 +333,64 @@ def _floats(rows: OfKind, grain: Grain) -> NDArray[np.float32]:
     return rows.floats_RC if len(rows) else np.zeros((0, len(_names(grain))), dtype=np.float32)
 
 
+class _Batch:
+    """The network's two tensors of one batch; ids are unknown and numbers 0 where nothing is taken."""
+
+    def __init__(self, scorer: PairScorer) -> None:
+        self.ids_BI = np.full((scorer.batch_rows, _width(scorer.id_columns)), -1, dtype=np.int64)
+        self.numeric_BF = np.zeros((scorer.batch_rows, _width(scorer.number_columns)), dtype=np.float32)
+
+    def take(self, side: Side, row: Indexes) -> None:
+        for tensor, parts in ((self.ids_BI, side.ids), (self.numeric_BF, side.numbers)):
+            for place, values in parts:
+                tensor[: len(row), place] = values.take(row, axis=0)
+
+
 def _scores(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]], num_pairs: int) -> NDArray[np.float64]:
     """Rounded. Raises ValueError where a score is no number."""
-    ids_BI = np.zeros((scorer.batch_rows, _width(scorer.id_columns)), dtype=np.int64)
-    numeric_BF = np.zeros((scorer.batch_rows, _width(scorer.number_columns)), dtype=np.float32)
+    has_halves = any(side.half_XW is not None for side, _ in sides)
+    score_batch = _by_halves(scorer, sides) if has_halves else _by_inputs(scorer, sides)
     score_P = np.empty(num_pairs)
     for first in range(0, num_pairs, scorer.batch_rows):
-        last = min(first + scorer.batch_rows, num_pairs)
-        for side, row_P in sides:
-            row = row_P[first:last]
-            for tensor, parts in ((ids_BI, side.ids), (numeric_BF, side.numbers)):
-                for place, values in parts:
-                    tensor[: len(row), place] = values.take(row, axis=0)
-        score_P[first:last] = scorer.score(ids_BI, numeric_BF)[: last - first]
+        batch = slice(first, min(first + scorer.batch_rows, num_pairs))
+        score_P[batch] = score_batch(batch)[: batch.stop - first]
     if not np.isfinite(score_P).all():
         found = int((~np.isfinite(score_P)).sum())
         raise ValueError(f"every score must be a finite number: {found} of {num_pairs} are not. Cure: train again")
     return np.round(score_P, SCORE_DECIMALS)
+
+
+def _by_inputs(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]]) -> Callable[[slice], NDArray[np.float64]]:
+    batch = _Batch(scorer)
+
+    def score(pairs: slice) -> NDArray[np.float64]:
+        for side, row_P in sides:
+            batch.take(side, row_P[pairs])
+        return scorer.score(batch.ids_BI, batch.numeric_BF)
+
+    return score
+
+
+def _by_halves(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]]) -> Callable[[slice], NDArray[np.float64]]:
+    """Of users and of items, in this order; what else is told of pairs stands beside them."""
+    halves = [(side.half_XW, row_P) for side, row_P in sides if side.half_XW is not None]
+    numbers = [(part, row_P) for side, row_P in sides if side.half_XW is None for part in side.numbers]
+    places_K = [place for (columns, _), _ in numbers for place in range(columns.start, columns.stop)]
+    user_BW, item_BW = (np.zeros((scorer.batch_rows, half_XW.shape[1]), dtype=np.float32) for half_XW, _ in halves)
+    number_BK = np.zeros((scorer.batch_rows, len(places_K)), dtype=np.float32)
+
+    def score(pairs: slice) -> NDArray[np.float64]:
+        rows = pairs.stop - pairs.start
+        for half_BW, (half_XW, row_P) in zip((user_BW, item_BW), halves, strict=True):
+            # NumPy writes straight into `out` only where it need not refuse a row.
+            half_XW.take(row_P[pairs], axis=0, out=half_BW[:rows], mode="clip")
+        first = 0
+        for (_, values), row_P in numbers:
+            number_BK[:rows, first : first + values.shape[1]] = values.take(row_P[pairs], axis=0)
+            first += values.shape[1]
+        return scorer.score_halves(user_BW, item_BW, number_BK, places_K)
+
+    return score
 
 
 def best_of_each(  # columns of pairs, and two sizes

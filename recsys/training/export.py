@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from recsys.catalog import MODEL_INPUTS, NEIGHBOUR_INPUTS
 from recsys.errors import SchemaError
 from recsys.manifest import Inputs, inputs_from, require_catalog
+from recsys.models.halves import Halves
 from recsys.models.inputs import NormalizedNumbers
 from recsys.models.registry import Spec, model_spec
 from recsys.training.description import FORMAT, read_description
@@ -26,6 +27,9 @@ WEIGHTS = "weights.pt"
 DESCRIPTION = "model.json"
 # Every call scores batches of just this many rows, padded, so that a row's score never depends on its company.
 SCORE_BATCH_ROWS = 2048
+# What a process holds of the halves of all items at most: 136 floats an item for the default mlp, so 490,000 items.
+MOST_HALVES_BYTES = 256 * 2**20
+_FLOAT_BYTES = 4
 
 Scorer = Callable[[Mapping[str, "NDArray[Any]"]], "NDArray[np.float64]"]
 
@@ -99,6 +103,11 @@ class PairScorer:
 
     batch_rows = SCORE_BATCH_ROWS
 
+    def has_halves(self, num_rows: int) -> bool:
+        """Whether the network can make halves, and those of so many rows fit."""
+        network = self.network
+        return isinstance(network, Halves) and num_rows * network.half_width * _FLOAT_BYTES <= MOST_HALVES_BYTES
+
     @torch.no_grad()
     def prepared(self, columns: slice, values_XC: "NDArray[np.float32]") -> "NDArray[np.float32]":
         """Raw numbers of these columns, as `score` takes them: row for row, so once a user or an item is enough."""
@@ -109,9 +118,31 @@ class PairScorer:
 
     @torch.no_grad()
     def score(self, ids_BI: "NDArray[np.int64]", numeric_BF: "NDArray[np.float32]") -> "NDArray[np.float64]":
-        logit_B = self.network(torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF))
-        scores: NDArray[np.float64] = torch.sigmoid(logit_B.double()).numpy()
-        return scores
+        return _probabilities(self.network(torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF)))
+
+    @torch.no_grad()
+    def half_of(self, ids_BI: "NDArray[np.int64]", numeric_BF: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """See recsys/models/halves.py; asked for where has_halves says so."""
+        network = cast(Halves, self.network)
+        half: NDArray[np.float32] = network.half_of(torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF)).numpy()
+        return half
+
+    @torch.no_grad()
+    def score_halves(
+        self,
+        user_BW: "NDArray[np.float32]",
+        item_BW: "NDArray[np.float32]",
+        number_BK: "NDArray[np.float32]",
+        places_K: Sequence[int],
+    ) -> "NDArray[np.float64]":
+        """As `score`, to within float32's rounding; `user_BW` is written over."""
+        network, user, item, number = cast(Halves, self.network), *map(torch.from_numpy, (user_BW, item_BW, number_BK))
+        return _probabilities(network.logits_of_halves(user, item, number, places_K))
+
+
+def _probabilities(logit_B: torch.Tensor) -> "NDArray[np.float64]":
+    scores: NDArray[np.float64] = torch.sigmoid(logit_B.double()).numpy()
+    return scores
 
 
 def load_pair_scorer(folder: str | Path) -> PairScorer:

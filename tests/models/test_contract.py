@@ -14,7 +14,7 @@ from recsys.families import FEATURES, TOWERS
 from recsys.manifest import Inputs
 from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.training.batches import Batch, ordered_batches
-from recsys.training.export import load_network, load_pair_scorer, load_scorer, save_model, state_bytes
+from recsys.training.export import PairScorer, load_network, load_pair_scorer, load_scorer, save_model, state_bytes
 from recsys.training.loop import Fit, log_loss_of_rows, take_step
 from recsys.training.objective import LossSum
 from recsys.training.towers import log_shares, tower_loss
@@ -179,6 +179,39 @@ def test_numbers_that_are_prepared_by_parts_give_the_same_scores(name: str, tmp_
         numbers[:, place] = scorer.prepared(place, np.ascontiguousarray(numbers[:, place]))
     assert scorer.score(ids, numbers) == pytest.approx(expected, abs=1e-7)
     assert len(np.unique(expected)) > 1000
+
+
+@pytest.mark.parametrize("settings", [TINY["mlp"], model_settings(CONF_FOLDER / "models" / "mlp.yaml")[0]])
+def test_scores_of_halves_are_those_of_the_network_in_any_company(settings: dict[str, object], tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    spec = model_spec("mlp", settings)
+    scorer = load_pair_scorer(exported(tmp_path, spec, spec.build(inputs("mlp"))))
+    generator = np.random.default_rng(1)
+    ids = generator.integers(-1, USERS, (scorer.batch_rows, 3))
+    numbers = generator.normal(size=(scorer.batch_rows, len(scorer.number_columns))).astype(np.float32)
+    expected = scorer.score(ids, numbers)
+    assert len(np.unique(expected)) > 1000
+    assert of_halves(scorer, ids, numbers) == pytest.approx(expected, abs=1e-6)
+    order = generator.permutation(scorer.batch_rows)
+    assert np.array_equal(of_halves(scorer, ids[order], numbers[order]), of_halves(scorer, ids, numbers)[order])
+
+
+def of_halves(scorer: PairScorer, ids: NDArray[np.int64], numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Users have the first 20 numbers, items the next 10; pairs the others, in no order."""
+    of_user, of_item = (np.isin(np.arange(numbers.shape[1]), np.arange(*places)) for places in ((0, 20), (20, 30)))
+    places = np.flatnonzero(~of_user & ~of_item)[::-1].tolist()
+    halves = (
+        scorer.half_of(np.where(is_known, ids, -1), np.where(is_told, numbers, 0))
+        for is_known, is_told in (([True, False, False], of_user), ([False, True, True], of_item))
+    )
+    return scorer.score_halves(*halves, np.ascontiguousarray(numbers[:, places]), places)
+
+
+def test_halves_are_made_by_networks_that_can_and_up_to_a_size(tmp_path: Path) -> None:
+    mlp, dcn = (load_pair_scorer(exported(tmp_path / n, tiny(n), tiny(n).build(inputs(n)))) for n in ("mlp", "dcn"))
+    # 16 hidden units and 4 of the embedding are 80 bytes a row.
+    most = 256 * 2**20 // 80
+    assert [mlp.has_halves(most), mlp.has_halves(most + 1), dcn.has_halves(1)] == [True, False, False]
 
 
 @EVERY_MODEL

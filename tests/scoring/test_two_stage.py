@@ -16,6 +16,7 @@ NAMES = (
     c.USER_CATEGORY_PURCHASES_91D,
     c.STORE_ITEM_MAIL_DAYS_7D,
 )
+WEIGHTS = np.array([1, 10, 100, 1_000, 10_000])
 
 
 class SumScorer:
@@ -32,7 +33,28 @@ class SumScorer:
         return values_XC
 
     def score(self, _, numeric_BF):
-        return (numeric_BF @ [1, 10, 100, 1_000, 10_000]).astype(np.float64) * self.factor
+        return (numeric_BF @ WEIGHTS).astype(np.float64) * self.factor
+
+    def has_halves(self, _):
+        return False
+
+
+class HalvesScorer(SumScorer):
+    """The same; items that are not known by their index, and users with any other id than theirs, count a million."""
+
+    def score(self, *_):
+        raise AssertionError("pairs have halves")
+
+    def has_halves(self, num_rows):
+        return num_rows == 4
+
+    def half_of(self, ids_BI, numeric_BF):
+        is_one_side_B = (ids_BI[:, 0] < 0) | (ids_BI[:, 1:] < 0).all(axis=1)
+        return ((numeric_BF @ WEIGHTS) + np.where(is_one_side_B, 0, 1e6)).astype(np.float32)[:, None]
+
+    def score_halves(self, user_BW, item_BW, number_BK, places_K):
+        user_BW += item_BW
+        return (user_BW[:, 0] + number_BK @ WEIGHTS[places_K]).astype(np.float64) * self.factor
 
 
 def defaults(grain):
@@ -104,6 +126,11 @@ def test_a_users_candidates_are_scored_by_what_each_table_says_and_ranked() -> N
     }
     assert (nobody[c.ITEM_ID], nobody[c.SOURCE], nobody[c.NUM_ITEMS]) == (["b", "d"], ["popular"] * 2, 2)
     assert (second[c.USER_ID], second[c.ITEM_ID], second[c.SCORE]) == ("v", ["b", "d"], [0.00038, 0.00018])
+
+
+def test_halves_of_users_and_items_give_the_same_lists() -> None:
+    assert catalogue(HalvesScorer()).items.half_XW.shape == (4, 1)
+    assert ranked(n=9, scorer=HalvesScorer()) == ranked(n=9)
 
 
 def test_equal_scores_are_in_the_order_of_item_ids_and_nobody_without_candidates_has_a_row() -> None:
