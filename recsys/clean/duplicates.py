@@ -70,7 +70,7 @@ def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted
     once = _once(judged.rows.drop(CONTENT_HASH))
     good = once.where(IS_GOOD)
     by_values = good.groupBy(c.SOURCE_FILE, key, *values).agg(
-        F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW)
+        F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW), F.min(c.KNOWN_TS).alias(c.KNOWN_TS)
     )
     return Parted(kept=good, left_out=_rejected(judged, once)), by_values
 

@@ -7,9 +7,10 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import values
+from recsys.clean.across import as_said
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.files import InputFile
-from recsys.clean.history import with_known_ts
+from recsys.clean.history import with_first_told
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.quality import with_defaults
 from recsys.clean.rules import (
@@ -107,14 +108,25 @@ def rescued(names: Sequence[str]) -> Column:
     return F.when(F.size(found) > 0, found)
 
 
-def clean_events(kept: DataFrame, local_time_zone: str, files: Sequence[InputFile]) -> DataFrame:
-    """`files`: those that the rows come from, which say when the rows became known."""
+def clean_events(kept: DataFrame, local_time_zone: str) -> DataFrame:
     local = F.from_utc_timestamp(c.EVENT_TS, local_time_zone)
     whole = with_defaults(kept, {c.CANCELLED_QUANTITY: 0, c.CANCELLED_CENTS: 0, c.SESSION_ID: None}, TABLE)
     return (
-        with_known_ts(whole, files)
-        .withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
+        whole.withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
         .withColumn(c.LOCAL_HOUR, F.hour(local))
         .withColumn(c.LOCAL_WEEKDAY, F.weekday(local) + 1)
         .select(*TABLE.column_names)
     )
+
+
+def with_first_known_event(
+    events: DataFrame, past: DataFrame | None, files: Sequence[InputFile], mapping: EventsMapping
+) -> DataFrame:
+    """`past`: the table of the last run. Of a file that was once changed in place, a row that stood in it as it is now
+    keeps when it became known. A key names a row that may say something else now; without one the record is the row.
+    """
+    corrected = [file.path for file in files if file.was_corrected]
+    if past is None or not corrected:
+        return events
+    same = [F.col(c.SOURCE_FILE), F.col(c.IDENTITY), *(as_said() if mapping.key else [])]
+    return with_first_told(events, past.where(F.col(c.SOURCE_FILE).isin(corrected)), same)

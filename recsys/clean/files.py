@@ -22,13 +22,24 @@ _NANOSECOND_COLUMN = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """`location` is the plain name, `uri` its spelling in Spark's _metadata.file_path, `path` relative to the input."""
+    """`location` is the plain name, `uri` its spelling in Spark's _metadata.file_path, `path` relative to the input.
+
+    `known_ms`: when what it says now became known, `first_known_ms`: when what it ever said did. Both are its
+    modification time until clean.ledger or its name says otherwise.
+    """
 
     location: str
     uri: str
     path: str
     num_bytes: int
     modified_ms: int
+    known_ms: int
+    first_known_ms: int
+
+    @property
+    def was_corrected(self) -> bool:
+        """Some of its rows may have been known before it said what it says now."""
+        return self.first_known_ms < self.known_ms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +149,16 @@ class RawFolder:
             return []
         if status.isDirectory():
             return [file for inner in self._fs.listStatus(status.getPath()) for file in self._leaves(inner)]
-        location = str(status.getPath().toString())
+        location, modified_ms = str(status.getPath().toString()), int(status.getModificationTime())
         return [
             InputFile(
                 location=location,
                 uri=re.sub("^file:/+", "file:/", str(status.getPath().toUri().toString())),
                 path=location.removeprefix(self.root).lstrip("/"),
                 num_bytes=int(status.getLen()),
-                modified_ms=int(status.getModificationTime()),
+                modified_ms=modified_ms,
+                known_ms=modified_ms,
+                first_known_ms=modified_ms,
             )
         ]
 

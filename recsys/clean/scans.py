@@ -24,7 +24,7 @@ TEXT = "text"
 IS_MALFORMED = "is_malformed"
 CONTENT_HASH = "content_hash"
 LINE = "_line"
-_SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW)
+_SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW, c.KNOWN_TS)
 # What a table's rows carry on from the raw record until the few that are left out have become JSON text.
 RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
 URI = "_uri"

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.config import load_config
 from recsys.errors import ConfigError, SchemaError
+from recsys.frames.as_of import known_by
 from recsys.lake.store import Lake
 from recsys.stages import Figures, Outcome, Run, Stage, run_stage
 from tests.clean.conftest import write_lines
@@ -76,8 +77,8 @@ class Shop:
     def clean(self, lake: str = "lake", **options: Any) -> dict[str, Any]:
         return STAGE.run(replace(self.run(lake), options=options))
 
-    def run(self, lake: str = "lake") -> Run:
-        settings = ["source.name=shop", f"source.input={self.log}"]
+    def run(self, lake: str = "lake", *more: str) -> Run:
+        settings = ["source.name=shop", f"source.input={self.log}", *more]
         config = load_config([self._folder / "conf" / "local.yaml"], settings)
         return Run(
             spark=self._spark,
@@ -143,6 +144,62 @@ def test_days_in_any_order_late_doubled_and_changed(
     of_days.require_equal_to_a_whole_run()
     ids = {row[c.USER_ID]: row[c.USER_IDX] for row in of_days.run().lake.read(tables.USER_IDS).collect()}
     assert ids == {"u1": 0, "u2": 1, "u9": 2, "u4": 3, "u5": 4}, "an index never changes and never goes to another"
+
+
+KNOWN = """
+promotions:
+  files: weeks.csv
+  format: csv
+  columns: {item_id: sku, store_id: shop}
+  period: {starts_on: from, ends_before: to}
+"""
+
+
+def test_what_was_known_on_a_day_stands_through_corrections_copies_and_runs_over_all_files(
+    shop: Callable[[str], Shop],
+) -> None:
+    """The second line is corrected in June, the third in July, the first never."""
+    of_days = shop(REPEATED + KNOWN)
+    may, june, july, august = (datetime(2024, month, 9) for month in (5, 6, 7, 8))
+
+    def put(second: str, third: str, at: datetime) -> None:
+        modified_s = int(at.replace(tzinfo=UTC).timestamp())
+        numbers = ("1", second, third)
+        lines = (f"u{i},i{i},2024-05-0{i},{number},1,thing {number}" for i, number in enumerate(numbers, start=1))
+        of_days.put("day-1.csv", HEADER, *lines, modified_s=modified_s)
+        weeks = (f"i{i},s1,2024-05-0{number},2024-06-01" for i, number in enumerate(numbers, start=1))
+        of_days.put("weeks.csv", "sku,shop,from,to", *weeks, modified_s=modified_s)
+
+    def known_on(day: datetime) -> dict[str, set[str]]:
+        lake = of_days.run().lake
+        tables_of = {tables.EVENTS: c.USER_ID, tables.PROMOTIONS: c.ITEM_ID, tables.ITEM_VALUES: c.NAME}
+        return {
+            table.name: {row[key] for row in known_by(lake.read(table), day.date()).collect()}
+            for table, key in tables_of.items()
+        }
+
+    def require_known() -> None:
+        first, second, third = (
+            ({"u1"}, {"i1"}, {"thing 1"}),
+            ({"u2"}, {"i2"}, {"thing 2"}),
+            ({"u3"}, {"i3"}, {"thing 3"}),
+        )
+        names = (tables.EVENTS.name, tables.PROMOTIONS.name, tables.ITEM_VALUES.name)
+        known = [set(), set(), set()]  # type: list[set[str]]
+        for day, came in ((june, first), (july, second), (august, third)):
+            known = [before | new for before, new in zip(known, came, strict=True)]
+            assert known_on(day) == dict(zip(names, known, strict=True)), day
+
+    for second, third, at in (("4", "5", may), ("2", "5", june), ("2", "3", july)):
+        put(second, third, at)
+        of_days.clean()
+    require_known()
+    put("2", "3", august)  # a copy
+    assert of_days.clean(**{"from": "2024-05-01"})["files"] == 1
+    require_known()
+    run = of_days.run("lake", "clean.max_quantity=9")
+    assert STAGE.run(run)["files"] == 1, "all files, by other limits"
+    require_known()
 
 
 def test_items_are_made_of_all_values_where_a_run_was_killed_between_the_two(shop: Callable[[str], Shop]) -> None:
