@@ -21,9 +21,10 @@ from recsys.clean.rules import (
     IS_NUMBER_MISSING,
     QUANTITY_TEXT,
     TIME_TEXT,
+    TOLD_TS,
     judge,
 )
-from recsys.clean.scans import RAW_COLUMNS, raw_fields
+from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS, raw_fields
 from recsys.config import CleanConfig
 from recsys.tables import EVENTS as TABLE
 
@@ -59,6 +60,7 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
         amount_text.alias(AMOUNT_TEXT),
         amount.cast("bigint").alias(c.AMOUNT_CENTS),
         is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
+        (F.col(FIRST_KNOWN_TS) if mapping.known else F.lit(None).cast("timestamp")).alias(TOLD_TS),
         rescued(rescued_columns(records, mapping)).alias(c.RESCUED),
         *RAW_COLUMNS,
     )

@@ -24,6 +24,7 @@ TEXT = "text"
 IS_MALFORMED = "is_malformed"
 CONTENT_HASH = "content_hash"
 LINE = "_line"
+FIRST_KNOWN_TS = "first_known_ts"  # of the file, whatever it was corrected to since
 _SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW, c.KNOWN_TS)
 # What a table's rows carry on from the raw record until the few that are left out have become JSON text.
 RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
@@ -138,7 +139,7 @@ def prepared(records: DataFrame) -> DataFrame:
     by_name = sorted(raw_fields(records), key=lambda field: field.name)
     of_values = F.xxhash64(*(F.col(RECORD).getField(field.name).cast("string") for field in by_name))
     content_hash = F.when(F.col(LINE).isNull(), of_values).otherwise(F.xxhash64(LINE))
-    return records.select(*_SCANNED, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
+    return records.select(*_SCANNED, FIRST_KNOWN_TS, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
 
 
 def _text(field: t.StructField) -> Column:

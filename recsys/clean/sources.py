@@ -19,6 +19,7 @@ from recsys.clean.files import FileHead, InputFile, RawFolder, heads, unreadable
 from recsys.clean.mapping import TableMapping
 from recsys.clean.scans import (
     BLOCK,
+    FIRST_KNOWN_TS,
     IS_MALFORMED,
     LINE,
     RECORD,
@@ -35,6 +36,7 @@ from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
 
 _OFFSET = "_offset"
+_OF_FILE = f"{c.SOURCE_FILE} string, {c.KNOWN_MS} bigint, {c.FIRST_KNOWN_MS} bigint"
 _CONTINUED, _IS_OPEN = "_continued", "_is_open"
 _MOST_CONTINUED = 10_000  # of a block; with more, it is no CSV file of this dialect
 
@@ -138,7 +140,7 @@ def _no_records(spark: SparkSession, columns: Sequence[str]) -> DataFrame:
     fields = ", ".join(f"`{name}`: string" for name in columns)
     schema = (
         f"{RECORD} struct<{fields}>, {LINE} string, {IS_MALFORMED} boolean, "
-        f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint, {c.KNOWN_TS} timestamp"
+        f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint, {c.KNOWN_TS} timestamp, {FIRST_KNOWN_TS} timestamp"
     )
     return local_rows(spark, [], schema)
 
@@ -149,15 +151,20 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 
 def _with_file(scanned: DataFrame, files: Sequence[InputFile]) -> DataFrame:
     if len(files) == 1:
-        known_ts = F.timestamp_millis(F.lit(files[0].known_ms))
-        return scanned.withColumns({c.SOURCE_FILE: F.lit(files[0].path), c.KNOWN_TS: known_ts})
-    rows = [(file.uri, file.path, file.known_ms) for file in files]
-    named = local_rows(scanned.sparkSession, rows, f"{URI} string, {c.SOURCE_FILE} string, {c.KNOWN_MS} bigint")
+        values = zip((c.SOURCE_FILE, c.KNOWN_MS, c.FIRST_KNOWN_MS), _of_file(files[0]), strict=True)
+        return _with_known_ts(scanned.withColumns({name: F.lit(value) for name, value in values}))
+    rows = [(file.uri, *_of_file(file)) for file in files]
+    named = local_rows(scanned.sparkSession, rows, f"{URI} string, {_OF_FILE}")
     return scanned.join(F.broadcast(_with_known_ts(named)), on=URI, how="inner")
 
 
-def _with_known_ts(files: DataFrame) -> DataFrame:
-    return files.withColumn(c.KNOWN_TS, F.timestamp_millis(c.KNOWN_MS)).drop(c.KNOWN_MS)
+def _of_file(file: InputFile) -> tuple[str, int, int]:
+    return file.path, file.known_ms, file.first_known_ms
+
+
+def _with_known_ts(rows: DataFrame) -> DataFrame:
+    times = {c.KNOWN_TS: F.timestamp_millis(c.KNOWN_MS), FIRST_KNOWN_TS: F.timestamp_millis(c.FIRST_KNOWN_MS)}
+    return rows.withColumns(times).drop(c.KNOWN_MS, c.FIRST_KNOWN_MS)
 
 
 def _count_blocks(scanned: DataFrame, is_continued: Column) -> list[Row]:
@@ -214,10 +221,10 @@ def _placed(blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> Iterator[
 
 def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> DataFrame:
     offsets = [
-        (block[URI], block[BLOCK], file.path, file.known_ms, first_row - block[SCAN_ID])
+        (block[URI], block[BLOCK], *_of_file(file), first_row - block[SCAN_ID])
         for file, first_row, block in _placed(blocks, by_uri)
     ]
-    schema = f"{URI} string, {BLOCK} bigint, {c.SOURCE_FILE} string, {c.KNOWN_MS} bigint, {_OFFSET} bigint"
+    schema = f"{URI} string, {BLOCK} bigint, {_OF_FILE}, {_OFFSET} bigint"
     places = _with_known_ts(local_rows(scanned.sparkSession, offsets, schema))
     placed = scanned.join(F.broadcast(places), on=[URI, BLOCK], how="inner")
     return placed.withColumn(c.SOURCE_ROW, F.col(SCAN_ID) + F.col(_OFFSET))

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean.files import InputFile
 from recsys.clean.mapping import EventsMapping
-from recsys.clean.scans import IS_MALFORMED, LINE, RECORD, prepared
+from recsys.clean.scans import FIRST_KNOWN_TS, IS_MALFORMED, LINE, RECORD, prepared
 from recsys.config import CleanConfig, build_section, load_config
 from recsys.frames.local_rows import local_rows
 
@@ -60,6 +60,7 @@ def records(spark: SparkSession) -> Callable[..., DataFrame]:
             F.lit("a.csv").alias(c.SOURCE_FILE),
             F.col(c.SOURCE_ROW).cast("bigint").alias(c.SOURCE_ROW),
             F.lit(KNOWN_TS).alias(c.KNOWN_TS),
+            F.lit(KNOWN_TS).alias(FIRST_KNOWN_TS),
         )
         return prepared(placed)
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
@@ -78,6 +78,22 @@ def test_events_of_unknown_items_and_users_are_left_out(
     assert [row[c.SOURCE_ROW] for row in parted.kept.collect()] == [1]
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
     assert left_out == {2: ["unknown_item"], 3: ["unknown_user"]}
+
+
+def test_an_event_after_its_file_is_left_out_where_names_tell_when_files_became_known(
+    spark: SparkSession, records: Records, mapping: Mapping, limits: CleanConfig
+) -> None:
+    """The second a day and a second after that: a whole day may be a matter of clocks and time zones."""
+    within, after = (KNOWN_TS + timedelta(days=1, seconds=seconds) for seconds in (0, 1))
+    rows = records(NAMES, *(("u1", "i1", str(at), "1", "1") for at in (within, after)))
+    items = local_rows(spark, [("i1",)], "item_id string")
+    day_long = replace(limits, max_hours_after_file=24, last_event_date="2099-12-31")
+    by_name = mapping(known={"pattern": "(?P<year>....)(?P<month>..)(?P<day>..)"})
+    for of_shop, expected in ((mapping(), []), (by_name, [(2, ["after_its_file"], None)])):
+        parted = part_events(rows, of_shop, day_long, known_items=items, known_users=None)
+        found = parted.left_out.select(c.SOURCE_ROW, c.REASONS, c.EVENT_DATE).collect()
+        assert [tuple(row) for row in found] == expected
+        assert parted.kept.count() == 2 - len(expected)
 
 
 def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: SparkSession) -> None:
