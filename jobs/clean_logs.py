@@ -28,6 +28,7 @@ from recsys.clean.ledger import (
     Intake,
     Known,
     entries_from,
+    new_names,
     plan_intake,
     require_none_forgotten,
 )
@@ -71,7 +72,7 @@ def run(run: Run) -> Figures:
         _report(intake, known)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
         log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake, intake))
-        _report_rescued(log, known.entries)
+        _report_unnamed(log, known.entries)
         ledger = _ledger_rows(run, log_source, log, known.rules)
         write(run.lake, log, ledger, run.config.clean, None if intake.is_whole else known.by_file)
         return {**figures(log.counts, log.reasons), **_sizes(run.lake)}
@@ -187,15 +188,13 @@ def _report(intake: Intake, known: Known) -> None:
         logger.warning("no longer in the input folder, their rows %s: %s", rows, ", ".join(intake.gone))
 
 
-def _report_rescued(log: CleanLog, entries: Sequence[Entry]) -> None:
-    """Once: not again where a file that was taken before has them too."""
-    new = sorted(set(log.rescued) - {name for entry in entries for name in entry.rescued})
-    if new:
+def _report_unnamed(log: CleanLog, entries: Sequence[Entry]) -> None:
+    for table, names in new_names(log.unnamed, entries).items():
         logger.warning(
-            "columns of the event files that the mapping does not name: %s. They are kept as clean.events.rescued; map "
-            "them, or list them under events.ignored",
-            ", ".join(new),
-        )
+            "%s: columns of the files that the mapping does not name: %s. They are %s; map them, or list them under "
+            "%s.ignored",
+            table, ", ".join(names), "kept as clean.events.rescued" if table == EVENTS else "not kept", table,
+        )  # fmt: skip
 
 
 def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> DataFrame:
@@ -212,7 +211,7 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
             c.RULES: rules,
             c.KNOWN_MS: file.known_ms,
             c.FIRST_KNOWN_MS: file.first_known_ms,
-            c.RESCUED: list(log.rescued) if table == EVENTS else [],
+            c.RESCUED: list(log.unnamed[table]),
             c.COLUMN_KINDS: dict(log_source.folder.head(file, log_source.mapping.tables[table]).kinds),
             c.RUN_ID: run.run_id,
         }

@@ -24,7 +24,7 @@ from recsys.clean.rules import (
     TOLD_TS,
     judge,
 )
-from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS, raw_fields
+from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS, unnamed_columns
 from recsys.config import CleanConfig
 from recsys.tables import EVENTS as TABLE
 
@@ -61,7 +61,7 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
         amount.cast("bigint").alias(c.AMOUNT_CENTS),
         is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
         (F.col(FIRST_KNOWN_TS) if mapping.known else F.lit(None).cast("timestamp")).alias(TOLD_TS),
-        rescued(rescued_columns(records, mapping)).alias(c.RESCUED),
+        rescued(unnamed_columns(records, mapping)).alias(c.RESCUED),
         *RAW_COLUMNS,
     )
 
@@ -96,12 +96,6 @@ def with_known(events: DataFrame, known: DataFrame | None, key: str, name: str) 
         return events.withColumn(name, F.lit(True))
     marked = known.select(key, F.lit(True).alias(name))
     return events.join(marked, on=key, how="left").withColumn(name, F.coalesce(name, F.lit(False)))
-
-
-def rescued_columns(records: DataFrame, mapping: EventsMapping) -> list[str]:
-    """Columns of the log that the mapping neither maps nor ignores."""
-    known = {*mapping.source_columns().values(), *mapping.ignored}
-    return [field.name for field in raw_fields(records) if field.name not in known]
 
 
 def rescued(names: Sequence[str]) -> Column:

@@ -1,6 +1,6 @@
 """Which raw files a run takes: those that clean.ledger does not know, or knows otherwise. No framework."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from recsys import columns as c
@@ -65,11 +65,12 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
     """New and changed files, and those to be taken again. A table that is not in `known.by_file` is read whole where
     one of its files is.
 
-    A file of another size or time is read once to see whether its content is another too. Raises InputError for a file
-    whose name is to tell when it became known and does not.
+    A file of another size or time, or that is to be taken again, is read once to see whether its content is another
+    too: then all its tables take it. Raises InputError for a file whose name is to tell when it became known and does
+    not.
     """
     entries = {(entry.source_table, entry.source_file): entry for entry in known.entries}
-    changed = _changed(files, entries, checksum_of)
+    changed = _changed(files, entries, {path for _, path in known.again}, checksum_of)
     there = {
         table: tuple(
             _timed(f, entries.get((table, f.path)), known.names.get(table), is_changed=(table, f.path) in changed)
@@ -100,15 +101,11 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
 
 
 def _changed(
-    files: Mapping[str, Files], entries: Mapping[Place, Entry], checksum_of: Callable[[InputFile], str]
+    files: Mapping[str, Files], entries: Mapping[Place, Entry], again: Set[str], checksum_of: Callable[[InputFile], str]
 ) -> frozenset[Place]:
     """Those that were taken with another content."""
-    touched = [
-        (table, f)
-        for table, of_table in files.items()
-        for f in of_table
-        if _is_touched(f, entries.get((table, f.path)))
-    ]
+    taken = [(table, f) for table, of_table in files.items() for f in of_table if (table, f.path) in entries]
+    touched = [(table, f) for table, f in taken if f.path in again or _is_touched(f, entries[table, f.path])]
     return frozenset((table, f.path) for table, f in touched if checksum_of(f) != entries[table, f.path].checksum)
 
 
@@ -157,6 +154,13 @@ def entries_from(rows: Sequence[Mapping[str, object]]) -> list[Entry]:
     ]
 
 
+def new_names(unnamed: Mapping[str, Sequence[str]], entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """Of the columns by table that the mapping does not name, those that no file of the table had before."""
+    known = {(entry.source_table, name) for entry in entries for name in entry.rescued}
+    new = {table: sorted(name for name in names if (table, name) not in known) for table, names in unnamed.items()}
+    return {table: names for table, names in new.items() if names}
+
+
 def known_kinds(entries: Sequence[Entry], table: str, files: Files) -> dict[str, tuple[str, str]]:
     """Column → its kind and the first file by path that has it, of files of the table that are not read again."""
     read = {file.path for file in files}
@@ -168,5 +172,5 @@ def known_kinds(entries: Sequence[Entry], table: str, files: Files) -> dict[str,
     return found
 
 
-def _is_touched(file: InputFile, entry: Entry | None) -> bool:
-    return entry is not None and (file.num_bytes, file.modified_ms) != (entry.num_bytes, entry.modified_ms)
+def _is_touched(file: InputFile, entry: Entry) -> bool:
+    return (file.num_bytes, file.modified_ms) != (entry.num_bytes, entry.modified_ms)

@@ -20,7 +20,7 @@ from recsys.clean.across import is_any_asked, look_across, sifted, standing_line
 from recsys.clean.alarms import require_below_alarms
 from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted, settled_parts
-from recsys.clean.events import clean_events, part_events, rescued_columns, with_first_known_event
+from recsys.clean.events import clean_events, part_events, with_first_known_event
 from recsys.clean.files import InputFile, RawFolder, heads
 from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_first_told
 from recsys.clean.items import (
@@ -48,6 +48,7 @@ from recsys.clean.quality import (
     require_reconciled,
 )
 from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS
+from recsys.clean.scans import unnamed_columns
 from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import USER, part_users
 from recsys.config import CleanConfig, SourceConfig
@@ -119,7 +120,7 @@ class CleanLog:
     """Frames of clean tables, not yet written: of all rows, or of `files` alone for events, quarantine and item_values.
 
     None: the table stays as it is, as do those of offers that are not in `offers`. `named_users` are those of the user
-    files, if there are such files.
+    files, if there are such files. `unnamed`: by source table, columns of its files that the mapping does not name.
     `are_users_whole`: all users are made anew, for somebody may have no event any more, or another mark.
     """
 
@@ -135,7 +136,7 @@ class CleanLog:
     quarantine: DataFrame | None
     counts: Mapping[str, Sequence[DayCounts]]
     reasons: Mapping[str, Mapping[str, int]]
-    rescued: Sequence[str]
+    unnamed: Mapping[str, Sequence[str]]
     are_users_whole: bool
 
 
@@ -223,7 +224,7 @@ def clean_log(
         quarantine=quarantine_rows(parter.parts) if parter.parts else None,
         counts=parter.counts,
         reasons=parter.reasons,
-        rescued=parter.rescued,
+        unnamed=parter.unnamed,
         are_users_whole=are_users_whole,
     )
 
@@ -393,7 +394,7 @@ class _Parter:
         self.parts: dict[str, Parted] = {}
         self.counts: dict[str, list[DayCounts]] = {}
         self.reasons: dict[str, dict[str, int]] = {}
-        self.rescued: list[str] = []
+        self.unnamed: dict[str, list[str]] = {}
         self._good: DataFrame | None = None
         self._changed: set[str] = set()
 
@@ -412,6 +413,9 @@ class _Parter:
         logger.info("%s: %d records in %d files, %d kept", table, read, len(files), kept)
         self.files[table], self.parts[table], self.counts[table] = files, parted, counts
         self.reasons[table] = count_reasons(left_out)
+        # Items of the event files: what the mapping does not name there, the events tell.
+        is_told = table != EVENTS and mapping.files == self._source.mapping.events.files
+        self.unnamed[table] = [] if is_told else unnamed_columns(raw.records, mapping)
         return parted
 
     def part_events(
@@ -421,7 +425,6 @@ class _Parter:
         mapping = self._source.mapping.events
 
         def part(records: DataFrame) -> Parted:
-            self.rescued = rescued_columns(records, mapping)
             good = part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
             good = good if before is None else settled_parts(good)
             self._good = good.kept

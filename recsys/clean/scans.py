@@ -170,6 +170,12 @@ def raw_fields(rows: DataFrame) -> list[t.StructField]:
     return record.fields
 
 
+def unnamed_columns(records: DataFrame, mapping: TableMapping) -> list[str]:
+    """Columns of the files that the mapping neither maps nor ignores."""
+    named = {*mapping.source_columns().values(), *mapping.ignored}
+    return [field.name for field in raw_fields(records) if field.name not in named]
+
+
 def quoted(name: str) -> str:
     """For names with dots and the like."""
     return "`" + name.replace("`", "``") + "`"

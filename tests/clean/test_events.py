@@ -11,13 +11,13 @@ from recsys import tables
 from recsys.clean.events import (
     clean_events,
     part_events,
-    rescued_columns,
     typed_events,
     with_first_known_event,
     with_known,
 )
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.rules import IS_NUMBER_MISSING
+from recsys.clean.scans import unnamed_columns
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
 from tests.clean.conftest import KNOWN_TS, file_of
@@ -131,7 +131,7 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
 def test_columns_that_the_mapping_does_not_name_are_rescued(records: Records, mapping: Mapping) -> None:
     rows = records((*NAMES, "gift", "colour"), ("u1", "i1", "2024-05-03", "1", "1", "yes", None), (*"abcde", None, ""))
     of_shop = mapping(ignored=["colour"])
-    assert rescued_columns(rows, of_shop) == ["gift"]
+    assert unnamed_columns(rows, of_shop) == ["gift"]
     found = typed_events(rows, of_shop).orderBy(c.SOURCE_ROW).select(c.RESCUED).collect()
     assert [row[0] for row in found] == [{"gift": "yes"}, None]
 

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from recsys import columns as c
 from recsys.clean.files import InputFile
-from recsys.clean.ledger import Entry, Intake, Known, entries_from, plan_intake, require_none_forgotten
+from recsys.clean.ledger import Entry, Intake, Known, entries_from, new_names, plan_intake, require_none_forgotten
 from recsys.clean.mapping import KnownMapping
 from recsys.errors import InputError
 from tests.clean.conftest import file_of
@@ -42,6 +44,17 @@ def test_a_file_that_is_asked_for_is_taken_again() -> None:
     )
     found = plan_intake({"events": (file_of("a"), file_of("b"))}, known, lambda _: "same")
     assert (found.files, found.is_whole, found.changed) == ({"events": (file_of("a"),)}, False, ())
+
+
+def test_a_file_that_is_asked_for_and_says_something_else_is_taken_for_all_its_tables() -> None:
+    """Its size and time are those of before."""
+    again = Known(
+        entries=[entry("a"), entry("a", table="items")], rules="r", by_file=BY_FILE, again=frozenset({("events", "a")})
+    )
+    files = {"events": (file_of("a"),), "items": (file_of("a"),)}
+    assert plan_intake(files, again, lambda _: "same").files == {"events": (file_of("a"),), "items": ()}
+    found = plan_intake(files, again, lambda _: "another")
+    assert (found.files, found.changed) == (files, ("a",))
 
 
 def test_a_file_is_taken_once() -> None:
@@ -111,3 +124,9 @@ def test_a_row_of_an_earlier_version_of_the_code_is_read() -> None:
     (known,) = entries_from([row])
     assert (known.kinds, known.known_ms, known.first_known_ms) == ({}, 5, 5)
     assert plan_intake({"events": (file_of("a"),)}, Known(entries=[known], rules="r", by_file=BY_FILE), str).is_whole
+
+
+def test_a_column_is_new_to_each_table_once() -> None:
+    before = [replace(entry("a"), rescued=("gift", "via")), replace(entry("u", table="users"), rescued=("city",))]
+    found = {"events": ["via", "tax", "city"], "users": ["city"], "items": ["via"]}
+    assert new_names(found, before) == {"events": ["city", "tax"], "items": ["via"]}
