@@ -78,26 +78,23 @@ def plan_intake(files: Mapping[str, Files], known: Known, checksum_of: Callable[
         )
         for table, of_table in files.items()
     }
-    gone = {path for table, path in entries if table in known.by_file} - {
-        f.path for table, of_table in files.items() if table in known.by_file for f in of_table
-    }
+    places = {(table, f.path) for table, of_table in files.items() for f in of_table}
+    gone = tuple(sorted({path for table, path in entries if table in known.by_file and (table, path) not in places}))
     if not entries or any(entry.rules != known.rules for entry in known.entries):
-        return Intake(files=there, there=there, is_whole=True, gone=tuple(sorted(gone)))
-    wanted = {
-        table: tuple(f for f in of_table if (table, f.path) not in entries or (table, f.path) in changed | known.again)
-        for table, of_table in there.items()
-    }
+        return Intake(files=there, there=there, is_whole=True, gone=gone)
     return Intake(
-        files={
-            table: there[table] if of_table and table not in known.by_file else of_table
-            for table, of_table in wanted.items()
-        },
+        files=_wanted(there, (places - set(entries)) | changed | known.again, known.by_file),
         there=there,
         is_whole=False,
         taken=frozenset(path for _, path in entries),
         changed=tuple(sorted({path for _, path in changed})),
-        gone=tuple(sorted(gone)),
+        gone=gone,
     )
+
+
+def _wanted(there: Mapping[str, Files], places: Set[Place], by_file: frozenset[str]) -> dict[str, Files]:
+    wanted = {table: tuple(f for f in of_table if (table, f.path) in places) for table, of_table in there.items()}
+    return {table: there[table] if few and table not in by_file else few for table, few in wanted.items()}
 
 
 def _changed(
