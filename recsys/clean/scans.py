@@ -118,7 +118,7 @@ def goes_on(options: CsvOptions) -> Column:
 
 
 def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:
-    """Malformed: a line that is not a JSON object in UTF-8. A name that no head shows is in the line only."""
+    """Malformed: a line that is not a JSON object in UTF-8. A name that is not among `columns` is in the line only."""
     schema = t.StructType([t.StructField(name, t.StringType()) for name in (*columns, LINE)])
     lines = spark.read.text(group.locations).where(F.trim("value") != "")
     parsed = F.from_json("value", schema, {"columnNameOfCorruptRecord": LINE})
@@ -126,6 +126,12 @@ def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> 
     texts = {name: F.col("parsed").getField(name) for name in columns}
     is_malformed = F.col("parsed").getField(LINE).isNotNull() | F.col(LINE).contains(_UNDECODED)
     return records.select(_record(texts, columns), LINE, is_malformed.alias(IS_MALFORMED), URI, BLOCK, SCAN_ID)
+
+
+def later_names(scanned: DataFrame, columns: Sequence[str]) -> list[str]:
+    """Names of JSON records that are not among `columns`."""
+    names = scanned.where(~F.col(IS_MALFORMED)).select(F.explode(F.json_object_keys(LINE))).distinct().collect()
+    return sorted({row[0] for row in names} - set(columns))
 
 
 def prepared(records: DataFrame) -> DataFrame:

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.files import FileHead, InputFile, RawFolder, heads, unreadable
+from recsys.clean.files import FileHead, InputFile, RawFolder, heads, require_apart, unreadable
 from recsys.clean.mapping import TableMapping
 from recsys.clean.scans import (
     BLOCK,
@@ -27,6 +27,7 @@ from recsys.clean.scans import (
     URI,
     FileGroup,
     goes_on,
+    later_names,
     prepared,
     scan_csv,
     scan_json,
@@ -35,6 +36,7 @@ from recsys.clean.scans import (
 from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
 
+_STORAGE = StorageLevel.MEMORY_AND_DISK
 _OFFSET = "_offset"
 _OF_FILE = f"{c.SOURCE_FILE} string, {c.KNOWN_MS} bigint, {c.FIRST_KNOWN_MS} bigint"
 _CONTINUED, _IS_OPEN = "_continued", "_is_open"
@@ -103,14 +105,27 @@ def _read(
         footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
         return _with_file(scanned, files), footers
     if mapping.format == "csv":
-        scanned = _union([scan_csv(spark, group, mapping, columns) for group in groups])
+        # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
+        scanned = _union([scan_csv(spark, group, mapping, columns) for group in groups]).persist(_STORAGE)
     else:
-        scanned = _union([scan_json(spark, group, columns) for group in groups])
-    # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
-    scanned = scanned.persist(StorageLevel.MEMORY_AND_DISK)
+        scanned = _scanned_json(spark, groups, columns, is_whole=all(head.is_whole for head in file_heads))
     blocks = _count_blocks(scanned, goes_on(mapping.csv) if mapping.format == "csv" else F.lit(False))
     placed = _with_file_and_row(scanned, blocks, by_uri)
     return _without_open_quotes(placed, blocks, by_uri), _rows_by_file(blocks, by_uri)
+
+
+def _scanned_json(
+    spark: SparkSession, groups: Sequence[FileGroup], columns: Sequence[str], *, is_whole: bool
+) -> DataFrame:
+    """With the names that only records behind the heads have, too."""
+    scanned = _union([scan_json(spark, group, columns) for group in groups]).persist(_STORAGE)
+    later = [] if is_whole else later_names(scanned, columns)
+    if not later:
+        return scanned
+    scanned.unpersist()
+    files = [file.path for group in groups for file in group.files]
+    require_apart(f"a record of the files {files[0]} to {files[-1]}", (*columns, *later))
+    return _union([scan_json(spark, group, (*columns, *later)) for group in groups]).persist(_STORAGE)
 
 
 def _all_columns(file_heads: Sequence[FileHead], mapping: TableMapping) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import sources
-from recsys.clean.files import RawFolder
+from recsys.clean.files import HEAD_BYTES, RawFolder
 from recsys.clean.mapping import EventsMapping
-from recsys.clean.scans import IS_MALFORMED, RECORD, with_raw
+from recsys.clean.scans import IS_MALFORMED, RECORD, unnamed_columns, with_raw
 from recsys.clean.sources import RawTable, read_raw
-from recsys.errors import InputError
+from recsys.errors import InputError, SchemaError
 from tests.clean.conftest import EVENT_LINES, write_lines
 
 Mapping = Callable[..., EventsMapping]
@@ -119,6 +119,23 @@ def test_json_lines(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> No
     rows = with_raw(raw.records).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
     assert [row[IS_MALFORMED] for row in rows] == [False, True, False]
     assert [json.loads(row[c.RAW]) for row in rows] == [good, {"line": '{"user": "u2",'}, {**good, "user": "u3"}]
+
+
+def test_json_names_that_come_behind_the_head_are_read_too(
+    spark: SparkSession, tmp_path: Path, mapping: Mapping
+) -> None:
+    good = {"user": "u1", "item": "i1", "at": "2024-05-03", "n": 1, "price": 2}
+    filler = json.dumps({**good, "note": "x" * HEAD_BYTES})
+    write_lines(tmp_path / "a.json", json.dumps(good), filler, json.dumps({**good, "gift": "yes"}), '{"gone": 1')
+    raw = read(spark, tmp_path, mapping(files="*.json", format="json", ignored=["note"]))
+    assert [value for _, _, value in places(raw, "gift")] == [None, None, "yes", None]
+    assert "gone" not in unnamed_columns(raw.records, raw.mapping)
+    assert raw.rows_read == {"a.json": 4}
+
+    write_lines(tmp_path / "b.json", json.dumps(good), filler, json.dumps({**good, "User": "u2"}))
+    message = r"a record of the files a.json to b.json has two columns that differ in letter case at most: \['User', 'u"
+    with pytest.raises(SchemaError, match=message):
+        read(spark, tmp_path, mapping(files="*.json", format="json"))
 
 
 def test_parquet_files_of_different_types_and_nanosecond_times(
