@@ -28,7 +28,7 @@ from recsys.clean.ledger import (
     Intake,
     Known,
     entries_from,
-    is_any_rewritten,
+    new_names,
     plan_intake,
     require_none_forgotten,
 )
@@ -71,8 +71,8 @@ def run(run: Run) -> Figures:
         intake = _planned(run, log_source, known)
         _report(intake, known)
         before = None if intake.is_whole else _before(run.lake, run.config.clean)
-        log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake, intake, known))
-        _report_rescued(log, known.entries)
+        log = clean_log(run.spark, log_source, run.config.clean, intake, before, _past(run.lake, intake))
+        _report_unnamed(log, known.entries)
         ledger = _ledger_rows(run, log_source, log, known.rules)
         write(run.lake, log, ledger, run.config.clean, None if intake.is_whole else known.by_file)
         return {**figures(log.counts, log.reasons), **_sizes(run.lake)}
@@ -137,6 +137,7 @@ def _known(run: Run, log_source: Source) -> Known:
         rules=rules_hash(log_source, run.config.clean),
         by_file=tables_by_file(log_source.mapping),
         again=_again(run),
+        names={name: table.known for name, table in log_source.mapping.tables.items() if table.known is not None},
     )
 
 
@@ -157,16 +158,20 @@ def _pinned(lake: Lake, table: Table) -> DataFrame:
     return lake.read(table, lake.version(table))
 
 
-def _past(lake: Lake, intake: Intake, known: Known) -> Past:
+def _past(lake: Lake, intake: Intake) -> Past:
     def found(table: Table) -> DataFrame | None:
-        return _pinned(lake, table) if lake.exists(table) else None
+        return lake.read_older(table, lake.version(table)) if lake.exists(table) else None
 
-    # Where no file changed in place, each says when its rows became known, and tens of millions need not be compared.
-    is_rewritten = is_any_rewritten(intake.files.get(PROMOTIONS, ()), known.entries, PROMOTIONS)
+    def found_of_corrected(name: str, table: Table) -> DataFrame | None:
+        """Where no file changed in place, each says when its rows became known, and none need be compared."""
+        return found(table) if any(file.was_corrected for file in intake.there.get(name, ())) else None
+
     return Past(
         item_history=found(tables.ITEM_HISTORY),
         user_history=found(tables.USER_HISTORY),
-        promotions=found(tables.PROMOTIONS) if is_rewritten else None,
+        events=found_of_corrected(EVENTS, tables.EVENTS),
+        item_values=found_of_corrected(ITEMS, tables.ITEM_VALUES),
+        promotions=found_of_corrected(PROMOTIONS, tables.PROMOTIONS),
     )
 
 
@@ -183,15 +188,13 @@ def _report(intake: Intake, known: Known) -> None:
         logger.warning("no longer in the input folder, their rows %s: %s", rows, ", ".join(intake.gone))
 
 
-def _report_rescued(log: CleanLog, entries: Sequence[Entry]) -> None:
-    """Once: not again where a file that was taken before has them too."""
-    new = sorted(set(log.rescued) - {name for entry in entries for name in entry.rescued})
-    if new:
+def _report_unnamed(log: CleanLog, entries: Sequence[Entry]) -> None:
+    for table, names in new_names(log.unnamed, entries).items():
         logger.warning(
-            "columns of the event files that the mapping does not name: %s. They are kept as clean.events.rescued; map "
-            "them, or list them under events.ignored",
-            ", ".join(new),
-        )
+            "%s: columns of the files that the mapping does not name: %s. They are %s; map them, or list them under "
+            "%s.ignored",
+            table, ", ".join(names), "kept as clean.events.rescued" if table == EVENTS else "not kept", table,
+        )  # fmt: skip
 
 
 def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> DataFrame:
@@ -206,7 +209,9 @@ def _ledger_rows(run: Run, log_source: Source, log: CleanLog, rules: str) -> Dat
             c.MODIFIED_MS: file.modified_ms,
             c.CHECKSUM: checksums[file.path],
             c.RULES: rules,
-            c.RESCUED: list(log.rescued) if table == EVENTS else [],
+            c.KNOWN_MS: file.known_ms,
+            c.FIRST_KNOWN_MS: file.first_known_ms,
+            c.RESCUED: list(log.unnamed[table]),
             c.COLUMN_KINDS: dict(log_source.folder.head(file, log_source.mapping.tables[table]).kinds),
             c.RUN_ID: run.run_id,
         }

@@ -182,6 +182,7 @@ class CleanConfig:
     max_amount_cents: int
     first_event_date: str
     last_event_date: str
+    max_hours_after_file: int
     allow_empty_files: bool
     not_product_pattern: str | None
     cancellation_pattern: str | None
@@ -206,7 +207,7 @@ class CleanConfig:
         _require_range(self, "max_amount_cents", 1)
         for key in ("alarm_min_rows", "price_history_days", "price_history_lines", "reseller_lines"):
             _require_range(self, key, 1)
-        for key in _SWITCHES:
+        for key in (*_SWITCHES, "max_hours_after_file"):
             _require_range(self, key, 0)
         for key in ("bot_regular_share", "reseller_share"):
             _require_range(self, key, 0, 1)

@@ -103,7 +103,12 @@ EVENTS = Table(
             "map<string,string>",
             "Columns that the mapping neither maps nor ignores; null where there are none",
         ),
-        (c.KNOWN_TS, "timestamp", "When the row became known: its file's modification time, UTC"),
+        (
+            c.KNOWN_TS,
+            "timestamp",
+            "When the row became known, UTC: modification time of its file when that was first taken or, for what the "
+            "file was corrected to, then; where the mapping says so, the time that the file's name tells",
+        ),
         (c.IDENTITY, "bigint", "Hash of the row's key, or of its whole record where the log has no key"),
         _SOURCE_FILE,
         _SOURCE_ROW,
@@ -124,8 +129,8 @@ ITEMS = Table(
         (
             c.KNOWN_TS,
             "timestamp",
-            "When its values became known: modification time of the first file that says them, UTC; where items are "
-            "read from rows of events, when the item became known",
+            "When its values became known, as in clean.events: that of the first file that says them, UTC; where items "
+            "are read from rows of events, when the item became known",
         ),
     ),
 )
@@ -142,8 +147,8 @@ USERS = Table(
         (
             c.KNOWN_TS,
             "timestamp",
-            "When opt-out and attributes became known: modification time of the first file that says them, UTC; null "
-            "for a user whom only events name (clean.events.known_ts)",
+            "When opt-out and attributes became known, as in clean.events: that of the first file that says them, UTC; "
+            "null for a user whom only events name (clean.events.known_ts)",
         ),
     ),
 )
@@ -159,7 +164,7 @@ PROMOTIONS = Table(
         (c.ENDS_BEFORE, "date", "First local day after it"),
         (c.IS_DISPLAYED, "boolean", "Shown on a display in the store"),
         (c.IS_MAILED, "boolean", "Shown in the mailer"),
-        (c.KNOWN_TS, "timestamp", "When it became known: modification time of the first file that says so, UTC"),
+        (c.KNOWN_TS, "timestamp", "When it became known, as in clean.events: that of the first file that says so, UTC"),
     ),
 )
 
@@ -218,7 +223,11 @@ ITEM_HISTORY = Table(
         (c.CATEGORY, "string", "As in clean.items"),
         (c.BRAND, "string", "As in clean.items"),
         (c.IS_ELIGIBLE, "boolean", "As in clean.items, by the mapping of the last run that read item files"),
-        (c.KNOWN_TS, "timestamp", "When the values became known: modification time of the file that says them, UTC"),
+        (
+            c.KNOWN_TS,
+            "timestamp",
+            "When the values became known, UTC: that of the file that says them, as in clean.events",
+        ),
         _SAID_IN,
     ),
 )
@@ -238,7 +247,11 @@ USER_HISTORY = Table(
         _VALID_TO,
         (c.IS_OPTED_OUT, "boolean", "As in clean.users"),
         (c.ATTRIBUTES, "map<string,string>", "As in clean.users"),
-        (c.KNOWN_TS, "timestamp", "When the values became known: modification time of the file that says them, UTC"),
+        (
+            c.KNOWN_TS,
+            "timestamp",
+            "When the values became known, UTC: that of the file that says them, as in clean.events",
+        ),
         _SAID_IN,
     ),
 )
@@ -287,6 +300,18 @@ LEDGER = Table(
         (c.MODIFIED_MS, "bigint", "Its modification time then, milliseconds since 1970, UTC"),
         (c.CHECKSUM, "string", "SHA-256 of its bytes"),
         (c.RULES, "string", "Hash of the mapping, the limits and the code that judged it"),
+        (
+            c.KNOWN_MS,
+            "bigint",
+            "When what it says became known: first_known_ms or, once it was corrected in place, its modification time "
+            "when it was first taken so, milliseconds since 1970, UTC",
+        ),
+        (
+            c.FIRST_KNOWN_MS,
+            "bigint",
+            "When it became known whatever it said: its modification time when it was first taken or, where the "
+            "mapping says so, the time that its name tells",
+        ),
         (c.RESCUED, "array<string>", "Its columns that the mapping neither maps nor ignores"),
         (c.COLUMN_KINDS, "map<string,string>", "Its columns: text, whole number, number, time, flag; empty for CSV"),
         (c.ROWS_READ, "bigint", "Its records: those kept, quarantined and duplicate; by day and rule in ops.quality"),
@@ -311,7 +336,7 @@ ITEM_VALUES = Table(
         (c.BRAND, "string", "As the file's rows say it; null where they do not"),
         (c.ROWS, "bigint", "Rows of the file that say so"),
         (c.SOURCE_ROW, "bigint", "The first of them"),
-        (c.KNOWN_TS, "timestamp", "When they became known: the file's modification time, UTC"),
+        (c.KNOWN_TS, "timestamp", "When they became known, as in clean.events"),
     ),
 )
 

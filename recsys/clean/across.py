@@ -158,19 +158,22 @@ def is_any_asked(limits: CleanConfig) -> bool:
 
 def standing_lines(events: DataFrame, quarantine: DataFrame, is_taken: Column, local_time_zone: str) -> Standing:
     """From clean.events and clean.quarantine."""
-    # Exact again: quantities have four decimals.
-    quantity = F.round(F.col(c.QUANTITY) + F.col(c.CANCELLED_QUANTITY), 4).alias(c.QUANTITY)
-    amount = (F.col(c.AMOUNT_CENTS) + F.coalesce(c.CANCELLED_CENTS, F.lit(0))).alias(c.AMOUNT_CENTS)
-    as_said = {c.QUANTITY: quantity, c.AMOUNT_CENTS: amount}
     more = (*_PLACE, c.EVENT_DATE, c.IDENTITY, c.REASONS, c.CANCELLED_QUANTITY, c.SESSION_ID)
     kept = events.withColumn(c.REASONS, F.array().cast("array<string>"))
     held = quarantine.where(F.col(c.EVENT).isNotNull()).select("*", f"{c.EVENT}.*")
     held = held.withColumns({c.CANCELLED_QUANTITY: F.lit(0.0), c.SESSION_ID: F.lit(None).cast("bigint")})
-    whole = kept.select(*(as_said.get(name, F.col(name)) for name in LINE), *more).unionByName(
-        held.select(*LINE, *more)
-    )
+    whole = kept.select(*as_said(), *more).unionByName(held.select(*LINE, *more))
     dated = with_local_date(whole, local_time_zone)
     return Standing(others=dated.where(~is_taken), replaced=dated.where(is_taken))
+
+
+def as_said() -> list[Column]:
+    """LINE of rows of clean.events."""
+    # Exact again: quantities have four decimals.
+    quantity = F.round(F.col(c.QUANTITY) + F.col(c.CANCELLED_QUANTITY), 4).alias(c.QUANTITY)
+    amount = (F.col(c.AMOUNT_CENTS) + F.coalesce(c.CANCELLED_CENTS, F.lit(0))).alias(c.AMOUNT_CENTS)
+    said = {c.QUANTITY: quantity, c.AMOUNT_CENTS: amount}
+    return [said.get(name, F.col(name)) for name in LINE]
 
 
 def with_local_date(lines: DataFrame, local_time_zone: str) -> DataFrame:

@@ -17,7 +17,7 @@ from recsys.frames.caches import counted, settled
 EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
 IS_DUPLICATE = "is_duplicate"
-_POSITION = "_position"
+_POSITION, _IS_EQUAL, _FIRST_KNOWN = "_position", "_is_equal", "_first_known"
 _STORAGE = StorageLevel.MEMORY_AND_DISK
 _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
 
@@ -56,9 +56,8 @@ def part(judged: Judged, key: Sequence[str]) -> Parted:
     suspects = counted(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*of_suspect, *compared))
     raw = _of_places(judged.rows.select(*RAW_COLUMNS), suspects)
     whole = with_raw(raw.join(suspects, on=list(_PLACE), how="inner"))
-    duplicates = _later_rows(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
-    kept = good.join(duplicates.select(*_PLACE), on=list(_PLACE), how="left_anti")
-    return Parted(kept=kept, left_out=rejected.unionByName(duplicates))
+    numbered = _numbered(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
+    return Parted(kept=_without_later(good, numbered), left_out=rejected.unionByName(_later_rows(numbered)))
 
 
 def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted, DataFrame]:
@@ -70,7 +69,7 @@ def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted
     once = _once(judged.rows.drop(CONTENT_HASH))
     good = once.where(IS_GOOD)
     by_values = good.groupBy(c.SOURCE_FILE, key, *values).agg(
-        F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW)
+        F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW), F.min(c.KNOWN_TS).alias(c.KNOWN_TS)
     )
     return Parted(kept=good, left_out=_rejected(judged, once)), by_values
 
@@ -125,13 +124,28 @@ def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
     return rows.join(few.select(*_PLACE), on=list(_PLACE), how="left_semi")
 
 
-def _later_rows(rows: DataFrame, key: Sequence[str]) -> DataFrame:
-    in_order = Window.partitionBy(*key).orderBy(*_PLACE)
+def _numbered(rows: DataFrame, key: Sequence[str]) -> DataFrame:
+    """Position among those of one key, whether they equal its first, and when the first of the equal became known."""
+    of_key = Window.partitionBy(*key)
+    in_order = of_key.orderBy(*_PLACE)
     is_equal = F.col(c.RAW) == F.first(c.RAW).over(in_order)
-    reason = F.when(is_equal, F.lit(EXACT_DUPLICATE)).otherwise(F.lit(KEY_DUPLICATE))
-    numbered = rows.withColumn(_POSITION, F.row_number().over(in_order)).withColumn(c.REASONS, F.array(reason))
-    later = numbered.where(F.col(_POSITION) > 1)
+    placed = rows.withColumns({_POSITION: F.row_number().over(in_order), _IS_EQUAL: is_equal})
+    first_known = F.min(F.when(F.col(_IS_EQUAL), F.col(c.KNOWN_TS))).over(of_key)
+    of_left_out = (c.RAW, c.IDENTITY, c.EVENT_DATE)
+    return placed.select(*_PLACE, *of_left_out, _POSITION, _IS_EQUAL, first_known.alias(_FIRST_KNOWN))
+
+
+def _later_rows(numbered: DataFrame) -> DataFrame:
+    reason = F.when(F.col(_IS_EQUAL), F.lit(EXACT_DUPLICATE)).otherwise(F.lit(KEY_DUPLICATE))
+    later = numbered.where(F.col(_POSITION) > 1).withColumn(c.REASONS, F.array(reason))
     return later.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, c.EVENT_DATE, F.lit(True).alias(IS_DUPLICATE))
+
+
+def _without_later(good: DataFrame, numbered: DataFrame) -> DataFrame:
+    """A row that a file said earlier, whatever its path, is known since then."""
+    placed = good.join(numbered.select(*_PLACE, _POSITION, _FIRST_KNOWN), on=list(_PLACE), how="left")
+    first = placed.where(F.coalesce(_POSITION, F.lit(1)) == 1)
+    return first.withColumn(c.KNOWN_TS, F.least(c.KNOWN_TS, _FIRST_KNOWN)).drop(_POSITION, _FIRST_KNOWN)
 
 
 def day_of(rows: DataFrame) -> Column:

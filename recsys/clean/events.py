@@ -7,9 +7,10 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import values
+from recsys.clean.across import as_said
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.files import InputFile
-from recsys.clean.history import with_known_ts
+from recsys.clean.history import with_first_told
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.quality import with_defaults
 from recsys.clean.rules import (
@@ -20,9 +21,10 @@ from recsys.clean.rules import (
     IS_NUMBER_MISSING,
     QUANTITY_TEXT,
     TIME_TEXT,
+    TOLD_TS,
     judge,
 )
-from recsys.clean.scans import RAW_COLUMNS, raw_fields
+from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS, unnamed_columns
 from recsys.config import CleanConfig
 from recsys.tables import EVENTS as TABLE
 
@@ -58,7 +60,8 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
         amount_text.alias(AMOUNT_TEXT),
         amount.cast("bigint").alias(c.AMOUNT_CENTS),
         is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
-        rescued(rescued_columns(records, mapping)).alias(c.RESCUED),
+        (F.col(FIRST_KNOWN_TS) if mapping.known else F.lit(None).cast("timestamp")).alias(TOLD_TS),
+        rescued(unnamed_columns(records, mapping)).alias(c.RESCUED),
         *RAW_COLUMNS,
     )
 
@@ -95,26 +98,31 @@ def with_known(events: DataFrame, known: DataFrame | None, key: str, name: str) 
     return events.join(marked, on=key, how="left").withColumn(name, F.coalesce(name, F.lit(False)))
 
 
-def rescued_columns(records: DataFrame, mapping: EventsMapping) -> list[str]:
-    """Columns of the log that the mapping neither maps nor ignores."""
-    known = {*mapping.source_columns().values(), *mapping.ignored}
-    return [field.name for field in raw_fields(records) if field.name not in known]
-
-
 def rescued(names: Sequence[str]) -> Column:
     """Null where no value is there."""
     found = values.text_map(names)
     return F.when(F.size(found) > 0, found)
 
 
-def clean_events(kept: DataFrame, local_time_zone: str, files: Sequence[InputFile]) -> DataFrame:
-    """`files`: those that the rows come from, which say when the rows became known."""
+def clean_events(kept: DataFrame, local_time_zone: str) -> DataFrame:
     local = F.from_utc_timestamp(c.EVENT_TS, local_time_zone)
     whole = with_defaults(kept, {c.CANCELLED_QUANTITY: 0, c.CANCELLED_CENTS: 0, c.SESSION_ID: None}, TABLE)
     return (
-        with_known_ts(whole, files)
-        .withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
+        whole.withColumn(c.EVENT_DATE, F.to_date(c.EVENT_TS))
         .withColumn(c.LOCAL_HOUR, F.hour(local))
         .withColumn(c.LOCAL_WEEKDAY, F.weekday(local) + 1)
         .select(*TABLE.column_names)
     )
+
+
+def with_first_known_event(
+    events: DataFrame, past: DataFrame | None, files: Sequence[InputFile], mapping: EventsMapping
+) -> DataFrame:
+    """`past`: the table of the last run. Of a file that was once changed in place, a row that stood in it as it is now
+    keeps when it became known. A key names a row that may say something else now; without one the record is the row.
+    """
+    corrected = [file.path for file in files if file.was_corrected]
+    if past is None or not corrected:
+        return events
+    same = [F.col(c.SOURCE_FILE), F.col(c.IDENTITY), *(as_said() if mapping.key else [])]
+    return with_first_told(events, past.where(F.col(c.SOURCE_FILE).isin(corrected)), same)

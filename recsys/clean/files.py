@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -22,19 +22,31 @@ _NANOSECOND_COLUMN = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """`location` is the plain name, `uri` its spelling in Spark's _metadata.file_path, `path` relative to the input."""
+    """`location` is the plain name, `uri` its spelling in Spark's _metadata.file_path, `path` relative to the input.
+
+    `known_ms`: when what it says now became known, `first_known_ms`: when what it ever said did. Both are its
+    modification time until clean.ledger or its name says otherwise.
+    """
 
     location: str
     uri: str
     path: str
     num_bytes: int
     modified_ms: int
+    known_ms: int
+    first_known_ms: int
+
+    @property
+    def was_corrected(self) -> bool:
+        """Some of its rows may have been known before it said what it says now."""
+        return self.first_known_ms < self.known_ms
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileHead:
     """What a file says of itself. Spark may read files of one layout together; only Parquet knows its rows, and in how
-    many row groups they lie. `kinds` of columns: none of CSV, which is all text; of JSON those that its head shows."""
+    many row groups they lie. `kinds` of columns: none of CSV, which is all text; of JSON those that its head shows.
+    `is_whole`: no record that comes later has further columns."""
 
     columns: tuple[str, ...]
     layout: str
@@ -42,6 +54,7 @@ class FileHead:
     row_groups: int = 0
     nanosecond_columns: frozenset[str] = frozenset()
     kinds: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = True
 
 
 class RawFolder:
@@ -77,8 +90,9 @@ class RawFolder:
             )
         return tuple(sorted(files, key=lambda file: file.path))
 
-    def first_lines(self, file: InputFile, encoding: str) -> list[str]:
-        """Those of the first bytes, unpacked by the file's ending as Spark does it; blank lines are left out."""
+    def first_lines(self, file: InputFile, encoding: str) -> tuple[list[str], bool]:
+        """Those of the first bytes, unpacked by the file's ending as Spark does it, and whether there are no others;
+        blank lines are left out."""
         path = self._jvm.org.apache.hadoop.fs.Path(file.location)
         codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
         stream = self._fs.open(path)
@@ -88,8 +102,9 @@ class RawFolder:
         finally:
             stream.close()
         lines = head.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()
-        whole = lines[:-1] if len(head) == HEAD_BYTES and len(lines) > 1 else lines
-        return [line for line in whole if line.strip()]
+        is_whole = len(head) < HEAD_BYTES
+        uncut = lines if is_whole or len(lines) == 1 else lines[:-1]
+        return [line for line in uncut if line.strip()], is_whole
 
     def checksum(self, file: InputFile) -> str:
         """SHA-256 of the file's bytes; the JVM reads them in pieces."""
@@ -138,14 +153,16 @@ class RawFolder:
             return []
         if status.isDirectory():
             return [file for inner in self._fs.listStatus(status.getPath()) for file in self._leaves(inner)]
-        location = str(status.getPath().toString())
+        location, modified_ms = str(status.getPath().toString()), int(status.getModificationTime())
         return [
             InputFile(
                 location=location,
                 uri=re.sub("^file:/+", "file:/", str(status.getPath().toUri().toString())),
                 path=location.removeprefix(self.root).lstrip("/"),
                 num_bytes=int(status.getLen()),
-                modified_ms=int(status.getModificationTime()),
+                modified_ms=modified_ms,
+                known_ms=modified_ms,
+                first_known_ms=modified_ms,
             )
         ]
 
@@ -176,8 +193,8 @@ def unreadable(path: str, error: BaseException, mapping: TableMapping) -> InputE
 
 
 def _text_head(folder: RawFolder, file: InputFile, mapping: TableMapping) -> FileHead:
-    lines = folder.first_lines(file, mapping.csv.encoding if mapping.format == "csv" else "UTF-8")
-    return _csv_head(lines, mapping) if mapping.format == "csv" else _json_head(lines)
+    lines, is_whole = folder.first_lines(file, mapping.csv.encoding if mapping.format == "csv" else "UTF-8")
+    return _csv_head(lines, mapping) if mapping.format == "csv" else replace(_json_head(lines), is_whole=is_whole)
 
 
 def _csv_head(lines: Sequence[str], mapping: TableMapping) -> FileHead:
@@ -219,10 +236,15 @@ def _require_columns(file: InputFile, head: FileHead, mapping: TableMapping) -> 
             f"{file.path} lacks the columns {sorted(set(missing.values()))}; it has {list(head.columns)}. "
             f"Cure: correct in the mapping {mapping.files!r}: {lines}; or list the columns under 'optional'"
         )
-    names = [name.lower() for name in head.columns]
-    repeated = sorted({name for name in head.columns if names.count(name.lower()) > 1})
+    require_apart(file.path, head.columns)
+
+
+def require_apart(path: str, columns: Sequence[str]) -> None:
+    """Raises SchemaError for two columns that are one to Spark."""
+    names = [name.lower() for name in columns]
+    repeated = sorted({name for name in columns if names.count(name.lower()) > 1})
     if repeated:
         raise SchemaError(
-            f"{file.path} has two columns that differ in letter case at most: {repeated}; rename one, or for CSV "
+            f"{path} has two columns that differ in letter case at most: {repeated}; rename one, or for CSV "
             "give other names under csv.column_names"
         )

@@ -18,6 +18,8 @@ nothing, and what was said before goes on. This depends on the rows alone, not o
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import reduce
+from operator import and_
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
@@ -27,8 +29,8 @@ from recsys import columns as c
 from recsys.clean.files import InputFile
 from recsys.frames.local_rows import local_rows
 
-_FIRST, _VERSION, _IS_NEW, _IS_NAMED, _STANDS_TS, _SAID, _PLACE, _SINCE = (
-    "_first", "_version", "_is_new", "_is_named", "_stands_ts", "_said", "_place", "_since",
+_FIRST, _VERSION, _IS_NEW, _IS_NAMED, _STANDS_TS, _SAID, _PLACE, _SINCE, _THEN_KNOWN = (
+    "_first", "_version", "_is_new", "_is_named", "_stands_ts", "_said", "_place", "_since", "_then_known",
 )  # fmt: skip
 _SOURCE = (c.KNOWN_TS, c.SOURCE_FILE)
 
@@ -41,14 +43,15 @@ class Described:
     values: tuple[str, ...]
 
 
-def with_known_ts(rows: DataFrame, files: Sequence[InputFile]) -> DataFrame:
-    """A row becomes known when its file comes to lie in the input folder."""
-    if len(files) == 1:
-        return rows.withColumn(c.KNOWN_TS, F.timestamp_millis(F.lit(files[0].modified_ms)))
-    schema = f"{c.SOURCE_FILE} string, {c.MODIFIED_MS} bigint"
-    times = local_rows(rows.sparkSession, [(file.path, file.modified_ms) for file in files], schema)
-    timed = times.select(c.SOURCE_FILE, F.timestamp_millis(c.MODIFIED_MS).alias(c.KNOWN_TS))
-    return rows.join(F.broadcast(timed), on=c.SOURCE_FILE, how="left")
+def with_first_told(rows: DataFrame, past: DataFrame, same: Sequence[Column]) -> DataFrame:
+    """Rows that stand in `past` with equal `same`, which may be null, keep when they became known."""
+    keys = [f"_then_{i}" for i in range(len(same))]
+    then = past.groupBy(*(value.alias(key) for value, key in zip(same, keys, strict=True))).agg(
+        F.min(c.KNOWN_TS).alias(_THEN_KNOWN)
+    )
+    is_same = reduce(and_, (value.eqNullSafe(F.col(key)) for value, key in zip(same, keys, strict=True)))
+    told = rows.join(then, on=is_same, how="left")
+    return told.withColumn(c.KNOWN_TS, F.least(c.KNOWN_TS, _THEN_KNOWN)).select(*rows.columns)
 
 
 def newest(said: DataFrame, files: Sequence[InputFile], entity: Described) -> DataFrame:
@@ -165,7 +168,7 @@ def _outlived(past: DataFrame, said: DataFrame, files: Sequence[InputFile], enti
 
 
 def _instant(file: InputFile) -> datetime:
-    return datetime.fromtimestamp(file.modified_ms / 1000, UTC).replace(tzinfo=None)
+    return datetime.fromtimestamp(file.known_ms / 1000, UTC).replace(tzinfo=None)
 
 
 def _filled_columns(entity: Described) -> Column:

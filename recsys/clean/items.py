@@ -11,9 +11,9 @@ from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, merged, part, part_merged
 from recsys.clean.history import Described, as_known_on, from_the_beginning, history_of_days, history_since
-from recsys.clean.mapping import EligibleMapping, ItemsMapping, TimeMapping
-from recsys.clean.rules import ITEMS, judge
-from recsys.clean.scans import RAW_COLUMNS
+from recsys.clean.mapping import EligibleMapping, ItemsMapping
+from recsys.clean.rules import ITEMS, is_after_file, judge
+from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS
 from recsys.config import CleanConfig
 from recsys.frames.as_of import known_by
 from recsys.tables import ITEM_HISTORY
@@ -26,7 +26,7 @@ def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -
     """The second: rows of clean.item_values, where many rows make one item."""
     typed = records.select(
         *(values.mapped_text(mapping, name) for name in (ITEM.key, *ITEM.values)),
-        *([_day(mapping.time, limits).alias(c.EVENT_DATE)] if mapping.is_repeated else []),
+        *([_day(mapping, limits).alias(c.EVENT_DATE)] if mapping.is_repeated else []),
         *RAW_COLUMNS,
     )
     judged = judge(typed, ITEMS, limits)
@@ -35,13 +35,16 @@ def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -
     return part(judged, [c.SOURCE_FILE, ITEM.key]), None
 
 
-def _day(time: TimeMapping | None, limits: CleanConfig) -> Column:
+def _day(mapping: ItemsMapping, limits: CleanConfig) -> Column:
     """Null where it cannot be read or is no day that an event may have."""
-    if time is None:
+    if mapping.time is None:
         return F.lit(None).cast("date")
-    day = F.to_date(values.instant(values.text(time.column), time))
+    at = values.instant(values.text(mapping.time.column), mapping.time)
     first, last = (date.fromisoformat(text) for text in (limits.first_event_date, limits.last_event_date))
-    return F.when(day.between(F.lit(first), F.lit(last)), day)
+    may_be = F.to_date(at).between(F.lit(first), F.lit(last))
+    if mapping.known is not None:
+        may_be &= ~is_after_file(at, F.col(FIRST_KNOWN_TS), limits)
+    return F.when(may_be, F.to_date(at))
 
 
 def merged_items(item_values: DataFrame) -> DataFrame:

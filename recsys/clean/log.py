@@ -20,9 +20,9 @@ from recsys.clean.across import is_any_asked, look_across, sifted, standing_line
 from recsys.clean.alarms import require_below_alarms
 from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted, settled_parts
-from recsys.clean.events import clean_events, part_events, rescued_columns
+from recsys.clean.events import clean_events, part_events, with_first_known_event
 from recsys.clean.files import InputFile, RawFolder, heads
-from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_known_ts
+from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_first_told
 from recsys.clean.items import (
     ITEM,
     clean_item_history,
@@ -48,6 +48,7 @@ from recsys.clean.quality import (
     require_reconciled,
 )
 from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS
+from recsys.clean.scans import unnamed_columns
 from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import USER, part_users
 from recsys.config import CleanConfig, SourceConfig
@@ -95,10 +96,12 @@ class Before:
 @dataclass(frozen=True, kw_only=True)
 class Past:
     """What earlier runs knew and the files of today do not hold; None: nothing. It stays the past of a run over the
-    whole log too. `promotions`: the table, where a file of it was changed in place."""
+    whole log too. `events`, `item_values`, `promotions`: the tables, where a file of them was once changed in place."""
 
     item_history: DataFrame | None = None
     user_history: DataFrame | None = None
+    events: DataFrame | None = None
+    item_values: DataFrame | None = None
     promotions: DataFrame | None = None
 
 
@@ -117,7 +120,7 @@ class CleanLog:
     """Frames of clean tables, not yet written: of all rows, or of `files` alone for events, quarantine and item_values.
 
     None: the table stays as it is, as do those of offers that are not in `offers`. `named_users` are those of the user
-    files, if there are such files.
+    files, if there are such files. `unnamed`: by source table, columns of its files that the mapping does not name.
     `are_users_whole`: all users are made anew, for somebody may have no event any more, or another mark.
     """
 
@@ -133,7 +136,7 @@ class CleanLog:
     quarantine: DataFrame | None
     counts: Mapping[str, Sequence[DayCounts]]
     reasons: Mapping[str, Mapping[str, int]]
-    rescued: Sequence[str]
+    unnamed: Mapping[str, Sequence[str]]
     are_users_whole: bool
 
 
@@ -188,7 +191,7 @@ def clean_log(
     """
     mapping = source.mapping
     parter = _Parter(spark, source, limits)
-    items = _items(parter, mapping.items, intake, before, past.item_history)
+    items = _items(parter, mapping.items, intake, before, past)
     users = _users(parter, mapping, intake, past.user_history)
     promotions = _promotions(parter, mapping, intake, past.promotions)
     offers = _offers(parter, mapping, intake)
@@ -198,18 +201,19 @@ def clean_log(
     wanted = intake.files[EVENTS]
     if before is not None:
         complete = known_users if users is not None else None
-        wanted = by_path(tuple({*wanted, *_unsettled(source, kept_items, complete, before)}))
-    events = parter.part_events(wanted, known_items, known_users, before) if wanted else None
+        unsettled = _files_at(intake.there[EVENTS], _unsettled(kept_items, complete, before))
+        wanted = by_path(tuple({*wanted, *unsettled}))
+    events = parter.part_events(wanted, intake.there[EVENTS], known_items, known_users, before) if wanted else None
     if before is None:
         require_events(parter.counts[EVENTS], parter.reasons[EVENTS])
     require_below_alarms(parter.counts, limits)
     is_retaken = any(file.path in intake.taken for file in parter.files.get(EVENTS, ()))
     are_users_whole = is_retaken or bool(limits.reseller_quantity and events)
     if are_users_whole and users is None:
-        users = _users(parter, mapping, replace(intake, files=source.files()), past.user_history)
+        users = _users(parter, mapping, replace(intake, files=intake.there), past.user_history)
     return CleanLog(
         files=parter.files,
-        events=clean_events(events.kept, mapping.local_time_zone, parter.files[EVENTS]) if events else None,
+        events=_known_events(parter, mapping, events, past.events) if events else None,
         items=clean_items(items.present, mapping.items.eligible) if items else None,
         item_values=items.values if items else None,
         item_history=clean_item_history(items.history, mapping.items.eligible) if items else None,
@@ -220,13 +224,18 @@ def clean_log(
         quarantine=quarantine_rows(parter.parts) if parter.parts else None,
         counts=parter.counts,
         reasons=parter.reasons,
-        rescued=parter.rescued,
+        unnamed=parter.unnamed,
         are_users_whole=are_users_whole,
     )
 
 
+def _known_events(parter: "_Parter", mapping: SourceMapping, events: Parted, past: DataFrame | None) -> DataFrame:
+    cleaned = clean_events(events.kept, mapping.local_time_zone)
+    return with_first_known_event(cleaned, past, parter.files[EVENTS], mapping.events)
+
+
 def _items(
-    parter: "_Parter", mapping: ItemsMapping, intake: Intake, before: Before | None, past: DataFrame | None
+    parter: "_Parter", mapping: ItemsMapping, intake: Intake, before: Before | None, past: Past
 ) -> Entities | None:
     """All items with what the files that are read say of them; None: as before."""
     files, first_day = intake.files[ITEMS], _first_day(parter.limits)
@@ -239,19 +248,24 @@ def _items(
         by_values.append(item_values)
         return parted
 
-    said = with_known_ts(parter.part(ITEMS, files, part).kept, files)
+    said = parter.part(ITEMS, files, part).kept
     if by_values[0] is None:
-        return replace(_by_files(said, past, files, ITEM, first_day), values=no_rows(said.sparkSession, ITEM_VALUES))
-    item_values = with_known_ts(by_values[0], files).select(*ITEM_VALUES.column_names)
+        found = _by_files(said, past.item_history, files, ITEM, first_day)
+        return replace(found, values=no_rows(said.sparkSession, ITEM_VALUES))
+    item_values = by_values[0].select(*ITEM_VALUES.column_names)
+    corrected = tuple(file for file in files if file.was_corrected)
+    if past.item_values is not None and corrected:
+        then = past.item_values.where(_is_of(corrected))
+        item_values = with_first_told(item_values, then, [F.col(name) for name in ITEM_VALUES.key])
     item_values = item_values if before is None else settled(item_values)
     others = before.item_values.where(~_is_of(files)) if before is not None else None
     of_all = item_values if others is None else others.unionByName(item_values)
-    if before is None or past is None or not before.are_items_whole:
+    if before is None or past.item_history is None or not before.are_items_whole:
         history = history_of_values(of_all, mapping, first_day)
         return Entities(present=counted(merged_items(of_all)), history=history, values=item_values)
     changed = before.item_values.where(_is_of(files)).unionByName(item_values)
     present = settled(merged_beside(before.items, of_all, changed))
-    history = history_beside(past, of_all, changed, mapping, first_day)
+    history = history_beside(past.item_history, of_all, changed, mapping, first_day)
     return Entities(present=present, history=history, values=item_values)
 
 
@@ -261,7 +275,7 @@ def _users(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: Data
     if mapping.users is None or not files:
         return None
     parted = parter.part(USERS, files, partial(part_users, mapping=mapping.users, limits=parter.limits))
-    return _by_files(with_known_ts(parted.kept, files), past, files, USER, _first_day(parter.limits))
+    return _by_files(parted.kept, past, files, USER, _first_day(parter.limits))
 
 
 def _by_files(said: DataFrame, past: DataFrame | None, files: Files, entity: Described, first_day: date) -> Entities:
@@ -290,7 +304,7 @@ def _promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake, past:
     if mapping.promotions is None or not files:
         return None
     part = partial(part_promotions, mapping=mapping.promotions, limits=parter.limits)
-    return with_first_known_promotion(with_known_ts(parter.part(PROMOTIONS, files, part).kept, files), past)
+    return with_first_known_promotion(parter.part(PROMOTIONS, files, part).kept, past)
 
 
 def _offers(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> dict[Table, DataFrame]:
@@ -315,8 +329,8 @@ def _required(before: Before | None) -> Before:
     return before
 
 
-def _unsettled(source: Source, items: DataFrame | None, users: DataFrame | None, before: Before) -> set[InputFile]:
-    """Event files taken before that must be judged anew, because items or users came or went."""
+def _unsettled(items: DataFrame | None, users: DataFrame | None, before: Before) -> set[str]:
+    """Paths of event files taken before that must be judged anew, because items or users came or went."""
     changes = ((c.ITEM_ID, "unknown_item", items, before.items), (c.USER_ID, "unknown_user", users, before.users))
     paths: set[str] = set()
     for key, reason, now, then in changes:
@@ -328,7 +342,7 @@ def _unsettled(source: Source, items: DataFrame | None, users: DataFrame | None,
         if not now.select(key).join(then, on=key, how="left_anti").isEmpty():
             waiting = F.array_contains(c.REASONS, reason) & (F.col(c.SOURCE_TABLE) == EVENTS)
             paths |= _paths_of(before.quarantine.where(waiting))
-    return _files_at(source, paths)
+    return paths
 
 
 def colliding_files(kept: DataFrame, before: DataFrame, files: Files, *, is_of_one_day: bool) -> set[str]:
@@ -360,8 +374,8 @@ def _is_of(files: Files) -> Column:
     return F.col(c.SOURCE_FILE).isin([file.path for file in files])
 
 
-def _files_at(source: Source, paths: set[str]) -> set[InputFile]:
-    found = {file for file in source.folder.files(source.mapping.events.files) if file.path in paths}
+def _files_at(there: Files, paths: set[str]) -> set[InputFile]:
+    found = {file for file in there if file.path in paths}
     if missing := sorted(paths - {file.path for file in found}):
         logger.warning(
             "%d files to be judged anew are no longer in the input folder, their rows stay as they are: %s",
@@ -380,7 +394,7 @@ class _Parter:
         self.parts: dict[str, Parted] = {}
         self.counts: dict[str, list[DayCounts]] = {}
         self.reasons: dict[str, dict[str, int]] = {}
-        self.rescued: list[str] = []
+        self.unnamed: dict[str, list[str]] = {}
         self._good: DataFrame | None = None
         self._changed: set[str] = set()
 
@@ -399,16 +413,18 @@ class _Parter:
         logger.info("%s: %d records in %d files, %d kept", table, read, len(files), kept)
         self.files[table], self.parts[table], self.counts[table] = files, parted, counts
         self.reasons[table] = count_reasons(left_out)
+        # Items of the event files: what the mapping does not name there, the events tell.
+        is_told = table != EVENTS and mapping.files == self._source.mapping.events.files
+        self.unnamed[table] = [] if is_told else unnamed_columns(raw.records, mapping)
         return parted
 
     def part_events(
-        self, files: Files, known_items: DataFrame, known_users: DataFrame | None, before: Before | None
+        self, files: Files, there: Files, known_items: DataFrame, known_users: DataFrame | None, before: Before | None
     ) -> Parted:
-        """Files that may hold the same events are compared with each other, whenever they came."""
+        """Files that may hold the same events are compared with each other, whenever they came; `there`: all."""
         mapping = self._source.mapping.events
 
         def part(records: DataFrame) -> Parted:
-            self.rescued = rescued_columns(records, mapping)
             good = part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
             good = good if before is None else settled_parts(good)
             self._good = good.kept
@@ -422,7 +438,7 @@ class _Parter:
             good = self._good if self._good is not None else parted.kept
             more = colliding_files(good, before.good(), files, is_of_one_day=is_of_one_day)
             more |= waiting_files(good, before, files) | self._changed
-            found = _files_at(self._source, more) - set(files)
+            found = _files_at(there, more) - set(files)
             if not found:
                 return parted
             logger.info("%d files taken before may hold the same events or others of a group: judged again", len(found))

@@ -4,9 +4,10 @@ conf/sources/online_retail.yaml and complete_journey.yaml show every key with a 
 """
 
 import importlib.util
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ FORMATS = ("csv", "json", "parquet")
 EVENT_TYPES = ("impression", "view", "cart", "purchase")
 UNITS = {"whole": 100, "hundredths": 1}
 PACKAGE_PREFIX = "package://"
+_PARTS_OF_A_DAY = ("year", "month", "day")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,49 @@ class CsvOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownMapping:
+    """When a file became known, told by its path: `pattern` has the groups year, month and day; the file became known
+    `delay_days` after this day began on the clock of `zone`."""
+
+    pattern: str
+    delay_days: int = 1
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            found = re.compile(self.pattern).groupindex
+        except re.error as error:
+            raise ConfigError(f"known.pattern must be a regular expression, got {self.pattern!r}: {error}") from error
+        if missing := [name for name in _PARTS_OF_A_DAY if name not in found]:
+            raise ConfigError(
+                f"known.pattern {self.pattern!r} lacks the groups {missing}; give it as "
+                r"'(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)' or the like"
+            )
+        if self.delay_days < 0:
+            raise ConfigError(f"known.delay_days must be at least 0, got {self.delay_days}")
+        _require_zone("known.zone", self.zone)
+
+    def known_ms(self, path: str) -> int:
+        """Milliseconds since 1970. Raises InputError for a path that says no day."""
+        found = re.search(self.pattern, path)
+        try:
+            parts = [int(found[name]) for name in _PARTS_OF_A_DAY] if found else []
+            begins = datetime(*parts, tzinfo=ZoneInfo(self.zone))  # type: ignore[arg-type, misc]  # year, month, day
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: its name does not say when it became known; in it known.pattern {self.pattern!r} finds "
+                f"{found[0] if found else 'nothing'!r}, expected a day. Nothing was read. Cure: rename the file, take "
+                "it out of the input folder, or correct 'known' in the mapping"
+            ) from error
+        return int((begins + timedelta(days=self.delay_days)).timestamp() * 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableMapping:
     """What every table's mapping says. `optional` names source columns that a file may lack; they are null then.
     `ignored` names those that nobody needs; columns that are neither mapped nor ignored are rescued. `mixed_types`
-    names those whose kind may differ from file to file."""
+    names those whose kind may differ from file to file. `known`: how a file's name tells when it became known; without
+    it the time tells when it was last modified."""
 
     files: str
     format: str
@@ -48,6 +89,7 @@ class TableMapping:
     ignored: tuple[str, ...] = ()
     integer_like: tuple[str, ...] = ()
     mixed_types: tuple[str, ...] = ()
+    known: KnownMapping | None = None
 
     def __post_init__(self) -> None:
         _require_known("format", [self.format], FORMATS)
@@ -382,7 +424,7 @@ def load_mapping(file: Path) -> SourceMapping:
 
 def _sharing_files(mapping: SourceMapping) -> SourceMapping:
     """Where items are read from the event files, their columns are no news to the events, and their rows have the
-    events' time."""
+    events' time and became known with them."""
     events, items = mapping.events, mapping.items
     if items.files != events.files:
         return mapping
@@ -391,6 +433,7 @@ def _sharing_files(mapping: SourceMapping) -> SourceMapping:
         is_optional = events.time.column in events.optional
         optional = (*items.optional, *([events.time.column] if is_optional else []))
         items = replace(items, time=events.time, optional=optional)
+    items = replace(items, known=items.known or events.known)
     return replace(mapping, events=replace(events, ignored=ignored), items=items)
 
 

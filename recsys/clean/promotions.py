@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.duplicates import Parted, part
+from recsys.clean.history import with_first_told
 from recsys.clean.mapping import PeriodMapping, PromotionsMapping
 from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judge
 from recsys.clean.scans import RAW_COLUMNS
@@ -17,7 +18,6 @@ from recsys.tables import PROMOTIONS as TABLE
 from recsys.tables import Table
 
 DAYS_A_WEEK = 7
-_THEN, _THEN_KNOWN = "_then", "_then_known"
 _LAST_WEEK = 5_200  # a hundred years
 
 
@@ -58,15 +58,12 @@ def clean_promotions(spark: SparkSession, kept: DataFrame | None) -> DataFrame:
 
 
 def with_first_known_promotion(promotions: DataFrame, past: DataFrame | None) -> DataFrame:
-    """`past`: the table of the last run, where a file was changed in place since: a promotion that stood in it as it is
+    """`past`: the table of the last run, where a file was once changed in place: a promotion that stood in it as it is
     now keeps when it became known."""
-    if past is None or c.KNOWN_TS not in past.columns:
+    if past is None:
         return promotions
-    as_it_is = (c.ENDS_BEFORE, c.IS_DISPLAYED, c.IS_MAILED)
-    then = past.select(*TABLE.key, F.struct(*as_it_is).alias(_THEN), F.col(c.KNOWN_TS).alias(_THEN_KNOWN))
-    is_same = F.col(_THEN).eqNullSafe(F.struct(*as_it_is))
-    known = F.when(is_same, F.least(c.KNOWN_TS, _THEN_KNOWN)).otherwise(F.col(c.KNOWN_TS))
-    return promotions.join(then, on=list(TABLE.key), how="left").withColumn(c.KNOWN_TS, known)
+    as_it_is = (*TABLE.key, c.ENDS_BEFORE, c.IS_DISPLAYED, c.IS_MAILED)
+    return with_first_told(promotions, past, [F.col(name) for name in as_it_is])
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:

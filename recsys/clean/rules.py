@@ -26,16 +26,17 @@ AMOUNT_TEXT = "amount_text"
 IS_NUMBER_MISSING = "is_number_missing"
 IS_KNOWN_ITEM = "is_known_item"
 IS_KNOWN_USER = "is_known_user"
+TOLD_TS = "told_ts"  # when its file became known, by the file's name; null where names do not tell
 
 # Asked for once; a kept row does without them.
 RULE_INPUTS = (
-    IS_MALFORMED, TIME_TEXT, QUANTITY_TEXT, AMOUNT_TEXT, IS_NUMBER_MISSING, IS_KNOWN_ITEM, IS_KNOWN_USER,
+    IS_MALFORMED, TIME_TEXT, QUANTITY_TEXT, AMOUNT_TEXT, IS_NUMBER_MISSING, IS_KNOWN_ITEM, IS_KNOWN_USER, TOLD_TS,
 )  # fmt: skip
 
 MALFORMED_ROW = "malformed_row"
 IS_GOOD = "is_good"
 # Rules whose rows have no day that can be believed.
-TIMELESS = (MALFORMED_ROW, "time_out_of_range")
+TIMELESS = (MALFORMED_ROW, "time_out_of_range", "after_its_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,15 @@ def time_out_of_range(limits: CleanConfig) -> Column:
     return is_early | (F.col(c.EVENT_TS) >= F.lit(after))
 
 
+def after_its_file(limits: CleanConfig) -> Column:
+    """Not by a modification time: logs of simulated days, or that a wrong clock dated, would lose all their events."""
+    return is_after_file(F.col(c.EVENT_TS), F.col(TOLD_TS), limits)
+
+
+def is_after_file(at: Column, told_ts: Column, limits: CleanConfig) -> Column:
+    return at > told_ts + F.make_dt_interval(hours=F.lit(limits.max_hours_after_file))
+
+
 def unknown_event_type(_: CleanConfig) -> Column:
     return F.col(c.EVENT_TYPE).isNull()
 
@@ -185,6 +195,12 @@ RULES: dict[str, Rule] = {
             tables=(EVENTS,),
             is_broken=time_out_of_range,
             limits=("first_event_date", "last_event_date"),
+        ),
+        Rule(
+            sentence="The time lies after the file became known, as the file's name tells it",
+            tables=(EVENTS,),
+            is_broken=after_its_file,
+            limits=("max_hours_after_file",),
         ),
         Rule(
             sentence="The event type is none that the mapping translates",

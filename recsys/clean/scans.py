@@ -24,7 +24,8 @@ TEXT = "text"
 IS_MALFORMED = "is_malformed"
 CONTENT_HASH = "content_hash"
 LINE = "_line"
-_SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW)
+FIRST_KNOWN_TS = "first_known_ts"  # of the file, whatever it was corrected to since
+_SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW, c.KNOWN_TS)
 # What a table's rows carry on from the raw record until the few that are left out have become JSON text.
 RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
 URI = "_uri"
@@ -117,7 +118,7 @@ def goes_on(options: CsvOptions) -> Column:
 
 
 def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> DataFrame:
-    """Malformed: a line that is not a JSON object in UTF-8. A name that no head shows is in the line only."""
+    """Malformed: a line that is not a JSON object in UTF-8. A name that is not among `columns` is in the line only."""
     schema = t.StructType([t.StructField(name, t.StringType()) for name in (*columns, LINE)])
     lines = spark.read.text(group.locations).where(F.trim("value") != "")
     parsed = F.from_json("value", schema, {"columnNameOfCorruptRecord": LINE})
@@ -125,6 +126,12 @@ def scan_json(spark: SparkSession, group: FileGroup, columns: Sequence[str]) -> 
     texts = {name: F.col("parsed").getField(name) for name in columns}
     is_malformed = F.col("parsed").getField(LINE).isNotNull() | F.col(LINE).contains(_UNDECODED)
     return records.select(_record(texts, columns), LINE, is_malformed.alias(IS_MALFORMED), URI, BLOCK, SCAN_ID)
+
+
+def later_names(scanned: DataFrame, columns: Sequence[str]) -> list[str]:
+    """Names of JSON records that are not among `columns`."""
+    names = scanned.where(~F.col(IS_MALFORMED)).select(F.explode(F.json_object_keys(LINE))).distinct().collect()
+    return sorted({row[0] for row in names} - set(columns))
 
 
 def prepared(records: DataFrame) -> DataFrame:
@@ -138,7 +145,7 @@ def prepared(records: DataFrame) -> DataFrame:
     by_name = sorted(raw_fields(records), key=lambda field: field.name)
     of_values = F.xxhash64(*(F.col(RECORD).getField(field.name).cast("string") for field in by_name))
     content_hash = F.when(F.col(LINE).isNull(), of_values).otherwise(F.xxhash64(LINE))
-    return records.select(*_SCANNED, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
+    return records.select(*_SCANNED, FIRST_KNOWN_TS, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
 
 
 def _text(field: t.StructField) -> Column:
@@ -167,6 +174,12 @@ def raw_fields(rows: DataFrame) -> list[t.StructField]:
     record = rows.schema[RECORD].dataType
     assert isinstance(record, t.StructType), "every scan makes its record a struct"
     return record.fields
+
+
+def unnamed_columns(records: DataFrame, mapping: TableMapping) -> list[str]:
+    """Columns of the files that the mapping neither maps nor ignores."""
+    named = {*mapping.source_columns().values(), *mapping.ignored}
+    return [field.name for field in raw_fields(records) if field.name not in named]
 
 
 def quoted(name: str) -> str:

@@ -1,4 +1,5 @@
-"""Raw records of a table's files, as text, each with its file and record number, and the records counted by file."""
+"""Raw records of a table's files, as text, each with its file, its number there and when the file became known, and
+the records counted by file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +15,11 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.files import FileHead, InputFile, RawFolder, heads, unreadable
+from recsys.clean.files import FileHead, InputFile, RawFolder, heads, require_apart, unreadable
 from recsys.clean.mapping import TableMapping
 from recsys.clean.scans import (
     BLOCK,
+    FIRST_KNOWN_TS,
     IS_MALFORMED,
     LINE,
     RECORD,
@@ -25,6 +27,7 @@ from recsys.clean.scans import (
     URI,
     FileGroup,
     goes_on,
+    later_names,
     prepared,
     scan_csv,
     scan_json,
@@ -33,7 +36,9 @@ from recsys.clean.scans import (
 from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
 
+_STORAGE = StorageLevel.MEMORY_AND_DISK
 _OFFSET = "_offset"
+_OF_FILE = f"{c.SOURCE_FILE} string, {c.KNOWN_MS} bigint, {c.FIRST_KNOWN_MS} bigint"
 _CONTINUED, _IS_OPEN = "_continued", "_is_open"
 _MOST_CONTINUED = 10_000  # of a block; with more, it is no CSV file of this dialect
 
@@ -92,22 +97,35 @@ def _read(
     """Records with their file and number, and the records of each file that has any."""
     columns = _all_columns(file_heads, mapping)
     groups = _by_layout(files, file_heads)
-    paths = {file.uri: file.path for file in files}
+    by_uri = {file.uri: file for file in files}
     if not groups:
         return _no_records(spark, columns), {}
     if mapping.format == "parquet":
         scanned = _union([scan_parquet(spark, group, columns, as_text=len(groups) > 1) for group in groups])
         footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
-        return _with_file(scanned, paths), footers
+        return _with_file(scanned, files), footers
     if mapping.format == "csv":
-        scanned = _union([scan_csv(spark, group, mapping, columns) for group in groups])
+        # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
+        scanned = _union([scan_csv(spark, group, mapping, columns) for group in groups]).persist(_STORAGE)
     else:
-        scanned = _union([scan_json(spark, group, columns) for group in groups])
-    # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
-    scanned = scanned.persist(StorageLevel.MEMORY_AND_DISK)
+        scanned = _scanned_json(spark, groups, columns, is_whole=all(head.is_whole for head in file_heads))
     blocks = _count_blocks(scanned, goes_on(mapping.csv) if mapping.format == "csv" else F.lit(False))
-    placed = _with_file_and_row(scanned, blocks, paths)
-    return _without_open_quotes(placed, blocks, paths), _rows_by_file(blocks, paths)
+    placed = _with_file_and_row(scanned, blocks, by_uri)
+    return _without_open_quotes(placed, blocks, by_uri), _rows_by_file(blocks, by_uri)
+
+
+def _scanned_json(
+    spark: SparkSession, groups: Sequence[FileGroup], columns: Sequence[str], *, is_whole: bool
+) -> DataFrame:
+    """With the names that only records behind the heads have, too."""
+    scanned = _union([scan_json(spark, group, columns) for group in groups]).persist(_STORAGE)
+    later = [] if is_whole else later_names(scanned, columns)
+    if not later:
+        return scanned
+    scanned.unpersist()
+    files = [file.path for group in groups for file in group.files]
+    require_apart(f"a record of the files {files[0]} to {files[-1]}", (*columns, *later))
+    return _union([scan_json(spark, group, (*columns, *later)) for group in groups]).persist(_STORAGE)
 
 
 def _all_columns(file_heads: Sequence[FileHead], mapping: TableMapping) -> tuple[str, ...]:
@@ -137,7 +155,7 @@ def _no_records(spark: SparkSession, columns: Sequence[str]) -> DataFrame:
     fields = ", ".join(f"`{name}`: string" for name in columns)
     schema = (
         f"{RECORD} struct<{fields}>, {LINE} string, {IS_MALFORMED} boolean, "
-        f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint"
+        f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint, {c.KNOWN_TS} timestamp, {FIRST_KNOWN_TS} timestamp"
     )
     return local_rows(spark, [], schema)
 
@@ -146,11 +164,22 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
     return reduce(DataFrame.unionByName, frames)
 
 
-def _with_file(scanned: DataFrame, paths: Mapping[str, str]) -> DataFrame:
-    if len(paths) == 1:
-        return scanned.withColumn(c.SOURCE_FILE, F.lit(*paths.values()))
-    files = local_rows(scanned.sparkSession, list(paths.items()), f"{URI} string, {c.SOURCE_FILE} string")
-    return scanned.join(F.broadcast(files), on=URI, how="inner")
+def _with_file(scanned: DataFrame, files: Sequence[InputFile]) -> DataFrame:
+    if len(files) == 1:
+        values = zip((c.SOURCE_FILE, c.KNOWN_MS, c.FIRST_KNOWN_MS), _of_file(files[0]), strict=True)
+        return _with_known_ts(scanned.withColumns({name: F.lit(value) for name, value in values}))
+    rows = [(file.uri, *_of_file(file)) for file in files]
+    named = local_rows(scanned.sparkSession, rows, f"{URI} string, {_OF_FILE}")
+    return scanned.join(F.broadcast(_with_known_ts(named)), on=URI, how="inner")
+
+
+def _of_file(file: InputFile) -> tuple[str, int, int]:
+    return file.path, file.known_ms, file.first_known_ms
+
+
+def _with_known_ts(rows: DataFrame) -> DataFrame:
+    times = {c.KNOWN_TS: F.timestamp_millis(c.KNOWN_MS), FIRST_KNOWN_TS: F.timestamp_millis(c.FIRST_KNOWN_MS)}
+    return rows.withColumns(times).drop(c.KNOWN_MS, c.FIRST_KNOWN_MS)
 
 
 def _count_blocks(scanned: DataFrame, is_continued: Column) -> list[Row]:
@@ -181,11 +210,11 @@ def _require_few_continued(blocks: Sequence[Row]) -> None:
             )
 
 
-def _without_open_quotes(records: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:
+def _without_open_quotes(records: DataFrame, blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> DataFrame:
     """A line that ends within quotes reads as if they were closed: it is malformed where the next one goes on."""
     opened = [
-        (file, first_row + number - block[SCAN_ID] - 1)
-        for file, first_row, block in _placed(blocks, paths)
+        (file.path, first_row + number - block[SCAN_ID] - 1)
+        for file, first_row, block in _placed(blocks, by_uri)
         for number in block[_CONTINUED]
     ]
     if not opened:
@@ -196,28 +225,28 @@ def _without_open_quotes(records: DataFrame, blocks: Sequence[Row], paths: Mappi
     return joined.withColumn(IS_MALFORMED, F.col(IS_MALFORMED) | F.coalesce(_IS_OPEN, F.lit(False)))
 
 
-def _placed(blocks: Sequence[Row], paths: Mapping[str, str]) -> Iterator[tuple[str, int, Row]]:
+def _placed(blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> Iterator[tuple[InputFile, int, Row]]:
     """File, number within it of the block's first record, block."""
     for uri, members in groupby(blocks, key=itemgetter(URI)):
         rows_before = 0
         for block in members:
-            yield paths[uri], rows_before + 1, block
+            yield by_uri[uri], rows_before + 1, block
             rows_before += block[c.ROWS_READ]
 
 
-def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], paths: Mapping[str, str]) -> DataFrame:
+def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> DataFrame:
     offsets = [
-        (block[URI], block[BLOCK], file, first_row - block[SCAN_ID])
-        for file, first_row, block in _placed(blocks, paths)
+        (block[URI], block[BLOCK], *_of_file(file), first_row - block[SCAN_ID])
+        for file, first_row, block in _placed(blocks, by_uri)
     ]
-    schema = f"{URI} string, {BLOCK} bigint, {c.SOURCE_FILE} string, {_OFFSET} bigint"
-    places = local_rows(scanned.sparkSession, offsets, schema)
+    schema = f"{URI} string, {BLOCK} bigint, {_OF_FILE}, {_OFFSET} bigint"
+    places = _with_known_ts(local_rows(scanned.sparkSession, offsets, schema))
     placed = scanned.join(F.broadcast(places), on=[URI, BLOCK], how="inner")
     return placed.withColumn(c.SOURCE_ROW, F.col(SCAN_ID) + F.col(_OFFSET))
 
 
-def _rows_by_file(blocks: Sequence[Row], paths: Mapping[str, str]) -> dict[str, int]:
+def _rows_by_file(blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> dict[str, int]:
     return {
-        paths[uri]: sum(block[c.ROWS_READ] for block in members)
+        by_uri[uri].path: sum(block[c.ROWS_READ] for block in members)
         for uri, members in groupby(blocks, key=itemgetter(URI))
     }

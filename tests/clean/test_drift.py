@@ -11,7 +11,7 @@ from recsys.clean.kinds import json_kinds, parquet_kind
 from recsys.clean.ledger import Entry, known_kinds
 from recsys.clean.mapping import EventsMapping
 from recsys.errors import SchemaError
-from tests.clean.test_ledger import file_of
+from tests.clean.conftest import file_of
 
 Mapping = Callable[..., EventsMapping]
 
@@ -99,6 +99,8 @@ def test_a_file_that_is_read_again_is_not_compared_with_itself() -> None:
             num_bytes=1,
             modified_ms=1,
             checksum="",
+            known_ms=1,
+            first_known_ms=1,
             rules="",
             kinds={"n": kind},
         )

@@ -10,6 +10,7 @@ from recsys.clean.rules import Judged
 from recsys.frames.local_rows import local_rows
 
 KEPT = "source_file string, source_row long"
+MAY_1, MAY_2 = datetime(2024, 5, 1), datetime(2024, 5, 2)  # when b.csv became known, and the others
 LEFT_OUT = f"{KEPT}, reasons array<string>, is_duplicate boolean"
 
 
@@ -24,6 +25,7 @@ def as_judged(rows: DataFrame) -> Judged:
         {
             # The length as hash: different texts share it, as two of a billion records may.
             "content_hash": F.length("_line").cast("bigint"),
+            "known_ts": F.when(F.col("source_file") == "b.csv", F.lit(MAY_1)).otherwise(F.lit(MAY_2)),
             "is_good": F.size("reasons") == 0,
             "is_malformed": F.lit(False),
             "record": F.struct(F.col("_line").alias("value")),
@@ -83,6 +85,20 @@ def test_of_one_key_the_first_is_kept_and_others_differ_or_not(spark: SparkSessi
     )
 
 
+def test_a_kept_row_is_known_since_the_first_file_that_said_so(spark: SparkSession) -> None:
+    """Its path stands first, and it came last."""
+    rows = judged(
+        spark,
+        [
+            ("a.csv", 1, "k", "same", []), ("b.csv", 1, "k", "same", []), ("c.csv", 1, "k", "same", []),
+            ("a.csv", 2, "l", "one", []), ("b.csv", 2, "l", "two", []),  # says something else
+            ("a.csv", 3, "m", "three", []),
+        ],
+    )  # fmt: skip
+    kept = part(rows, key=["key"]).kept.orderBy("source_row").select("source_file", "source_row", "known_ts")
+    assert list(map(tuple, kept.collect())) == [("a.csv", 1, MAY_1), ("a.csv", 2, MAY_2), ("a.csv", 3, MAY_2)]
+
+
 def test_a_row_that_breaks_a_rule_does_not_stand_in_a_good_rows_way(spark: SparkSession) -> None:
     rows = judged(
         spark,
@@ -123,17 +139,15 @@ def test_merged_rows_take_the_most_frequent_value_and_the_smallest_at_a_tie(spar
         schema,
     )
     parted, counted = part_merged(as_judged(rows), "item_id", ["name"])
-    first, later = datetime(2024, 5, 1), datetime(2024, 5, 2)
     expected = local_rows(
         spark,
-        [("i1", "lamp", first, "a.csv", 2), ("i2", "cup", later, "a.csv", 6), ("i3", None, later, "a.csv", 8)],
+        [("i1", "lamp", MAY_1, "a.csv", 2), ("i2", "cup", MAY_2, "a.csv", 6), ("i3", None, MAY_2, "a.csv", 8)],
         "item_id string, name string, known_ts timestamp, source_file string, source_row long",
     )
-    known_ts = F.when(F.col("source_file") == "b.csv", F.lit(first)).otherwise(F.lit(later))
-    found = merged(counted.withColumn("known_ts", known_ts), "item_id", ["name"])
+    found = merged(counted, "item_id", ["name"])
     assert_df_equality(found, expected, ignore_nullable=True, ignore_row_order=True)
     assert {tuple(row) for row in counted.where("item_id = 'i1'").collect()} == {
-        ("b.csv", "i1", "lamp", 2, 1), ("a.csv", "i1", "bulb", 1, 2), ("a.csv", "i1", None, 3, 3),
+        ("b.csv", "i1", "lamp", 2, 1, MAY_1), ("a.csv", "i1", "bulb", 1, 2, MAY_2), ("a.csv", "i1", None, 3, 3, MAY_2),
     }  # fmt: skip
     assert [row["source_row"] for row in parted.left_out.collect()] == [9]
     assert parted.kept.count() == 9

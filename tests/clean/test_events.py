@@ -1,18 +1,27 @@
 from collections.abc import Callable
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.events import clean_events, part_events, rescued_columns, typed_events, with_known
-from recsys.clean.files import InputFile
-from recsys.clean.history import with_known_ts
+from recsys import tables
+from recsys.clean.events import (
+    clean_events,
+    part_events,
+    typed_events,
+    with_first_known_event,
+    with_known,
+)
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.rules import IS_NUMBER_MISSING
+from recsys.clean.scans import unnamed_columns
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
+from tests.clean.conftest import KNOWN_TS, file_of
+from tests.feature_rows import rows_of
 
 Records = Callable[..., DataFrame]
 Mapping = Callable[..., EventsMapping]
@@ -71,6 +80,22 @@ def test_events_of_unknown_items_and_users_are_left_out(
     assert left_out == {2: ["unknown_item"], 3: ["unknown_user"]}
 
 
+def test_an_event_after_its_file_is_left_out_where_names_tell_when_files_became_known(
+    spark: SparkSession, records: Records, mapping: Mapping, limits: CleanConfig
+) -> None:
+    """The second a day and a second after that: a whole day may be a matter of clocks and time zones."""
+    within, after = (KNOWN_TS + timedelta(days=1, seconds=seconds) for seconds in (0, 1))
+    rows = records(NAMES, *(("u1", "i1", str(at), "1", "1") for at in (within, after)))
+    items = local_rows(spark, [("i1",)], "item_id string")
+    day_long = replace(limits, max_hours_after_file=24, last_event_date="2099-12-31")
+    by_name = mapping(known={"pattern": "(?P<year>....)(?P<month>..)(?P<day>..)"})
+    for of_shop, expected in ((mapping(), []), (by_name, [(2, ["after_its_file"], None)])):
+        parted = part_events(rows, of_shop, day_long, known_items=items, known_users=None)
+        found = parted.left_out.select(c.SOURCE_ROW, c.REASONS, c.EVENT_DATE).collect()
+        assert [tuple(row) for row in found] == expected
+        assert parted.kept.count() == 2 - len(expected)
+
+
 def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: SparkSession) -> None:
     instants = [
         datetime(2017, 3, 12, 6, 59),  # Sunday 01:59 in New York, the last minute of winter time
@@ -86,7 +111,7 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
         "user_id string, item_id string, event_type string, event_ts timestamp, basket_id string, store_id string, "
         "device string, quantity double, amount_cents long, rescued map<string,string>, identity long, "
         "source_file string, source_row long",
-    )
+    ).withColumn(c.KNOWN_TS, F.lit(KNOWN_TS))
     names = (c.EVENT_DATE, c.LOCAL_HOUR, c.LOCAL_WEEKDAY)
     expected = local_rows(
         spark,
@@ -99,25 +124,35 @@ def test_the_shops_clock_follows_summer_time_and_the_day_is_that_of_utc(spark: S
         ],
         "event_date date, local_hour int, local_weekday int",
     )
-    found = clean_events(kept, "America/New_York", [file_of("a.csv", 0)]).orderBy(c.SOURCE_ROW).select(*names)
+    found = clean_events(kept, "America/New_York").orderBy(c.SOURCE_ROW).select(*names)
     assert_df_equality(found, expected, ignore_nullable=True)
-
-
-def file_of(path: str, modified_ms: int) -> InputFile:
-    return InputFile(location=path, uri=path, path=path, num_bytes=1, modified_ms=modified_ms)
 
 
 def test_columns_that_the_mapping_does_not_name_are_rescued(records: Records, mapping: Mapping) -> None:
     rows = records((*NAMES, "gift", "colour"), ("u1", "i1", "2024-05-03", "1", "1", "yes", None), (*"abcde", None, ""))
     of_shop = mapping(ignored=["colour"])
-    assert rescued_columns(rows, of_shop) == ["gift"]
+    assert unnamed_columns(rows, of_shop) == ["gift"]
     found = typed_events(rows, of_shop).orderBy(c.SOURCE_ROW).select(c.RESCUED).collect()
     assert [row[0] for row in found] == [{"gift": "yes"}, None]
 
 
-def test_a_row_becomes_known_with_its_file(spark: SparkSession) -> None:
-    rows = local_rows(spark, [("a.csv",), ("b.csv",)], "source_file string")
-    files = [file_of("a.csv", 1_700_000_000_123), file_of("b.csv", 1_600_000_000_000)]
-    for given, expected in ((files, [1_700_000_000.123, 1_600_000_000.0]), (files[:1], [1_700_000_000.123] * 2)):
-        found = with_known_ts(rows, given).orderBy(c.SOURCE_FILE).select(F.col(c.KNOWN_TS).cast("double")).collect()
-        assert [row[0] for row in found] == expected
+def test_an_event_that_stands_in_a_corrected_file_as_before_keeps_when_it_became_known(
+    spark: SparkSession, mapping: Mapping
+) -> None:
+    """With a key, only where it says the same too; an amount of which a part was cancelled since is the same."""
+    may, june = datetime(2024, 5, 1), datetime(2024, 6, 1)
+    line = {c.SOURCE_FILE: "a.csv", c.IDENTITY: 1, c.QUANTITY: 3.0, c.AMOUNT_CENTS: 300, c.KNOWN_TS: may}
+    line |= {c.CANCELLED_QUANTITY: 0.0, c.CANCELLED_CENTS: 0}
+    past = rows_of(spark, tables.EVENTS, [line, {**line, c.IDENTITY: 2}, {**line, c.SOURCE_FILE: "b.csv"}])
+    rest = {c.QUANTITY: 1.0, c.CANCELLED_QUANTITY: 2.0, c.AMOUNT_CENTS: 100, c.CANCELLED_CENTS: 200}
+    anew = {**line, c.KNOWN_TS: june}
+    now = [anew | rest, {**anew, c.IDENTITY: 2, c.AMOUNT_CENTS: 200}, {**anew, c.IDENTITY: 3}]
+    now.append({**anew, c.SOURCE_FILE: "b.csv"})
+    events = rows_of(spark, tables.EVENTS, now)
+    files = [replace(file_of("a.csv", modified_ms=9), first_known_ms=5), file_of("b.csv")]
+    keyed, by_record = mapping(key=["user_id", "event_ts"]), mapping()
+    for of_shop, expected in ((by_record, [may, may, june, june]), (keyed, [may, june, june, june])):
+        told = with_first_known_event(events, past, files, of_shop).orderBy(c.SOURCE_FILE, c.IDENTITY)
+        assert [row[c.KNOWN_TS] for row in told.collect()] == expected
+    assert with_first_known_event(events, past, files[1:], keyed) is events
+    assert with_first_known_event(events, None, files, keyed) is events

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
@@ -17,10 +18,11 @@ from recsys.clean.history import (
     history_of_files,
     history_since,
     newest,
-    with_known_ts,
+    with_first_told,
 )
 from recsys.clean.items import ITEM, known_item_history
 from recsys.frames.local_rows import local_rows
+from tests.clean.conftest import file_of
 from tests.feature_rows import rows_of
 
 FIRST_DAY = date(2000, 1, 1)
@@ -32,15 +34,15 @@ Version = tuple[str, str | None, date | None, date | None]
 
 def file(path: str, at: datetime) -> InputFile:
     modified_ms = int((at - datetime(1970, 1, 1)).total_seconds() * 1000)
-    return InputFile(location=path, uri=path, path=path, num_bytes=1, modified_ms=modified_ms)
+    return file_of(path, modified_ms=modified_ms)
 
 
 def taken(spark: SparkSession, past: DataFrame | None, *said: tuple[str, datetime, dict[str, str | None]]) -> DataFrame:
     """The history after a run over these files: path, time, category by item."""
     files = [file(path, at) for path, at, _ in said]
-    rows = [(item, category, path) for path, _, of_file in said for item, category in of_file.items()]
-    frame = local_rows(spark, rows, "item_id string, category string, source_file string")
-    history = history_of_files(with_known_ts(frame, files), past, files, THING, FIRST_DAY)
+    rows = [(item, category, path, at) for path, at, of_file in said for item, category in of_file.items()]
+    frame = local_rows(spark, rows, "item_id string, category string, source_file string, known_ts timestamp")
+    history = history_of_files(frame, past, files, THING, FIRST_DAY)
     kept = [tuple(row[name] for name in COLUMNS) for row in history.collect()]
     return local_rows(spark, kept, SCHEMA)
 
@@ -95,10 +97,10 @@ def test_of_files_of_one_day_the_newest_counts_and_the_first_path_at_a_tie(spark
     later = MAY_1.replace(hour=10)
     said = ("1", MAY_1, {"a": "dairy"}), ("3", later, {"a": "tea"}), ("2", later, {"a": "drinks"})
     assert versions(taken(spark, None, *said)) == [("a", "drinks", None, None)]
-    rows = [("a", of_file["a"], path) for path, _, of_file in said]
-    frame = local_rows(spark, rows, "item_id string, category string, source_file string")
+    rows = [("a", of_file["a"], path, at) for path, at, of_file in said]
+    frame = local_rows(spark, rows, "item_id string, category string, source_file string, known_ts timestamp")
     files = [file(path, at) for path, at, _ in said]
-    assert [row[c.CATEGORY] for row in newest(with_known_ts(frame, files), files, THING).collect()] == ["drinks"]
+    assert [row[c.CATEGORY] for row in newest(frame, files, THING).collect()] == ["drinks"]
 
 
 def test_an_item_that_no_file_names_ends_and_a_file_that_is_put_back_takes_back_what_it_said(
@@ -118,16 +120,33 @@ def test_an_item_that_no_file_names_ends_and_a_file_that_is_put_back_takes_back_
 
 def test_attributes_are_compared_whatever_their_order(spark: SparkSession) -> None:
     user, june = Described(key=c.USER_ID, values=(c.ATTRIBUTES,)), [file("f", JUNE_1)]
-    schema = "user_id string, attributes map<string,string>, source_file string"
+    schema = "user_id string, attributes map<string,string>, source_file string, known_ts timestamp"
 
-    def said(of_u: dict[str, str]) -> DataFrame:
-        return local_rows(spark, [("u", of_u, "f")], schema)
+    def said(of_u: dict[str, str], at: datetime) -> DataFrame:
+        return local_rows(spark, [("u", of_u, "f", at)], schema)
 
-    past = history_of_files(with_known_ts(said({"a": "1", "b": "2"}), [file("f", MAY_1)]), None,
-                            [file("f", MAY_1)], user, FIRST_DAY)  # fmt: skip
+    past = history_of_files(said({"a": "1", "b": "2"}, MAY_1), None, [file("f", MAY_1)], user, FIRST_DAY)
     for of_u, number in (({"b": "2", "a": "1"}, 1), ({"a": "1"}, 2)):
-        history = history_of_files(with_known_ts(said(of_u), june), past, june, user, FIRST_DAY)
+        history = history_of_files(said(of_u, JUNE_1), past, june, user, FIRST_DAY)
         assert history.count() == number, of_u
+
+
+def test_what_stood_there_before_keeps_when_it_became_known(spark: SparkSession) -> None:
+    schema = "source_file string, name string, rows int, known_ts timestamp"
+    past = local_rows(
+        spark,
+        [("f", "tea", 1, MAY_1), ("f", None, 1, JUNE_1), ("f", "twice", 1, JUNE_9), ("f", "twice", 2, MAY_1),
+         ("f", "later", 1, JULY_1)],
+        schema,
+    )  # fmt: skip
+    now = [("f", name, 7, JUNE_9) for name in ("tea", None, "twice", "later", "new")] + [("other", "tea", 7, JULY_1)]
+    same = [F.col("source_file"), F.lower("name")]
+    told = with_first_told(local_rows(spark, now, schema), past, same)
+    assert told.columns == ["source_file", "name", "rows", "known_ts"]
+    assert {row[:2]: row[3] for row in map(tuple, told.collect())} == {
+        ("f", "tea"): MAY_1, ("f", None): JUNE_1, ("f", "twice"): MAY_1, ("f", "later"): JUNE_9, ("f", "new"): JUNE_9,
+        ("other", "tea"): JULY_1,
+    }  # fmt: skip
 
 
 def values_of(spark: SparkSession, *rows: tuple[str, int | None, str | None, int, datetime]) -> DataFrame:

@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
 from recsys.clean.items import clean_items, part_items
-from recsys.clean.mapping import EligibleMapping, ItemsMapping
+from recsys.clean.mapping import EligibleMapping, ItemsMapping, KnownMapping, TimeMapping
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
 
@@ -33,3 +35,18 @@ def test_an_item_file_with_a_repeated_key_keeps_the_first(
     }
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
     assert left_out == {2: ["key_duplicate"], 3: ["missing_item"]}
+
+
+def test_rows_say_nothing_of_a_day_after_their_file(records: Callable[..., DataFrame], limits: CleanConfig) -> None:
+    """The file became known on the last day of 2024."""
+    known = KnownMapping(pattern="(?P<year>....)(?P<month>..)(?P<day>..)")
+    mapping = ItemsMapping(
+        files="*", format="csv", columns={"item_id": "sku"}, is_repeated=True, time=TimeMapping(column="at")
+    )
+    rows = records(("sku", "at"), ("i1", "2025-01-02"), ("i2", "2025-01-03"), ("i3", "noon"))
+    day_long = replace(limits, max_hours_after_file=48, last_event_date="2099-12-31")
+    for of_shop, of_i2 in ((mapping, date(2025, 1, 3)), (replace(mapping, known=known), None)):
+        _, item_values = part_items(rows, of_shop, day_long)
+        assert item_values is not None
+        days = {row[c.ITEM_ID]: row[c.EVENT_DATE] for row in item_values.collect()}
+        assert days == {"i1": date(2025, 1, 2), "i2": of_i2, "i3": None}

@@ -1,8 +1,9 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from recsys.clean.mapping import input_folder, load_mapping, mapping_file
+from recsys.clean.mapping import KnownMapping, input_folder, load_mapping, mapping_file
 from recsys.config import CONF_FOLDER
 from recsys.errors import ConfigError, InputError
 
@@ -18,6 +19,13 @@ events:
   event_type: {constant: view}
 items: {files: items.csv, format: csv, columns: {item_id: item}}
 """
+
+
+DAY_IN_PATH = r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)"
+
+
+def known(more: str) -> str:
+    return f"format: csv\n  known: {{pattern: '{DAY_IN_PATH}', {more}}}\n"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -45,6 +53,14 @@ def test_the_smallest_mapping_needs_no_users_and_no_promotions(tmp_path: Path) -
         ("format: csv\n", "format: excel\n", r"'format': \['excel'\]; known names: \['csv', 'json', 'parquet'\]"),
         ("Europe/London", "Europe/Londn", r"local_time_zone must be a time zone such as Europe/London, got 'Europe/Lo"),
         ("constant: view", "constant: look", r"'event_type': \['look'\]; known names: \['cart', 'impression', 'purch"),
+        ("format: csv\n", "format: csv\n  known: {pattern: '(['}\n", r"known.pattern must be a regular expr.*'\(\['"),
+        (
+            "format: csv\n",
+            "format: csv\n  known: {pattern: '(?P<year>....)(?P<day>..)'}\n",
+            r"known.pattern '.*' lacks the groups \['month'\]; give it as '\(\?P<year>",
+        ),
+        ("format: csv\n", known("delay_days: -1"), r"known.delay_days must be at least 0, got -1"),
+        ("format: csv\n", known("zone: Londn"), r"known.zone must be a time zone"),
         ("constant: view", "constant: view, column: kind", r"either 'constant', or 'column' with 'values'"),
         ("{constant: view}", "{constant: view}\n  key: [basket]", r"unknown names in 'key': \['basket'\]"),
         (
@@ -97,3 +113,23 @@ def test_columns_of_items_in_the_event_files_are_no_news_to_the_events() -> None
     }
     assert mappings["online_retail"].events.ignored == ("StockCode", "Description")
     assert "week" in mappings["complete_journey"].events.ignored
+
+
+def test_a_path_tells_when_a_file_became_known() -> None:
+    """On the clock of the zone: London's day begins an hour early in summer."""
+    of_london = KnownMapping(pattern=rf"day={DAY_IN_PATH}/", delay_days=2, zone="Europe/London")
+    assert of_london.known_ms("day=20240501/part-0.csv") == instant_ms(datetime(2024, 5, 2, 23))
+    assert KnownMapping(pattern=DAY_IN_PATH).known_ms("sales-2024-02-29.csv") == instant_ms(datetime(2024, 3, 1))
+    for path, found in (("day=now/part-0.csv", "nothing"), ("day=20240230/part-0.csv", "day=20240230/")):
+        with pytest.raises(InputError, match=rf"{path}: its name does not say .* finds '{found}', exp.*Cure"):
+            of_london.known_ms(path)
+
+
+def instant_ms(at: datetime) -> int:
+    return int(at.replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def test_items_of_the_event_files_become_known_with_them(tmp_path: Path) -> None:
+    shared = SMALLEST.replace("format: csv\n", known("delay_days: 0")).replace("files: items.csv,", 'files: "*.csv",')
+    mapping = load_mapping(write(tmp_path, shared))
+    assert mapping.items.known == mapping.events.known == KnownMapping(pattern=DAY_IN_PATH, delay_days=0)

@@ -2,13 +2,13 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.mapping import FlagMapping, PeriodMapping, PromotionsMapping
 from recsys.clean.promotions import clean_promotions, part_promotions, with_first_known_promotion
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
+from tests.clean.conftest import KNOWN_TS
 
 COLUMNS = {"item_id": "sku", "store_id": "shop"}
 PERIOD = "starts_on date, ends_before date, is_displayed boolean, is_mailed boolean, known_ts timestamp"
@@ -35,9 +35,9 @@ def test_week_numbers_become_days_and_codes_become_flags(
         ("i1", "s1", None, "A"),
     )
     parted = part_promotions(rows, mapping, limits)
-    assert {tuple(row) for row in clean_promotions(spark, known(parted.kept)).collect()} == {
-        ("s1", "i1", date(2016, 12, 26), date(2017, 1, 2), True, False, MAY_1),
-        ("s1", "i1", date(2017, 12, 25), date(2018, 1, 1), False, False, MAY_1),
+    assert {tuple(row) for row in clean_promotions(spark, parted.kept).collect()} == {
+        ("s1", "i1", date(2016, 12, 26), date(2017, 1, 2), True, False, KNOWN_TS),
+        ("s1", "i1", date(2017, 12, 25), date(2018, 1, 1), False, False, KNOWN_TS),
     }
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
     assert left_out == {3: ["key_duplicate"], 4: ["bad_period"], 5: ["bad_period"], 6: ["missing_time"]}
@@ -50,12 +50,8 @@ def test_days_may_be_given_themselves(
     mapping = PromotionsMapping(files="*", format="csv", columns=COLUMNS, period=period)
     rows = records(("sku", "shop", "from", "to"), ("i1", "s1", "2024-02-29", "2024-03-01"))
     kept = part_promotions(rows, mapping, limits).kept
-    expected = ("s1", "i1", date(2024, 2, 29), date(2024, 3, 1), False, False, MAY_1)
-    assert [tuple(row) for row in clean_promotions(spark, known(kept)).collect()] == [expected]
-
-
-def known(kept: DataFrame) -> DataFrame:
-    return kept.withColumn(c.KNOWN_TS, F.lit(MAY_1))
+    expected = ("s1", "i1", date(2024, 2, 29), date(2024, 3, 1), False, False, KNOWN_TS)
+    assert [tuple(row) for row in clean_promotions(spark, kept).collect()] == [expected]
 
 
 def test_a_promotion_that_stays_as_it_was_keeps_when_it_became_known(spark: SparkSession) -> None:
@@ -67,8 +63,7 @@ def test_a_promotion_that_stays_as_it_was_keeps_when_it_became_known(spark: Spar
     now = table(JUNE_1, date(2024, 5, 8), date(2024, 5, 9), date(2024, 5, 8))
     found = {row[c.ITEM_ID]: row[c.KNOWN_TS] for row in with_first_known_promotion(now, past).collect()}
     assert found == {"i0": MAY_1, "i1": JUNE_1, "i2": JUNE_1}
-    of_old = past.drop(c.KNOWN_TS)  # as an earlier version of the code wrote it
-    assert with_first_known_promotion(now, of_old).collect() == now.collect()
+    assert with_first_known_promotion(now, None) is now
 
 
 def test_a_source_without_promotions_has_an_empty_table(spark: SparkSession) -> None:

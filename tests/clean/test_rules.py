@@ -15,11 +15,12 @@ GOOD_EVENT: dict[str, Any] = {
     "user_id": "u1", "item_id": "i1", "event_type": "purchase", "event_ts": datetime(2024, 5, 3), "time_text": "t",
     "quantity": 1.0, "quantity_text": "1", "amount_cents": 1, "amount_text": "0.01", "is_number_missing": False,
     "is_known_item": True, "is_known_user": True, "is_malformed": False, "basket_id": "b1",
+    "told_ts": datetime(2024, 12, 30),
 }  # fmt: skip
 EVENT_TYPES = (
     "user_id string, item_id string, event_type string, event_ts timestamp, time_text string, quantity double, "
     "quantity_text string, amount_cents long, amount_text string, is_number_missing boolean, is_known_item boolean, "
-    "is_known_user boolean, is_malformed boolean, basket_id string"
+    "is_known_user boolean, is_malformed boolean, basket_id string, told_ts timestamp"
 )
 DAY, NEXT_DAY = datetime(2024, 5, 3).date(), datetime(2024, 5, 4).date()
 GOOD_PROMOTION: dict[str, Any] = {
@@ -54,6 +55,9 @@ EVENT_CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"event_ts": datetime(2000, 1, 1)}, []),
     ({"event_ts": datetime(2024, 12, 31, 23, 59, 59)}, []),
     ({"event_ts": datetime(2025, 1, 1)}, ["time_out_of_range"]),
+    ({"event_ts": datetime(2024, 5, 5), "told_ts": datetime(2024, 5, 3)}, []),  # 48 hours later
+    ({"event_ts": datetime(2024, 5, 5, 0, 0, 1), "told_ts": datetime(2024, 5, 3)}, ["after_its_file"]),
+    ({"event_ts": datetime(2024, 12, 31), "told_ts": None}, []),
     ({"event_type": None}, ["unknown_event_type"]),
     ({"is_known_item": False}, ["unknown_item"]),
     ({"is_known_user": False}, ["unknown_user"]),

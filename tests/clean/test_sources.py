@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import sources
-from recsys.clean.files import RawFolder
+from recsys.clean.files import HEAD_BYTES, RawFolder
 from recsys.clean.mapping import EventsMapping
-from recsys.clean.scans import IS_MALFORMED, RECORD, with_raw
+from recsys.clean.scans import IS_MALFORMED, RECORD, unnamed_columns, with_raw
 from recsys.clean.sources import RawTable, read_raw
-from recsys.errors import InputError
+from recsys.errors import InputError, SchemaError
 from tests.clean.conftest import EVENT_LINES, write_lines
 
 Mapping = Callable[..., EventsMapping]
@@ -32,6 +32,13 @@ def places(raw: RawTable, column: str = "user") -> list[tuple[str, int, str | No
     value = F.col(RECORD).getField(column).alias("value")
     rows = raw.records.select(c.SOURCE_FILE, c.SOURCE_ROW, value).orderBy(c.SOURCE_FILE, c.SOURCE_ROW).collect()
     return [tuple(row) for row in rows]
+
+
+def require_known_with_their_files(raw: RawTable, folder: Path) -> None:
+    found = raw.records.groupBy(c.SOURCE_FILE).agg(F.collect_set(F.unix_millis(c.KNOWN_TS))).collect()
+    assert found
+    for path, known_ms in found:
+        assert known_ms == [(folder / path).stat().st_mtime_ns // 1_000_000], path
 
 
 @pytest.fixture
@@ -53,6 +60,7 @@ def test_records_are_numbered_by_file_however_files_are_split_and_packed(
     write_lines(tmp_path / "day 1" / "a b%20[1].csv", "price,n,at,item,user", "1,1,2024-05-03 09:00:00,i1,u7")
     raw = read(spark, tmp_path, mapping(files="{*.csv,*.gz,day*}"))
     assert raw.records.rdd.getNumPartitions() > 3
+    require_known_with_their_files(raw, tmp_path)
     assert places(raw) == [
         ("day 1/a b%20[1].csv", 1, "u7"),
         *(("long.csv", i, user) for i, user in enumerate(users, start=1)),
@@ -79,8 +87,9 @@ def test_parquet_columns_of_any_type_are_read(spark: SparkSession, tmp_path: Pat
     """Maps have no hash in Spark and bytes no text: neither may stop a log that holds them."""
     values = "'u1' AS user, 7L AS item, ' 1 ' AS at, binary(' 2 ') AS n, 2.5D AS price, map('a', 1) AS tags"
     spark.sql(f"SELECT {values}").coalesce(1).write.parquet(str(tmp_path / "day"))
-    records = read(spark, tmp_path, mapping(files="day", format="parquet")).records
-    row = with_raw(records).select("text.*", c.RAW).collect()[0]
+    raw = read(spark, tmp_path, mapping(files="day", format="parquet"))
+    require_known_with_their_files(raw, tmp_path)
+    row = with_raw(raw.records).select("text.*", c.RAW).collect()[0]
     assert (row["item"], row["at"], row["n"], row["price"]) == ("7", "1", "2", "2.5")
     assert json.loads(row[c.RAW])["at"] == " 1 "
 
@@ -112,6 +121,23 @@ def test_json_lines(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> No
     assert [json.loads(row[c.RAW]) for row in rows] == [good, {"line": '{"user": "u2",'}, {**good, "user": "u3"}]
 
 
+def test_json_names_that_come_behind_the_head_are_read_too(
+    spark: SparkSession, tmp_path: Path, mapping: Mapping
+) -> None:
+    good = {"user": "u1", "item": "i1", "at": "2024-05-03", "n": 1, "price": 2}
+    filler = json.dumps({**good, "note": "x" * HEAD_BYTES})
+    write_lines(tmp_path / "a.json", json.dumps(good), filler, json.dumps({**good, "gift": "yes"}), '{"gone": 1')
+    raw = read(spark, tmp_path, mapping(files="*.json", format="json", ignored=["note"]))
+    assert [value for _, _, value in places(raw, "gift")] == [None, None, "yes", None]
+    assert "gone" not in unnamed_columns(raw.records, raw.mapping)
+    assert raw.rows_read == {"a.json": 4}
+
+    write_lines(tmp_path / "b.json", json.dumps(good), filler, json.dumps({**good, "User": "u2"}))
+    message = r"a record of the files a.json to b.json has two columns that differ in letter case at most: \['User', 'u"
+    with pytest.raises(SchemaError, match=message):
+        read(spark, tmp_path, mapping(files="*.json", format="json"))
+
+
 def test_parquet_files_of_different_types_and_nanosecond_times(
     spark: SparkSession, tmp_path: Path, mapping: Mapping
 ) -> None:
@@ -124,6 +150,7 @@ def test_parquet_files_of_different_types_and_nanosecond_times(
     assert {value for _, _, value in places(raw, "at")} == {"2024-05-03 09:00:00.25"}
     assert [value for _, _, value in places(raw, "price")] == ["2.5", "1.0E-7"] * 2
     assert raw.rows_read == {"a.parquet": 2, "b.parquet": 2}
+    require_known_with_their_files(raw, tmp_path)
 
 
 def test_a_file_without_a_record_is_refused_unless_empty_days_are_usual(

@@ -1,12 +1,13 @@
 import pytest
 
 from recsys.clean.drift import require_kinds
-from recsys.clean.files import FileHead, InputFile
+from recsys.clean.files import FileHead
 from recsys.clean.kinds import NUMBER, TEXT, TIME
 from recsys.clean.mapping import EventsMapping, TimeMapping
 from recsys.clean.time_formats import require_one_day_a_text
 from recsys.config import build_section
 from recsys.errors import ConfigError
+from tests.clean.conftest import file_of
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,6 @@ def test_a_column_of_numbers_and_texts_is_read_as_either() -> None:
     mapping = build_section(
         EventsMapping, {**keys, "time": {"column": "at", "format": ["iso", "unix_seconds"]}}, where="events"
     )
-    file = InputFile(location="a", uri="a", path="a", num_bytes=1, modified_ms=1)
+    file = file_of("a")
     for kind in ("text", "whole number"):
         require_kinds([file], [FileHead(columns=("at",), layout="", kinds={"at": kind})], mapping, {})

@@ -1,15 +1,14 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.mapping import FlagMapping, UsersMapping
 from recsys.clean.users import clean_users, part_users
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
+from tests.clean.conftest import KNOWN_TS
 
 
 def test_users_of_files_and_of_events_become_one_table(
@@ -25,10 +24,9 @@ def test_users_of_files_and_of_events_become_one_table(
     )
     rows = records(("id", "age", "city", "no_ads"), ("u1", "40", None, "1"), ("u2", None, None, "0"))
     events = local_rows(spark, [("u2",), ("u3",), ("u3",)], "user_id string")
-    known = datetime(2024, 5, 1)
-    named = part_users(rows, mapping, limits).kept.withColumn(c.KNOWN_TS, F.lit(known))
+    named = part_users(rows, mapping, limits).kept
     users = clean_users(named, events, limits)
-    assert {row[c.USER_ID]: row[c.KNOWN_TS] for row in users.collect()} == {"u1": known, "u2": known, "u3": None}
+    assert {row[c.USER_ID]: row[c.KNOWN_TS] for row in users.collect()} == {"u1": KNOWN_TS, "u2": KNOWN_TS, "u3": None}
     found = {row[c.USER_ID]: (row[c.IS_OPTED_OUT], row[c.ATTRIBUTES]) for row in users.collect()}
     assert found == {"u1": (True, {"age": "40"}), "u2": (False, {}), "u3": (False, {})}
     assert users.count() == 3

@@ -11,9 +11,10 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from jobs import run_pipeline
-from jobs.clean_logs import STAGE
+from jobs.clean_logs import STAGE, add_options
 from recsys import columns as c
 from recsys import tables
+from recsys.arguments import parse_arguments
 from recsys.config import load_config
 from recsys.errors import ConfigError, DataQualityError, InputError
 from recsys.lake.store import Lake
@@ -77,6 +78,7 @@ def run(spark: SparkSession, tmp_path: Path) -> Run:
 def contents(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
     """Without what a hash or a file's time makes."""
     unnamed = {c.IDENTITY, c.KNOWN_TS, c.RUN_ID, c.MODIFIED_MS, c.CHECKSUM, c.RULES, c.NUM_BYTES}
+    unnamed |= {c.KNOWN_MS, c.FIRST_KNOWN_MS}
     found = {
         table.name: lake.read(table).select(*(n for n in table.column_names if n not in unnamed)).collect()
         for table in WRITTEN
@@ -219,18 +221,29 @@ def test_files_that_are_gone_are_not_forgotten_without_a_word(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("arguments", "message"),
     [
         (
-            {"from": "2024-05-04", "to": "2024-05-03"},
-            r"--from 2024-05-04 lies after --to 2024-05-03: give the earlier day",
+            "--from 2024-05-04 --to 2024-05-03",
+            r"--from 2024-05-04 lies after --to 2024-05-03: give the earlier day first",
         ),
-        ({"to": "May"}, r"--to must be a day like 2017-12-18, got 'May'"),
+        ("--from=2024-02-30", r"--from must be a day like 2017-12-18, got '2024-02-30'"),
+        ("--from 2024-05-03 --to May --requeue", r"--to must be a day like 2017-12-18, got 'May'"),
     ],
 )
-def test_a_range_that_is_none_is_refused(run: Run, options: dict[str, str], message: str) -> None:
+def test_a_range_that_is_none_is_refused(run: Run, arguments: str, message: str) -> None:
+    """As the command line gives it."""
+    parsed = parse_arguments(None, arguments.split(), add_options)
     with pytest.raises(ConfigError, match=message):
-        STAGE.check(replace(run, options=options))
+        STAGE.check(replace(run, options=parsed.options))
+
+
+def test_a_range_of_one_day_and_what_waits_may_be_asked_for_together(run: Run) -> None:
+    asked = parse_arguments(None, ["--from", "2024-05-03", "--to", "2024-05-03", "--requeue"], add_options).options
+    assert asked == {
+        "from": "2024-05-03", "to": "2024-05-03", "requeue": True, "forget": False, "stream": False, "every": None,
+    }  # fmt: skip
+    STAGE.check(replace(run, options=asked))
 
 
 def test_an_empty_day_leaves_the_lake_alone(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import clean_logs
-from jobs.clean_logs import STAGE, work
+from jobs.clean_logs import STAGE, add_options, work
 from recsys import columns as c
 from recsys import tables
+from recsys.arguments import parse_arguments
 from recsys.config import load_config
 from recsys.errors import ConfigError, SchemaError
+from recsys.frames.as_of import known_by
 from recsys.lake.store import Lake
 from recsys.stages import Figures, Outcome, Run, Stage, run_stage
 from tests.clean.conftest import write_lines
@@ -76,8 +78,8 @@ class Shop:
     def clean(self, lake: str = "lake", **options: Any) -> dict[str, Any]:
         return STAGE.run(replace(self.run(lake), options=options))
 
-    def run(self, lake: str = "lake") -> Run:
-        settings = ["source.name=shop", f"source.input={self.log}"]
+    def run(self, lake: str = "lake", *more: str) -> Run:
+        settings = ["source.name=shop", f"source.input={self.log}", *more]
         config = load_config([self._folder / "conf" / "local.yaml"], settings)
         return Run(
             spark=self._spark,
@@ -87,15 +89,17 @@ class Shop:
             run_date=None,
         )
 
-    def contents(self, lake: str = "lake") -> dict[str, list[tuple[object, ...]]]:
-        names = {table: [n for n in table.column_names if n != c.RUN_ID] for table in COMPARED}
+    def contents(self, lake: str = "lake", but: Sequence[str] = ()) -> dict[str, list[tuple[object, ...]]]:
+        names = {table: [n for n in table.column_names if n not in (c.RUN_ID, *but)] for table in COMPARED}
         frames = {table: self.run(lake).lake.read(table).select(*names[table]) for table in COMPARED}
         return {table.name: sorted((tuple(r) for r in rows.collect()), key=str) for table, rows in frames.items()}
 
-    def require_equal_to_a_whole_run(self, *remembering: tables.Table) -> None:
-        """Tables that are `remembering` hold what a file that was changed in place said before."""
+    def require_equal_to_a_whole_run(self, *remembering: tables.Table, is_any_corrected: bool = False) -> None:
+        """Tables that are `remembering` hold what a file that was changed in place said before; when the rest of its
+        rows became known, no lake knows that took it later."""
         self.clean("whole")
-        found, whole = self.contents(), self.contents("whole")
+        but = (c.KNOWN_TS, c.KNOWN_MS, c.FIRST_KNOWN_MS) if is_any_corrected else ()
+        found, whole = self.contents(but=but), self.contents("whole", but)
         for table in COMPARED:
             assert table in remembering or found[table.name] == whole[table.name], table.name
 
@@ -128,7 +132,7 @@ def test_days_in_any_order_late_doubled_and_changed(
     # The second row of day-1 changed: its duplicate in day-3 is one no longer.
     assert "changed since they were taken, their rows are replaced: day-1.csv" in caplog.text
 
-    of_days.require_equal_to_a_whole_run()
+    of_days.require_equal_to_a_whole_run(is_any_corrected=True)
     found = of_days.contents()
     assert [row[1:4] for row in found["clean.item_history"] if row[0] == "i1"] == [
         (date(2024, 5, 1), None, "bulb"),  # on that day said as often as lamp, and smaller
@@ -140,9 +144,88 @@ def test_days_in_any_order_late_doubled_and_changed(
     again = {"from": "2024-05-02", "to": "2024-05-03"}
     assert of_days.clean(**again)["files"] == 3, "day-2, day-3 and what repeats a row of it"
     assert of_days.clean(requeue=True)["files"] == 1, "day-2; a duplicate waits for no correction"
-    of_days.require_equal_to_a_whole_run()
+    of_days.require_equal_to_a_whole_run(is_any_corrected=True)
     ids = {row[c.USER_ID]: row[c.USER_IDX] for row in of_days.run().lake.read(tables.USER_IDS).collect()}
     assert ids == {"u1": 0, "u2": 1, "u9": 2, "u4": 3, "u5": 4}, "an index never changes and never goes to another"
+
+
+def test_a_row_that_is_corrected_at_its_source_comes_back_and_leaves_the_quarantine(
+    shop: Callable[[str], Shop],
+) -> None:
+    """Nothing else tells that its file is another: its size and its time are those of before."""
+    of_days, bad, good = shop(REPEATED), "u2,i2,2024-05-01 10:00:00,-1,3,tea", "u2,i2,2024-05-01 10:00:00,21,3,tea"
+    of_days.put("day-1.csv", HEADER, DAYS["day-1.csv"][0], bad)
+    of_days.put("day-4.csv", HEADER, "u5,i2,2024-05-04 09:00:00,1,3,tea")
+    of_days.clean()
+    assert held(of_days) == {("day-1.csv", 2): ["quantity_out_of_range"]}
+    assert set(kept(of_days)) == {("day-1.csv", 1), ("day-4.csv", 1)}
+
+    of_days.put("day-1.csv", HEADER, DAYS["day-1.csv"][0], good)
+    options = parse_arguments(None, ["--requeue"], add_options).options
+    figures = of_days.clean(**options)
+    assert (figures["files"], figures["rows"], figures["rows_quarantined"]) == (1, 2, 0)
+    assert held(of_days) == {}
+    assert kept(of_days) == {
+        ("day-1.csv", 1): (1.0, 200, 0.0, 0), ("day-1.csv", 2): (21.0, 300, 0.0, 0),
+        ("day-4.csv", 1): (1.0, 300, 0.0, 0),
+    }  # fmt: skip
+    of_days.require_equal_to_a_whole_run()
+
+
+KNOWN = """
+promotions:
+  files: weeks.csv
+  format: csv
+  columns: {item_id: sku, store_id: shop}
+  period: {starts_on: from, ends_before: to}
+"""
+
+
+def test_what_was_known_on_a_day_stands_through_corrections_copies_and_runs_over_all_files(
+    shop: Callable[[str], Shop],
+) -> None:
+    """The second line is corrected in June, the third in July, the first never."""
+    of_days = shop(REPEATED + KNOWN)
+    may, june, july, august = (datetime(2024, month, 9) for month in (5, 6, 7, 8))
+
+    def put(second: str, third: str, at: datetime) -> None:
+        modified_s = int(at.replace(tzinfo=UTC).timestamp())
+        numbers = ("1", second, third)
+        lines = (f"u{i},i{i},2024-05-0{i},{number},1,thing {number}" for i, number in enumerate(numbers, start=1))
+        of_days.put("day-1.csv", HEADER, *lines, modified_s=modified_s)
+        weeks = (f"i{i},s1,2024-05-0{number},2024-06-01" for i, number in enumerate(numbers, start=1))
+        of_days.put("weeks.csv", "sku,shop,from,to", *weeks, modified_s=modified_s)
+
+    def known_on(day: datetime) -> dict[str, set[str]]:
+        lake = of_days.run().lake
+        tables_of = {tables.EVENTS: c.USER_ID, tables.PROMOTIONS: c.ITEM_ID, tables.ITEM_VALUES: c.NAME}
+        return {
+            table.name: {row[key] for row in known_by(lake.read(table), day.date()).collect()}
+            for table, key in tables_of.items()
+        }
+
+    def require_known() -> None:
+        first, second, third = (
+            ({"u1"}, {"i1"}, {"thing 1"}),
+            ({"u2"}, {"i2"}, {"thing 2"}),
+            ({"u3"}, {"i3"}, {"thing 3"}),
+        )
+        names = (tables.EVENTS.name, tables.PROMOTIONS.name, tables.ITEM_VALUES.name)
+        known = [set(), set(), set()]  # type: list[set[str]]
+        for day, came in ((june, first), (july, second), (august, third)):
+            known = [before | new for before, new in zip(known, came, strict=True)]
+            assert known_on(day) == dict(zip(names, known, strict=True)), day
+
+    for second, third, at in (("4", "5", may), ("2", "5", june), ("2", "3", july)):
+        put(second, third, at)
+        of_days.clean()
+    require_known()
+    put("2", "3", august)  # a copy
+    assert of_days.clean(**{"from": "2024-05-01"})["files"] == 1
+    require_known()
+    run = of_days.run("lake", "clean.max_quantity=9")
+    assert STAGE.run(run)["files"] == 1, "all files, by other limits"
+    require_known()
 
 
 def test_items_are_made_of_all_values_where_a_run_was_killed_between_the_two(shop: Callable[[str], Shop]) -> None:
@@ -153,7 +236,7 @@ def test_items_are_made_of_all_values_where_a_run_was_killed_between_the_two(sho
     lake = of_days.run().lake
     lake.overwrite(tables.ITEM_VALUES, lake.read(tables.ITEM_VALUES).where(f"{c.SOURCE_FILE} = 'day-1.csv'"))
     of_days.clean()
-    of_days.require_equal_to_a_whole_run()
+    of_days.require_equal_to_a_whole_run(is_any_corrected=True)
 
 
 def test_rows_wait_for_their_item_and_unnamed_columns_are_reported_once(
@@ -161,14 +244,16 @@ def test_rows_wait_for_their_item_and_unnamed_columns_are_reported_once(
 ) -> None:
     of_days = shop(MAPPING)
     of_days.put_days(["day-1.csv", "day-2.csv"])
+    of_days.put("items.csv", "sku,colour", "i1,red", "i2,", "i3,")
     assert of_days.clean()["reasons"] == {"quantity_out_of_range": 1, "unknown_item": 1}
-    assert "the mapping does not name: title." in caplog.text
+    assert "events: columns of the files that the mapping does not name: title. They are kept as clean." in caplog.text
+    assert "does not name: colour. They are not kept; map them, or list them under items.ignored" in caplog.text
 
     caplog.clear()
-    of_days.put("items.csv", "sku", "i1", "i3", "i7", modified_s=1_714_560_000)
+    of_days.put("items.csv", "sku,colour", "i1,", "i3,", "i7,", modified_s=1_714_560_000)
     assert of_days.clean()["reasons"] == {"unknown_item": 1}, "i7 came, i2 went"
     assert "does not name" not in caplog.text
-    of_days.require_equal_to_a_whole_run(tables.ITEMS, tables.ITEM_HISTORY)
+    of_days.require_equal_to_a_whole_run(tables.ITEMS, tables.ITEM_HISTORY, is_any_corrected=True)
     assert {row[0] for row in of_days.contents()["clean.items"]} == {"i1", "i3", "i7"}
     changed_on = date(2024, 5, 1)  # on the day the file became known, which is that of its first state
     assert {(row[0], row[2]) for row in of_days.contents()["clean.item_history"]} == {
@@ -236,7 +321,7 @@ def test_rules_across_rows_do_not_depend_on_the_order_of_files(shop: Callable[[s
     of_days.put("day-2.csv", ACROSS_HEADER, SECOND[1].replace("u5", "u8"), modified_s=1_714_560_000)
     of_days.clean()
     assert held(of_days) == {("day-3.csv", 1): ["cancellation"], ("day-3.csv", 4): ["unmatched_cancellation"]}
-    of_days.require_equal_to_a_whole_run()
+    of_days.require_equal_to_a_whole_run(is_any_corrected=True)
 
 
 def test_a_stream_over_arriving_files_gives_the_tables_of_a_run(shop: Callable[[str], Shop]) -> None:
