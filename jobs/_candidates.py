@@ -27,15 +27,17 @@ from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.own_items import own_order
 from recsys.lake.at_once import at_once
 from recsys.lake.interaction_files import write_input_files
-from recsys.lake.read_features import read_neighbours
+from recsys.lake.read_features import read_item_item, read_neighbours
 from recsys.lake.told import told_by
-from recsys.scoring.candidates import with_seller_ranks
+from recsys.scoring.candidates import WEIGHT, neighbour_weights, with_seller_ranks
 from recsys.scoring.top_n import as_rows
 from recsys.scoring.two_stage import best_candidates, load_catalogue, user_columns
 from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
 from recsys.stages import Run
 
-_ITEMS, _STORE_ITEMS = "items", "store_items"
+_ITEMS, _STORE_ITEMS, _NEIGHBOURS = "items", "store_items", "neighbours"
+
+Files = tuple[str, ...]
 
 
 def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | None = None) -> DataFrame:
@@ -101,7 +103,8 @@ def _joined(names: Sequence[str]) -> Column:
 
 def _item_files(
     run: Run, model: Model, features: FeatureTables, eligible: DataFrame, taken: Sequence[Feature]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> list[Files]:
+    """As load_catalogue takes them."""
     read, ids = run.lake.read, ids_of(run.lake)
     wanted = eligible.select(c.ITEM_ID, F.lit(run.day).alias(c.AS_OF_DATE))
     rows = assemble_items(wanted, features, read(tables.ITEMS), ids, taken, beside=[c.LOOKUP_CATEGORY])
@@ -112,19 +115,27 @@ def _item_files(
     ranked = with_seller_ranks(rows.select(*names), features.item)
     in_stores = features.store_item.join(ids.items, on=c.ITEM_ID, how="inner")
     stored = in_stores.select(c.STORE_ID, c.ITEM_IDX, *numbers_of(STORE_ITEM, taken))
+    tables_of = {_ITEMS: ranked, _STORE_ITEMS: stored}
+    if quota := run.config.candidates.neighbour_items:
+        tables_of[_NEIGHBOURS] = _neighbour_rows(read_item_item(run.lake, [run.day], quota), eligible)
     written = [
         functools.partial(write_input_files, run.lake, run.day, f"{model.name}/{kind}", rows)
-        for kind, rows in ((_ITEMS, ranked), (_STORE_ITEMS, stored))
+        for kind, rows in tables_of.items()
     ]
-    of_items, of_stores = at_once(run.spark, written)
-    return of_items, of_stores
+    return at_once(run.spark, written)
+
+
+def _neighbour_rows(item_item: DataFrame, eligible: DataFrame) -> DataFrame:
+    neighbours = eligible.select(F.col(c.ITEM_ID).alias(c.NEIGHBOUR_ID), F.col(c.ITEM_IDX).alias(c.NEIGHBOUR_IDX))
+    weights = neighbour_weights(item_item).join(eligible, on=c.ITEM_ID, how="inner")
+    return weights.join(neighbours, on=c.NEIGHBOUR_ID, how="inner").select(c.ITEM_IDX, c.NEIGHBOUR_IDX, WEIGHT)
 
 
 def _numbers(*grains: str) -> list[str]:
     return [feature.name for feature in NUMERIC_INPUTS if feature.grain in grains]
 
 
-def _load(load_scorer: Callable[[], Any], items: tuple[str, ...], store_items: tuple[str, ...]) -> Any:
+def _load(load_scorer: Callable[[], Any], *files: Files) -> Any:
     """Runs on executors only."""
     scorer = load_scorer()
-    return scorer, load_catalogue(scorer, items, store_items)
+    return scorer, load_catalogue(scorer, *files)

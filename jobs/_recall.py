@@ -8,6 +8,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import more_sources
 from jobs._models import Model, names_of
 from jobs._recommend import (
     Asking,
@@ -77,7 +78,8 @@ def exact_recall(run: Run, model: Model, users: DataFrame) -> float | None:
     with held(sample):
         pairs = sample.select(c.USER_ID, F.lit(run.day).alias(c.AS_OF_DATE)).crossJoin(eligible)
         best = top_n(scored(run, model, with_inputs(run, model, pairs, run.features, run.day)), n)
-        recall = share_found(best, candidates(run.features, items, sample, run.config.candidates))
+        more = more_sources(run, [run.day])
+        recall = share_found(best, candidates(run.features, items, sample, run.config.candidates, more))
     logger.info(
         "candidates hold %s of the best %d of all %d eligible items, of %d users or fewer%s", recall, n, num_items,
         num_users, f": no more than {_MOST_PAIRS} pairs are scored" if num_users < _SCORED_USERS else "",

@@ -16,13 +16,14 @@ from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import more_sources, sources_read
 from jobs._models import Model
 from jobs._neighbours import beside_neighbours
 from jobs._taken import ids_of, newest_histories
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import numeric_inputs
-from recsys.config import CandidatesConfig
+from recsys.config import QUOTAS, CandidatesConfig
 from recsys.evaluation.baselines import POPULAR
 from recsys.evaluation.lists import truth_of
 from recsys.evaluation.ranking import candidate_recall
@@ -65,8 +66,8 @@ READS = (
 
 
 def reads_of(run: Run) -> tuple[Table, ...]:
-    """With the neighbourhoods, where the lake has some."""
-    return (*READS, *(table for table in NEIGHBOUR_TABLES if run.lake.exists(table)))
+    """With the neighbourhoods, where the lake has some, and what candidates come from."""
+    return (*READS, *(table for table in NEIGHBOUR_TABLES if run.lake.exists(table)), *sources_read(run))
 
 
 # What loads a model on the executors; the driver of scoring needs no torch.
@@ -96,6 +97,7 @@ def test_window(run: Run) -> LabelWindow:
     settings, lake = run.config.examples, run.lake
     day = cutoffs_of(run.day, settings).test
     features, items, users = read_features(lake, [day]), lake.read(tables.ITEMS), lake.read(tables.USERS)
+    more = more_sources(run, [day])
     purchases = purchases_in_windows(lake.read(tables.EVENTS), [day], settings.label_days)
     truth = truth_of(purchases, items, users, features.user_item).persist()
     buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi")
@@ -103,7 +105,7 @@ def test_window(run: Run) -> LabelWindow:
         as_of=day,
         features=features,
         truth=truth,
-        candidates=candidates(features, items, buyers, run.config.candidates),
+        candidates=candidates(features, items, buyers, run.config.candidates, more),
     )
 
 
@@ -235,7 +237,8 @@ def candidates_text(models: Sequence[Model], quotas: CandidatesConfig) -> str:
 
 
 def quotas_text(quotas: CandidatesConfig) -> str:
-    return f"own {quotas.own_items}, category {quotas.category_items}, popular {quotas.popular_items}"
+    of_each = {key.removesuffix("_items"): getattr(quotas, key) for key in QUOTAS}
+    return ", ".join(f"{source} {quota}" for source, quota in of_each.items() if quota)
 
 
 def loader(run: Run, model: Model, function: str = "") -> Callable[[], Any]:

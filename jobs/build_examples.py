@@ -7,6 +7,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame
 
+from jobs._candidate_sources import more_sources, sources_read
 from jobs._example_reports import write_leakage, write_splits
 from jobs._negatives import sampled
 from jobs._neighbours import beside_neighbours
@@ -78,7 +79,8 @@ def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     as_of_dates = (*days.train, days.validation)
     features = read_features(lake, as_of_dates)
     items = lake.read(tables.ITEMS)
-    pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates)
+    more = more_sources(run, as_of_dates)
+    pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates, more)
     labels = _labels(run, days)
     chosen = sampled(run, with_label(pairs, labels), labels, features)
     history = lake.read(tables.ITEM_HISTORY)
@@ -106,7 +108,12 @@ def _labels(run: Run, days: Cutoffs) -> DataFrame:
 
 STAGE = Stage(
     name="build_examples",
-    reads=lambda run: (*_READS, *FEATURE_TABLES, *(NEIGHBOUR_TABLES if _are_neighbours_asked(run) else ())),
+    reads=lambda run: (
+        *_READS,
+        *FEATURE_TABLES,
+        *(NEIGHBOUR_TABLES if _are_neighbours_asked(run) else ()),
+        *sources_read(run),
+    ),
     writes=(tables.EXAMPLES, tables.NEGATIVES, tables.PARTED_EVENTS, tables.SPLITS, tables.LEAKAGE),
     settings=("examples", "candidates"),
     run=run,

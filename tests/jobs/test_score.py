@@ -9,6 +9,7 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import more_sources
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._models import newest_model
 from jobs._recall import num_scored_users
@@ -119,8 +120,12 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
     write_rows(lake, tables.USER_CATEGORY_FEATURES, liked)
     mailed = [{**day, c.STORE_ID: "s1", c.ITEM_ID: item, c.STORE_ITEM_MAIL_DAYS_7D: 7} for item in ITEMS[3:7]]
     write_rows(lake, tables.STORE_ITEM_FEATURES, mailed)
-    run, features = run_of(lake, "candidates.own_items=2", "score.batch_rows=40"), read_features(lake, [RUN_DATE])
-    named = candidates(features, lake.read(tables.ITEMS), lake.read(tables.USERS), run.config.candidates)
+    together = [{**day, c.ITEM_ID: ITEMS[0], c.NEIGHBOUR_ID: ITEMS[15], c.ITEM_ITEM_COSINE_91D: 0.5}]
+    write_rows(lake, tables.ITEM_ITEM_FEATURES, together)
+    quotas = ("candidates.own_items=2", "candidates.neighbour_items=1", "features.grains=[item_item]")
+    run, features = run_of(lake, *quotas, "score.batch_rows=40"), read_features(lake, [RUN_DATE])
+    more, users = more_sources(run, [RUN_DATE]), lake.read(tables.USERS)
+    named = candidates(features, lake.read(tables.ITEMS), users, run.config.candidates, more)
     model = newest_model(run)
     expected = top_n(scored(run, model, with_inputs(run, model, named, features, RUN_DATE)), 9)
     lists = lists_of_candidates(run, model, 9)
@@ -129,7 +134,7 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
         ranked_rows(lists).select(*columns), expected.select(*columns), ignore_row_order=True, ignore_nullable=True
     )
     sources = expected.select(c.SOURCE).distinct().collect()
-    assert {row[c.SOURCE] for row in sources} == {"own", "category", "popular"}
+    assert {row[c.SOURCE] for row in sources} == {"own", "neighbours", "category", "popular"}
     excluded = named.where(F.col(c.ITEM_ID) == "i03").select(c.USER_ID, c.ITEM_ID)
     rows = ranked_rows(lists_of_candidates(run, model, 99, excluded))
     assert rows.where(F.col(c.ITEM_ID) == "i03").isEmpty()

@@ -10,10 +10,19 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.config import CandidatesConfig
+from recsys.config import QUOTAS, CandidatesConfig
 from recsys.frames.own_items import own_order
-from recsys.scoring.candidates import SELLER_ORDER, SELLER_RANK, SOURCES, candidates, with_seller_ranks
-from recsys.scoring.named_pairs import named_pairs, sellers_of
+from recsys.scoring.candidates import (
+    NO_MORE_SOURCES,
+    SELLER_ORDER,
+    SELLER_RANK,
+    SOURCES,
+    MoreSources,
+    candidates,
+    neighbour_weights,
+    with_seller_ranks,
+)
+from recsys.scoring.named_pairs import named_pairs, neighbours_of, sellers_of
 from recsys.scoring.user_rows import CATEGORY_KIND, OWN_KIND, USER_KIND, by_user, of_kind, users_of, whole_users
 from tests.feature_rows import feature_tables, rows_of
 
@@ -23,7 +32,7 @@ ITEMS, USERS, CATEGORIES = 60, 25, 26
 
 @pytest.fixture(scope="module")
 def made(spark: SparkSession):
-    """Items, users and features."""
+    """Items, users, features, and what else candidates come from."""
     draw = np.random.default_rng(5).integers
     item_id = [f"i{number:02d}" for number in np.random.default_rng(6).permutation(ITEMS)]
     category = [None if draw(12) == 0 else f"c{draw(CATEGORIES):02d}" for _ in item_id]
@@ -46,7 +55,14 @@ def made(spark: SparkSession):
         for user in range(2, USERS)
         for of in np.random.default_rng(user).choice(CATEGORIES + 3, draw(CATEGORIES), replace=False)
     ]
-    return items, users, item_id, feature_tables(spark, item=sold, user_item=own, user_category=liked)
+    together = [
+        {**DAY, c.ITEM_ID: item, c.NEIGHBOUR_ID: other, c.ITEM_ITEM_COSINE_91D: int(draw(1, 4)) / 7}
+        for item in item_id[: ITEMS - 9]
+        for other in np.random.default_rng(int(item[1:])).choice(item_id, draw(8), replace=False)
+        if other != item
+    ]
+    features = feature_tables(spark, item=sold, user_item=own, user_category=liked)
+    return items, users, item_id, features, MoreSources(neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, together))
 
 
 def _own(draw):
@@ -70,12 +86,13 @@ def rows_by_user(users, features, ids):
 
 @pytest.mark.parametrize(
     "quotas",
-    [(3, 4, 5), (0, 7, 2), (40, 30, 30), (2, 0, 3), (1, 1, 0)],
+    [(3, 4, 4, 5), (0, 0, 7, 2), (40, 30, 30, 30), (2, 5, 0, 3), (1, 0, 1, 0)],
 )
 def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
-    items, users, item_id, features = made
-    quotas = CandidatesConfig(own_items=quotas[0], category_items=quotas[1], popular_items=quotas[2])
-    expected = candidates(features, items, users, quotas).collect()
+    items, users, item_id, features, more = made
+    quotas = CandidatesConfig(**dict(zip(QUOTAS, quotas, strict=True)))
+    more = more if quotas.neighbour_items else NO_MORE_SOURCES
+    expected = candidates(features, items, users, quotas, more).collect()
 
     eligible = items.where(c.IS_ELIGIBLE)
     indexed = spark.createDataFrame(list(enumerate(item_id)), f"{c.ITEM_IDX} int, {c.ITEM_ID} string")
@@ -96,12 +113,20 @@ def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
     sellers = sellers_of(
         category_I, np.argsort(np.argsort(item_id)), column(SELLER_RANK), column("popular_rank"), column(SELLER_ORDER)
     )
+    idx_of = {item: idx for idx, item in enumerate(item_id) if idx in rank_of}
+    beside = [] if more.neighbours is None else neighbour_weights(more.neighbours).collect()
+    known = [
+        (idx_of[row[c.ITEM_ID]], idx_of[row[c.NEIGHBOUR_ID]], row["weight"])
+        for row in beside
+        if row[c.ITEM_ID] in idx_of and row[c.NEIGHBOUR_ID] in idx_of
+    ]
+    neighbours = neighbours_of(*np.array(known, dtype=np.int64).reshape(-1, 3).T, ITEMS)
     found = set()
     for batch in whole_users(rows_by_user(users, features, ids)):
         for block in users_of(batch).blocks(4):
             liked = block.kinds[CATEGORY_KIND]
             code_F = np.array([names.index(t) + 1 if t in names else 0 for t in liked.text_R.to_pylist()], np.int64)
-            pairs = named_pairs(block, code_F, sellers, quotas)
+            pairs = named_pairs(block, code_F, sellers, neighbours, quotas)
             assert len({*zip(pairs.row_P, pairs.place_P, strict=True)}) == len(pairs.row_P)
             ids_B = block.user_id_B.to_pylist()
             found |= {
