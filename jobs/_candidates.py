@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import more_sources
 from jobs._models import Model
 from jobs._recommend import loader
 from jobs._taken import ids_of
@@ -27,9 +28,9 @@ from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.own_items import own_order
 from recsys.lake.at_once import at_once
 from recsys.lake.interaction_files import write_input_files
-from recsys.lake.read_features import read_item_item, read_neighbours
+from recsys.lake.read_features import read_neighbours
 from recsys.lake.told import told_by
-from recsys.scoring.candidates import WEIGHT, neighbour_weights, with_seller_ranks
+from recsys.scoring.candidates import NEW_RANK, WEIGHT, neighbour_weights, new_ranks, with_seller_ranks
 from recsys.scoring.top_n import as_rows
 from recsys.scoring.two_stage import best_candidates, load_catalogue, user_columns
 from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
@@ -112,17 +113,24 @@ def _item_files(
     if model.neighbours:
         _, drawn = read_neighbours(run.lake, [run.day])
         rows, names = with_item_neighbours(rows, drawn, ids, model.neighbours), [*names, *OF_ITEMS]
-    ranked = with_seller_ranks(rows.select(*names), features.item)
+    more = more_sources(run, [run.day])
+    ranked = _with_new_ranks(with_seller_ranks(rows.select(*names), features.item), more.new)
     in_stores = features.store_item.join(ids.items, on=c.ITEM_ID, how="inner")
     stored = in_stores.select(c.STORE_ID, c.ITEM_IDX, *numbers_of(STORE_ITEM, taken))
     tables_of = {_ITEMS: ranked, _STORE_ITEMS: stored}
-    if quota := run.config.candidates.neighbour_items:
-        tables_of[_NEIGHBOURS] = _neighbour_rows(read_item_item(run.lake, [run.day], quota), eligible)
+    if more.neighbours is not None:
+        tables_of[_NEIGHBOURS] = _neighbour_rows(more.neighbours, eligible)
     written = [
         functools.partial(write_input_files, run.lake, run.day, f"{model.name}/{kind}", rows)
         for kind, rows in tables_of.items()
     ]
     return at_once(run.spark, written)
+
+
+def _with_new_ranks(items: DataFrame, new: DataFrame | None) -> DataFrame:
+    if new is None:
+        return items.withColumn(NEW_RANK, F.lit(None).cast("int"))
+    return items.join(new_ranks(new).select(c.ITEM_ID, NEW_RANK), on=c.ITEM_ID, how="left")
 
 
 def _neighbour_rows(item_item: DataFrame, eligible: DataFrame) -> DataFrame:

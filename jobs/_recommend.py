@@ -238,7 +238,8 @@ def candidates_text(models: Sequence[Model], quotas: CandidatesConfig) -> str:
 
 def quotas_text(quotas: CandidatesConfig) -> str:
     of_each = {key.removesuffix("_items"): getattr(quotas, key) for key in QUOTAS}
-    return ", ".join(f"{source} {quota}" for source, quota in of_each.items() if quota)
+    told = {"new": f" of {quotas.new_item_days} days"}
+    return ", ".join(f"{source} {quota}{told.get(source, '')}" for source, quota in of_each.items() if quota)
 
 
 def loader(run: Run, model: Model, function: str = "") -> Callable[[], Any]:

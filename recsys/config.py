@@ -54,7 +54,7 @@ RECIPROCAL_RANK, MEAN, WEIGHTED, VOTE = FUSIONS = ("reciprocal_rank", "mean", "w
 PARQUET, JSON_LINES, KEY_VALUE = EXPORT_FORMATS = ("parquet", "json_lines", "key_value")
 
 # Of `candidates`, by source.
-QUOTAS = ("own_items", "neighbour_items", "category_items", "popular_items")
+QUOTAS = ("own_items", "neighbour_items", "category_items", "new_items", "popular_items")
 
 # Of `clean`; at 0 the rule or column behind them is off.
 _SWITCHES = (
@@ -301,6 +301,8 @@ class CandidatesConfig:
     own_items: int
     neighbour_items: int
     category_items: int
+    new_items: int
+    new_item_days: int
     popular_items: int
 
     def __post_init__(self) -> None:
@@ -308,6 +310,7 @@ class CandidatesConfig:
             _require_range(self, key, 0, 100_000)
         if self.most == 0:
             raise ConfigError("candidates: all quotas are 0; give at least one a positive number")
+        _require_range(self, "new_item_days", 1, 10_000)
 
     @property
     def most(self) -> int:

@@ -41,7 +41,7 @@ def _values(table: Table, rows: Rows) -> list[tuple[Any, ...]]:
 
 def quotas_of(**quotas: int) -> CandidatesConfig:
     """0 where nothing else is given."""
-    return CandidatesConfig(**{**dict.fromkeys(QUOTAS, 0), **quotas})
+    return CandidatesConfig(**{**dict.fromkeys(QUOTAS, 0), **quotas}, new_item_days=28)
 
 
 def feature_tables(spark: SparkSession, **rows: Rows) -> FeatureTables:

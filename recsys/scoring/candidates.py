@@ -1,5 +1,5 @@
 """Which items a user may be recommended: own ones, those viewed, those bought together with them, those of favourite
-categories, popular ones."""
+categories, new ones, popular ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ OWN = "own"
 VIEWED = "viewed"
 NEIGHBOURS = "neighbours"
 CATEGORY = "category"
+NEW = "new"
 POPULAR = "popular"
 # Of an item that several name, the first one counts.
-SOURCES = (OWN, VIEWED, NEIGHBOURS, CATEGORY, POPULAR)
+SOURCES = (OWN, VIEWED, NEIGHBOURS, CATEGORY, NEW, POPULAR)
 
 SELLER_RANK, POPULAR_RANK, SELLER_ORDER = "seller_rank", "popular_rank", "seller_order"
+NEW_RANK = "new_rank"
 
 # Categories that share a user's quota of category items. On the Complete Journey log 10, 20 and 40 hold the same
 # share of later purchases, to within 0.004.
@@ -43,10 +45,12 @@ _USER = (c.AS_OF_DATE, c.USER_ID)
 class MoreSources:
     """What candidates come from beside the features, of the same cut-offs; None where the quota is 0.
 
-    `neighbours`: rows of features.item_item.
+    `neighbours`: rows of features.item_item; `new`: as_of_date, item_id and `buyers` until then of items that are new
+    and may be recommended.
     """
 
     neighbours: DataFrame | None = None
+    new: DataFrame | None = None
 
 
 NO_MORE_SOURCES = MoreSources()
@@ -92,6 +96,13 @@ def neighbour_weights(item_item: DataFrame) -> DataFrame:
     return item_item.select(c.AS_OF_DATE, c.ITEM_ID, c.NEIGHBOUR_ID, weight.alias(WEIGHT))
 
 
+def new_ranks(new: DataFrame) -> DataFrame:
+    """as_of_date, item_id and `new_rank`, from 1; of new items that were sold."""
+    most_buyers = Window.partitionBy(c.AS_OF_DATE).orderBy(F.desc(c.BUYERS), F.asc(c.ITEM_ID))
+    sold = new.where(F.col(c.BUYERS) > 0)
+    return sold.select(c.AS_OF_DATE, c.ITEM_ID, F.row_number().over(most_buyers).alias(NEW_RANK))
+
+
 def _candidate_lists(
     features: FeatureTables, items: DataFrame, users: DataFrame, quotas: CandidatesConfig, more: MoreSources
 ) -> DataFrame:
@@ -110,7 +121,12 @@ def _candidate_lists(
     lists = served.crossJoin(F.broadcast(features.item.select(c.AS_OF_DATE).distinct()))
     for of_source in of_users:
         lists = lists.join(of_source, on=[*_USER], how="left")
-    return lists.join(F.broadcast(_popular_lists(eligible_items, quotas)), on=c.AS_OF_DATE, how="left")
+    of_all = [_popular_lists(eligible_items, quotas)]
+    if more.new is not None:
+        of_all.append(_new_lists(more.new, quotas))
+    for of_source in of_all:
+        lists = lists.join(F.broadcast(of_source), on=c.AS_OF_DATE, how="left")
+    return lists
 
 
 def by_popularity(*, days: int = 28) -> list[Column]:
@@ -173,6 +189,12 @@ def _popular_lists(eligible_items: DataFrame, quotas: CandidatesConfig) -> DataF
     return _listed(ranked, (c.AS_OF_DATE,), (c.RANK, c.ITEM_ID), POPULAR)
 
 
+def _new_lists(new: DataFrame, quotas: CandidatesConfig) -> DataFrame:
+    """As long, for the same reason."""
+    ranked = new_ranks(new).where(F.col(NEW_RANK) <= quotas.most)
+    return _listed(ranked, (c.AS_OF_DATE,), (NEW_RANK, c.ITEM_ID), NEW)
+
+
 def _listed(rows: DataFrame, group: Sequence[str], order: Sequence[str], source: str) -> DataFrame:
     """One row a group; the lowest of `order`, with item_id among them, comes first."""
     lists = rows.groupBy(*group).agg(F.sort_array(F.collect_list(F.struct(*order))).alias(_BEST))
@@ -193,6 +215,7 @@ def _cut(lists: DataFrame, quotas: CandidatesConfig) -> DataFrame:
     quota_of = {
         NEIGHBOURS: quotas.neighbour_items,
         CATEGORY: quotas.category_items,
+        NEW: quotas.new_items,
         POPULAR: quotas.popular_items,
     }
     for place, source in enumerate(sources := _sources_of(lists)):

@@ -17,6 +17,7 @@ from recsys.scoring.candidates import (
     CATEGORY,
     FAVOURITE_CATEGORIES,
     NEIGHBOURS,
+    NEW,
     OWN,
     POPULAR,
     SOURCES,
@@ -25,7 +26,9 @@ from recsys.scoring.candidates import (
 )
 from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, OfKind, Users
 
-_OWN, _VIEWED, _NEIGHBOURS, _CATEGORY, _POPULAR = map(SOURCES.index, (OWN, VIEWED, NEIGHBOURS, CATEGORY, POPULAR))
+_OWN, _VIEWED, _NEIGHBOURS, _CATEGORY, _NEW, _POPULAR = map(
+    SOURCES.index, (OWN, VIEWED, NEIGHBOURS, CATEGORY, NEW, POPULAR)
+)
 
 Indexes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -41,20 +44,27 @@ class Neighbours:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """Items of the whole shop, best first; `place_I`: where an item stands there, -1 if not."""
+
+    item_L: Indexes
+    place_I: Indexes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sellers:
     """The eligible items that were sold, best first.
 
     Those of category `g` are `item_S[start_G[g] : start_G[g + 1]]`; `order_I`: by buyers of 28 days, then the item id;
-    `place_I`: of all items, by the item id; `popular_L`: of all categories, and of none; `popular_place_I`: where an
-    item stands there, -1 if not.
+    `place_I`: of all items, by the item id; `popular`: of all categories, and of none; `new`: those that are new.
     """
 
     start_G: Indexes
     item_S: Indexes
     order_I: Indexes
     place_I: Indexes
-    popular_L: Indexes
-    popular_place_I: Indexes
+    popular: Ranked
+    new: Ranked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,22 +80,32 @@ class Pairs:
         return Pairs(**{field.name: getattr(self, field.name)[is_kept_P] for field in fields(self)})
 
 
-def sellers_of(
-    category_I: Indexes, place_I: Indexes, seller_rank_I: Indexes, popular_rank_I: Indexes, order_I: Indexes
+def sellers_of(  # columns of items
+    category_I: Indexes,
+    place_I: Indexes,
+    seller_rank_I: Indexes,
+    popular_rank_I: Indexes,
+    order_I: Indexes,
+    new_rank_I: Indexes,
 ) -> Sellers:
-    """`category_I`: from 1, 0 for none; ranks from 1, 0 of an item that was not sold or may not be named."""
+    """`category_I`: from 1, 0 for none; ranks from 1, 0 of an item that was not sold, is not new or may not be
+    named."""
     sold = np.flatnonzero((seller_rank_I > 0) & (category_I > 0))
     in_order = sold[np.lexsort((seller_rank_I[sold], category_I[sold]))]
     count_G = np.bincount(category_I[sold], minlength=int(category_I.max(initial=0)) + 1)
-    popular = np.flatnonzero(popular_rank_I > 0)
     return Sellers(
         start_G=np.concatenate([[0], np.cumsum(count_G)]),
         item_S=in_order,
         order_I=order_I,
         place_I=place_I,
-        popular_L=popular[np.argsort(popular_rank_I[popular])],
-        popular_place_I=popular_rank_I - 1,
+        popular=_ranked(popular_rank_I),
+        new=_ranked(new_rank_I),
     )
+
+
+def _ranked(rank_I: Indexes) -> Ranked:
+    items = np.flatnonzero(rank_I > 0)
+    return Ranked(item_L=items[np.argsort(rank_I[items])], place_I=rank_I - 1)
 
 
 def neighbours_of(item_N: Indexes, neighbour_N: Indexes, weight_N: Indexes, num_items: int) -> Neighbours:
@@ -108,8 +128,10 @@ def named_pairs(
     named = (*named, beside)
     favourites = _favourites(users.kinds[CATEGORY_KIND], category_F, fetched_of_categories(quotas))
     liked = _category_pairs(favourites, sellers, named, quotas.category_items)
-    popular = _popular_pairs(len(users), sellers, (*named, liked), quotas)
-    return _joined(len(users), (mine, beside, liked, popular))
+    named = (*named, liked)
+    new = _best_pairs(len(users), sellers.new, named, _NEW, quotas.new_items)
+    popular = _best_pairs(len(users), sellers.popular, (*named, new), _POPULAR, quotas.popular_items)
+    return _joined(len(users), (mine, beside, liked, new, popular))
 
 
 def _left_out(rows: OfKind, num_items: int) -> Pairs:
@@ -186,17 +208,17 @@ def _favourites(categories: OfKind, category_F: Indexes, fetched: int) -> tuple[
     return row_F, category_F, -(-fetched // np.maximum(count_F, 1))
 
 
-def _popular_pairs(num_users: int, sellers: Sellers, named: tuple[Pairs, ...], quotas: CandidatesConfig) -> Pairs:
-    """Of so many that the quota is full even where all that is named, or must not be, are popular ones."""
+def _best_pairs(num_users: int, best: Ranked, named: tuple[Pairs, ...], source: int, quota: int) -> Pairs:
+    """Of so many that the quota is full even where all that is named, or must not be, are among the best."""
     most_named = sum(int(np.bincount(pairs.row_P).max(initial=0)) for pairs in named)
-    length = min(quotas.popular_items + most_named, len(sellers.popular_L))
+    length = min(quota + most_named, len(best.item_L))
     is_free_BL = np.ones((num_users, length), dtype=np.bool_)
     for pairs in named:
-        place_P = sellers.popular_place_I[pairs.item_P]
+        place_P = best.place_I[pairs.item_P]
         is_among_P = (place_P >= 0) & (place_P < length)
         is_free_BL[pairs.row_P[is_among_P], place_P[is_among_P]] = False
-    row_P, place_P = np.nonzero(is_free_BL & (np.cumsum(is_free_BL, axis=1) <= quotas.popular_items))
-    return _first(row_P, sellers.popular_L[place_P], np.full(len(row_P), _POPULAR), quotas.popular_items)
+    row_P, place_P = np.nonzero(is_free_BL & (np.cumsum(is_free_BL, axis=1) <= quota))
+    return _first(row_P, best.item_L[place_P], np.full(len(row_P), source), quota)
 
 
 def _first(row_P: Indexes, item_P: Indexes, source_P: Indexes, quota: int) -> Pairs:

@@ -29,7 +29,7 @@ from recsys.catalog import (
 )
 from recsys.config import CandidatesConfig
 from recsys.scoring.arrow_lists import rectangular, whole
-from recsys.scoring.candidates import POPULAR_RANK, SELLER_ORDER, SELLER_RANK, SOURCES, WEIGHT
+from recsys.scoring.candidates import NEW_RANK, POPULAR_RANK, SELLER_ORDER, SELLER_RANK, SOURCES, WEIGHT
 from recsys.scoring.named_pairs import Neighbours, Pairs, Sellers, named_pairs, neighbours_of, sellers_of
 from recsys.scoring.pairs import SCORE_DECIMALS
 from recsys.scoring.parquet_files import read_files
@@ -149,8 +149,8 @@ def load_catalogue(
 ) -> Catalogue:
     """Once a process.
 
-    `item_files`: item_id, lookup_category, what candidates.with_seller_ranks adds and what is said of items, of those
-    that may be candidates.
+    `item_files`: item_id, lookup_category, what candidates.with_seller_ranks adds, new_rank and what is said of items,
+    of those that may be candidates.
     `store_item_files`: store_id, item_idx and what is said of both. `neighbour_files`: item_idx,
     neighbour_idx and weight; none where no candidates come from neighbours."""
     neighbours = read_files(neighbour_files) if neighbour_files else None
@@ -167,7 +167,7 @@ def catalogue_of(
     is_there_I = np.zeros(size, dtype=np.bool_)
     is_there_I[idx] = True
     in_order = items.take(pa.array(row_of_I)) if size else items
-    ranks = [_ranks(in_order, name) * is_there_I for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER)]
+    ranks = [_ranks(in_order, name) * is_there_I for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER, NEW_RANK)]
     category = whole(in_order.column(c.LOOKUP_CATEGORY)).dictionary_encode()
     item_id_I = whole(in_order.column(c.ITEM_ID))
     place_I = np.asarray(pc.rank(item_id_I, tiebreaker="first")).astype(np.int64) - 1

@@ -151,6 +151,22 @@ def test_what_lies_in_a_basket_with_own_items_comes_before_categories_the_highes
     )
 
 
+def test_new_items_come_before_popular_ones_the_most_bought_first(spark, features, items, users):
+    new = [(DAY, "a1", 9), (DAY, "a4", 2), (DAY, "a3", 2), (DAY, "n", 3), (DAY, "b2", 0), (NEXT_DAY, "a2", 9)]
+    more = MoreSources(new=local_rows(spark, new, "as_of_date date, item_id string, buyers bigint"))
+    quotas = quotas_of(own_items=2, new_items=2, popular_items=1)
+    assert_pairs(
+        candidates(features, items, users.where("user_id = 'u1'"), quotas, more),
+        [
+            ("u1", "b1", "own"),
+            ("u1", "a1", "own"),  # new, too
+            ("u1", "n", "new"),
+            ("u1", "a3", "new"),  # a tie with a4; nobody bought b2
+            ("u1", "a2", "popular"),
+        ],
+    )
+
+
 def test_a_tie_of_popularity_is_broken_by_the_item_id(features, items, users):
     quotas = quotas_of(category_items=0, popular_items=6)
     found = {row[c.ITEM_ID] for row in candidates(features, items, users, quotas).collect()}

@@ -10,21 +10,24 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
-from recsys.config import QUOTAS, CandidatesConfig
+from recsys.config import QUOTAS
+from recsys.frames.local_rows import local_rows
 from recsys.frames.own_items import own_order
 from recsys.scoring.candidates import (
-    NO_MORE_SOURCES,
+    NEW_RANK,
+    POPULAR_RANK,
     SELLER_ORDER,
     SELLER_RANK,
     SOURCES,
     MoreSources,
     candidates,
     neighbour_weights,
+    new_ranks,
     with_seller_ranks,
 )
 from recsys.scoring.named_pairs import named_pairs, neighbours_of, sellers_of
 from recsys.scoring.user_rows import CATEGORY_KIND, OWN_KIND, USER_KIND, by_user, of_kind, users_of, whole_users
-from tests.feature_rows import feature_tables, rows_of
+from tests.feature_rows import feature_tables, quotas_of, rows_of
 
 DAY = {c.AS_OF_DATE: date(2017, 12, 4)}
 ITEMS, USERS, CATEGORIES = 60, 25, 26
@@ -62,7 +65,13 @@ def made(spark: SparkSession):
         if other != item
     ]
     features = feature_tables(spark, item=sold, user_item=own, user_category=liked)
-    return items, users, item_id, features, MoreSources(neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, together))
+    may_be_named = [row[c.ITEM_ID] for row in items.where(c.IS_ELIGIBLE).orderBy(c.ITEM_ID).collect()]
+    new = [(DAY[c.AS_OF_DATE], item, int(draw(4))) for item in may_be_named[::3]]
+    more = MoreSources(
+        neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, together),
+        new=local_rows(spark, new, f"{c.AS_OF_DATE} date, {c.ITEM_ID} string, {c.BUYERS} bigint"),
+    )
+    return items, users, item_id, features, more
 
 
 def _own(draw):
@@ -86,12 +95,14 @@ def rows_by_user(users, features, ids):
 
 @pytest.mark.parametrize(
     "quotas",
-    [(3, 4, 4, 5), (0, 0, 7, 2), (40, 30, 30, 30), (2, 5, 0, 3), (1, 0, 1, 0)],
+    [(3, 4, 4, 2, 5), (0, 0, 7, 0, 2), (40, 30, 30, 30, 30), (2, 5, 0, 1, 3), (1, 0, 1, 0, 0)],
 )
 def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
     items, users, item_id, features, more = made
-    quotas = CandidatesConfig(**dict(zip(QUOTAS, quotas, strict=True)))
-    more = more if quotas.neighbour_items else NO_MORE_SOURCES
+    quotas = quotas_of(**dict(zip(QUOTAS, quotas, strict=True)))
+    more = MoreSources(
+        neighbours=more.neighbours if quotas.neighbour_items else None, new=more.new if quotas.new_items else None
+    )
     expected = candidates(features, items, users, quotas, more).collect()
 
     eligible = items.where(c.IS_ELIGIBLE)
@@ -110,9 +121,10 @@ def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
         [names.index(rank_of[i][c.ITEM_CATEGORY]) + 1 if i in rank_of and rank_of[i][c.ITEM_CATEGORY] else 0
          for i in range(ITEMS)]
     )  # fmt: skip
-    sellers = sellers_of(
-        category_I, np.argsort(np.argsort(item_id)), column(SELLER_RANK), column("popular_rank"), column(SELLER_ORDER)
-    )
+    rank_of_new = {} if more.new is None else {row[c.ITEM_ID]: row[NEW_RANK] for row in new_ranks(more.new).collect()}
+    new_rank_I = np.array([rank_of_new.get(item, 0) for item in item_id])
+    ranks = [column(name) for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER)]
+    sellers = sellers_of(category_I, np.argsort(np.argsort(item_id)), *ranks, new_rank_I)
     idx_of = {item: idx for idx, item in enumerate(item_id) if idx in rank_of}
     beside = [] if more.neighbours is None else neighbour_weights(more.neighbours).collect()
     known = [

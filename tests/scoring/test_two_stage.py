@@ -4,7 +4,7 @@ import pytest
 
 from recsys import columns as c
 from recsys.catalog import NUMERIC_INPUTS, USER_CATEGORY, USER_ITEM
-from recsys.scoring.candidates import POPULAR_RANK, SELLER_ORDER, SELLER_RANK
+from recsys.scoring.candidates import NEW_RANK, POPULAR_RANK, SELLER_ORDER, SELLER_RANK
 from recsys.scoring.two_stage import _ranked, best_of_each, catalogue_of, user_columns
 from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, users_of
 from tests.feature_rows import quotas_of
@@ -52,6 +52,7 @@ def catalogue(scorer):
             SELLER_RANK: pa.array([2, None, 1, 1], pa.int32()),
             POPULAR_RANK: pa.array([3, None, 1, 2], pa.int32()),
             SELLER_ORDER: pa.array([3, None, 1, 2], pa.int32()),
+            NEW_RANK: pa.array([None, None, None, 1], pa.int32()),
         }
     )
     stores = {c.STORE_ID: ["s1", "s2"], c.ITEM_IDX: pa.array([2, 0], pa.int32())}
