@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs._candidate_sources import more_sources
+from jobs._candidate_sources import factor_lists, more_sources
 from jobs._models import Model
 from jobs._recommend import loader
 from jobs._taken import ids_of
@@ -33,7 +33,7 @@ from recsys.lake.told import told_by
 from recsys.scoring.candidates import NEW_RANK, WEIGHT, neighbour_weights, new_ranks, with_seller_ranks
 from recsys.scoring.top_n import as_rows
 from recsys.scoring.two_stage import best_candidates, load_catalogue, user_columns
-from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
+from recsys.scoring.user_rows import CATEGORY_KIND, FACTORS_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
 from recsys.stages import Run
 
 _ITEMS, _STORE_ITEMS, _NEIGHBOURS = "items", "store_items", "neighbours"
@@ -50,6 +50,9 @@ def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | No
     if excluded is not None:
         left_out = excluded.join(items.select(c.ITEM_ID, c.ITEM_IDX), on=c.ITEM_ID, how="inner")
         rows.append(of_kind(left_out, LEFT_OUT_KIND, F.array(c.ITEM_IDX)))
+    listed = _factor_rows(run, features, excluded)
+    if listed is not None:
+        rows.append(listed)
     files = _item_files(run, model, features, items, taken)
     return best_candidates(
         by_user(functools.reduce(DataFrame.unionByName, rows), run.config.spark.shuffle_partitions),
@@ -89,6 +92,17 @@ def _category_rows(features: FeatureTables, taken: Sequence[Feature]) -> DataFra
     purchases = F.coalesce(F.col(c.USER_CATEGORY_PURCHASES_91D).cast("int"), F.lit(0))
     numbers = F.array(*numbers_of(USER_CATEGORY, taken))
     return of_kind(features.user_category, CATEGORY_KIND, F.array(purchases), numbers, text=c.CATEGORY)
+
+
+def _factor_rows(run: Run, features: FeatureTables, excluded: DataFrame | None) -> DataFrame | None:
+    seen = features.user_item.select(c.USER_ID, c.ITEM_ID)
+    if excluded is not None:
+        seen = seen.unionByName(excluded.select(c.USER_ID, c.ITEM_ID))
+    lists = factor_lists(run, run.day, run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)), seen)
+    if lists is None:
+        return None
+    missing = F.lit(run.config.candidates.factor_items) - F.size(c.ITEM_IDX)
+    return of_kind(lists, FACTORS_KIND, F.concat(c.ITEM_IDX, F.array_repeat(F.lit(-1), missing)))
 
 
 def _lists_of(model: Model) -> tuple[str, ...]:

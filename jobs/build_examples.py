@@ -7,7 +7,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame
 
-from jobs._candidate_sources import more_sources, sources_read
+from jobs._candidate_sources import more_sources
 from jobs._example_reports import write_leakage, write_splits
 from jobs._negatives import sampled
 from jobs._neighbours import beside_neighbours
@@ -23,7 +23,7 @@ from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
 from recsys.lake.example_files import Neighbours, write_example_files
-from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, of_cutoffs, read_features
+from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, candidate_tables, of_cutoffs, read_features
 from recsys.lake.told import told_by
 from recsys.scoring.candidates import candidates
 from recsys.stages import Figures, Run, Stage
@@ -112,7 +112,7 @@ STAGE = Stage(
         *_READS,
         *FEATURE_TABLES,
         *(NEIGHBOUR_TABLES if _are_neighbours_asked(run) else ()),
-        *sources_read(run),
+        *candidate_tables(run.lake, run.config.candidates),
     ),
     writes=(tables.EXAMPLES, tables.NEGATIVES, tables.PARTED_EVENTS, tables.SPLITS, tables.LEAKAGE),
     settings=("examples", "candidates"),

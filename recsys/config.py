@@ -54,7 +54,7 @@ RECIPROCAL_RANK, MEAN, WEIGHTED, VOTE = FUSIONS = ("reciprocal_rank", "mean", "w
 PARQUET, JSON_LINES, KEY_VALUE = EXPORT_FORMATS = ("parquet", "json_lines", "key_value")
 
 # Of `candidates`, by source.
-QUOTAS = ("own_items", "neighbour_items", "category_items", "new_items", "popular_items")
+QUOTAS = ("own_items", "factor_items", "neighbour_items", "category_items", "new_items", "popular_items")
 
 # Of `clean`; at 0 the rule or column behind them is off.
 _SWITCHES = (
@@ -299,6 +299,8 @@ class ExamplesConfig:
 @dataclass(frozen=True, kw_only=True)
 class CandidatesConfig:
     own_items: int
+    factor_items: int
+    factors_model: str | None
     neighbour_items: int
     category_items: int
     new_items: int
@@ -311,6 +313,11 @@ class CandidatesConfig:
         if self.most == 0:
             raise ConfigError("candidates: all quotas are 0; give at least one a positive number")
         _require_range(self, "new_item_days", 1, 10_000)
+        if (self.factors_model is None) != (self.factor_items == 0):
+            raise ConfigError(
+                f"candidates.factor_items is {self.factor_items} and candidates.factors_model is {self.factors_model}: "
+                "give both, such as 100 and mf, or neither"
+            )
 
     @property
     def most(self) -> int:

@@ -568,10 +568,10 @@ TOP_N = Table(
         (
             c.SOURCE,
             "string",
-            "Where the candidate came from, of several the first: own, viewed, neighbours (in a basket with own ones), "
-            "category, new, popular; all: all were ranked; store (or category, popular): for a user whom the model "
-            "does not know; rule: pinned; fill: popular, where rules left too few; of fused lists the models that "
-            "named it, as in mlp+lightgcn",
+            "Where the candidate came from, of several the first: own, viewed, factors (ranked by another model), "
+            "neighbours (in a basket with own ones), category, new, popular; all: all were ranked; store (or category, "
+            "popular): for a user whom the model does not know; rule: pinned; fill: popular, where rules left too few; "
+            "of fused lists the models that named it, as in mlp+lightgcn",
         ),
         (
             c.REASON,

@@ -41,7 +41,8 @@ def _values(table: Table, rows: Rows) -> list[tuple[Any, ...]]:
 
 def quotas_of(**quotas: int) -> CandidatesConfig:
     """0 where nothing else is given."""
-    return CandidatesConfig(**{**dict.fromkeys(QUOTAS, 0), **quotas}, new_item_days=28)
+    model = "mf" if quotas.get("factor_items") else None
+    return CandidatesConfig(**{**dict.fromkeys(QUOTAS, 0), **quotas}, new_item_days=28, factors_model=model)
 
 
 def feature_tables(spark: SparkSession, **rows: Rows) -> FeatureTables:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from recsys import catalog, tables
 from recsys import columns as c
+from recsys.config import CandidatesConfig
 from recsys.errors import InputError
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.store import Lake
@@ -51,6 +52,12 @@ def read_neighbours(lake: Lake, as_of_dates: Sequence[date]) -> tuple[DataFrame,
     grains = "user_neighbours,item_neighbours"
     users, items = (_optional(lake, table, as_of_dates, "the model reads", grains) for table in NEIGHBOUR_TABLES)
     return users, items
+
+
+def candidate_tables(lake: Lake, quotas: CandidatesConfig) -> tuple[Table, ...]:
+    """Optional ones that the quotas ask for, where they are there: read_item_item says what is missing."""
+    asked = (tables.ITEM_ITEM_FEATURES,) if quotas.neighbour_items else ()
+    return tuple(table for table in asked if lake.exists(table))
 
 
 def read_item_item(lake: Lake, as_of_dates: Sequence[date], quota: int) -> DataFrame:

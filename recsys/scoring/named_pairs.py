@@ -15,6 +15,7 @@ from recsys.scoring.arrow_lists import places
 from recsys.scoring.candidates import (
     ASKED_OWN_ITEMS,
     CATEGORY,
+    FACTORS,
     FAVOURITE_CATEGORIES,
     NEIGHBOURS,
     NEW,
@@ -24,10 +25,10 @@ from recsys.scoring.candidates import (
     VIEWED,
     fetched_of_categories,
 )
-from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, OfKind, Users
+from recsys.scoring.user_rows import CATEGORY_KIND, FACTORS_KIND, LEFT_OUT_KIND, OWN_KIND, OfKind, Users
 
-_OWN, _VIEWED, _NEIGHBOURS, _CATEGORY, _NEW, _POPULAR = map(
-    SOURCES.index, (OWN, VIEWED, NEIGHBOURS, CATEGORY, NEW, POPULAR)
+_OWN, _VIEWED, _FACTORS, _NEIGHBOURS, _CATEGORY, _NEW, _POPULAR = map(
+    SOURCES.index, (OWN, VIEWED, FACTORS, NEIGHBOURS, CATEGORY, NEW, POPULAR)
 )
 
 Indexes = NDArray[np.int64]
@@ -124,6 +125,8 @@ def named_pairs(
     own = _in_own_order(users.kinds[OWN_KIND], sellers.place_I)
     mine = _own_pairs(own, left_out, len(sellers.order_I), quotas.own_items)
     named: tuple[Pairs, ...] = (mine, left_out)
+    ranked = _factor_pairs(users.kinds[FACTORS_KIND], named, len(sellers.order_I), quotas.factor_items)
+    named = (*named, ranked)
     beside = _neighbour_pairs(own, neighbours, sellers.place_I, named, quotas.neighbour_items)
     named = (*named, beside)
     favourites = _favourites(users.kinds[CATEGORY_KIND], category_F, fetched_of_categories(quotas))
@@ -131,7 +134,7 @@ def named_pairs(
     named = (*named, liked)
     new = _best_pairs(len(users), sellers.new, named, _NEW, quotas.new_items)
     popular = _best_pairs(len(users), sellers.popular, (*named, new), _POPULAR, quotas.popular_items)
-    return _joined(len(users), (mine, beside, liked, new, popular))
+    return _joined(len(users), (mine, ranked, beside, liked, new, popular))
 
 
 def _left_out(rows: OfKind, num_items: int) -> Pairs:
@@ -146,7 +149,10 @@ def _is_among(row_P: Indexes, item_P: Indexes, pairs: Pairs, num_items: int) -> 
 
 
 def _are_free(row_P: Indexes, item_P: Indexes, named: tuple[Pairs, ...], num_items: int) -> Flags:
-    are_free_P: Flags = ~np.any([_is_among(row_P, item_P, pairs, num_items) for pairs in named], axis=0)
+    are_free_P = np.ones(len(row_P), dtype=np.bool_)
+    for pairs in named:
+        if len(pairs.row_P):
+            are_free_P &= ~_is_among(row_P, item_P, pairs, num_items)
     return are_free_P
 
 
@@ -160,6 +166,13 @@ def _in_own_order(own: OfKind, place_I: Indexes) -> Pairs:
 def _own_pairs(own: Pairs, left_out: Pairs, num_items: int, quota: int) -> Pairs:
     may_be_named = own.where(~_is_among(own.row_P, own.item_P, left_out, num_items))
     return _first(may_be_named.row_P, may_be_named.item_P, may_be_named.source_P, quota)
+
+
+def _factor_pairs(lists: OfKind, named: tuple[Pairs, ...], num_items: int, quota: int) -> Pairs:
+    at_P, place_P = np.nonzero((lists.ints_RC >= 0) & (lists.ints_RC < num_items))
+    row_P, item_P = lists.row_R[at_P], lists.ints_RC[at_P, place_P]
+    are_free_P = _are_free(row_P, item_P, named, num_items)
+    return _first(row_P[are_free_P], item_P[are_free_P], np.full(int(are_free_P.sum()), _FACTORS), quota)
 
 
 def _neighbour_pairs(

@@ -9,11 +9,12 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._candidate_sources import more_sources
+from jobs._candidate_sources import sources_of
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._models import newest_model
 from jobs._recall import num_scored_users
 from jobs._recommend import scored, with_inputs
+from jobs._window import candidates_text
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
 from recsys import columns as c
@@ -28,7 +29,7 @@ from recsys.stages import Figures, Run, run_stage
 from recsys.training.export import load_scorer
 from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS
-from tests.trained_lake import COLD, MODEL_NAME, copied, register_model, tracking_uri
+from tests.trained_lake import COLD, MODEL_NAME, copied, register_factors, register_model, tracking_uri
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +123,16 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
     write_rows(lake, tables.STORE_ITEM_FEATURES, mailed)
     together = [{**day, c.ITEM_ID: ITEMS[0], c.NEIGHBOUR_ID: ITEMS[15], c.ITEM_ITEM_COSINE_91D: 0.5}]
     write_rows(lake, tables.ITEM_ITEM_FEATURES, together)
-    quotas = ("candidates.own_items=2", "candidates.neighbour_items=1", "features.grains=[item_item]")
-    run, features = run_of(lake, *quotas, "score.batch_rows=40"), read_features(lake, [RUN_DATE])
-    more, users = more_sources(run, [RUN_DATE]), lake.read(tables.USERS)
+    model = newest_model(run_of(lake))
+    register_factors(lake, seed=3)
+    quotas = ("own_items=2", "factor_items=2", "factors_model=mf", "neighbour_items=1", "new_items=1")
+    settings = (f"candidates.{quota}" for quota in quotas)
+    run = run_of(lake, *settings, "features.grains=[item_item]", "score.batch_rows=40")
+    features, users = read_features(lake, [RUN_DATE]), lake.read(tables.USERS)
+    more = sources_of(run, RUN_DATE, features, users)
     named = candidates(features, lake.read(tables.ITEMS), users, run.config.candidates, more)
-    model = newest_model(run)
+    told = "own 2, factor 2 of recsys-mf/1, neighbour 1, category 150, new 1 of 28 days, popular 150"
+    assert candidates_text(run, [model]) == told
     expected = top_n(scored(run, model, with_inputs(run, model, named, features, RUN_DATE)), 9)
     lists = lists_of_candidates(run, model, 9)
     columns = [c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE]
@@ -134,7 +140,7 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
         ranked_rows(lists).select(*columns), expected.select(*columns), ignore_row_order=True, ignore_nullable=True
     )
     sources = expected.select(c.SOURCE).distinct().collect()
-    assert {row[c.SOURCE] for row in sources} == {"own", "neighbours", "category", "popular"}
+    assert {row[c.SOURCE] for row in sources} == {"own", "factors", "neighbours", "category", "new", "popular"}
     excluded = named.where(F.col(c.ITEM_ID) == "i03").select(c.USER_ID, c.ITEM_ID)
     rows = ranked_rows(lists_of_candidates(run, model, 99, excluded))
     assert rows.where(F.col(c.ITEM_ID) == "i03").isEmpty()

@@ -151,6 +151,32 @@ def test_what_lies_in_a_basket_with_own_items_comes_before_categories_the_highes
     )
 
 
+def test_what_another_model_ranks_first_comes_behind_own_items(spark, features, items, users):
+    ranked = [
+        (DAY, "u1", 1, "b1"),
+        (DAY, "u1", 2, "n"),
+        (DAY, "u1", 3, "a4"),
+        (DAY, "u1", 4, "a3"),
+        (DAY, "v", 1, "a3"),
+    ]
+    beside = [{c.AS_OF_DATE: DAY, c.ITEM_ID: "a1", c.NEIGHBOUR_ID: other, c.ITEM_ITEM_COSINE_91D: 0.5} for other in "n"]
+    more = MoreSources(
+        factors=local_rows(spark, ranked, "as_of_date date, user_id string, rank int, item_id string"),
+        neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, beside),
+    )
+    quotas = quotas_of(own_items=1, factor_items=2, neighbour_items=1, popular_items=1)
+    assert_pairs(
+        candidates(features, items, users, quotas, more),
+        [
+            ("u1", "b1", "own"),
+            ("u1", "n", "factors"),  # beside an own item, too
+            ("u1", "a4", "factors"),
+            ("u1", "a1", "popular"),
+            ("cold", "a1", "popular"),  # whom the other model does not know
+        ],
+    )
+
+
 def test_new_items_come_before_popular_ones_the_most_bought_first(spark, features, items, users):
     new = [(DAY, "a1", 9), (DAY, "a4", 2), (DAY, "a3", 2), (DAY, "n", 3), (DAY, "b2", 0), (NEXT_DAY, "a2", 9)]
     more = MoreSources(new=local_rows(spark, new, "as_of_date date, item_id string, buyers bigint"))

@@ -26,7 +26,16 @@ from recsys.scoring.candidates import (
     with_seller_ranks,
 )
 from recsys.scoring.named_pairs import named_pairs, neighbours_of, sellers_of
-from recsys.scoring.user_rows import CATEGORY_KIND, OWN_KIND, USER_KIND, by_user, of_kind, users_of, whole_users
+from recsys.scoring.user_rows import (
+    CATEGORY_KIND,
+    FACTORS_KIND,
+    OWN_KIND,
+    USER_KIND,
+    by_user,
+    of_kind,
+    users_of,
+    whole_users,
+)
 from tests.feature_rows import feature_tables, quotas_of, rows_of
 
 DAY = {c.AS_OF_DATE: date(2017, 12, 4)}
@@ -67,7 +76,13 @@ def made(spark: SparkSession):
     features = feature_tables(spark, item=sold, user_item=own, user_category=liked)
     may_be_named = [row[c.ITEM_ID] for row in items.where(c.IS_ELIGIBLE).orderBy(c.ITEM_ID).collect()]
     new = [(DAY[c.AS_OF_DATE], item, int(draw(4))) for item in may_be_named[::3]]
+    ranked = [
+        (DAY[c.AS_OF_DATE], f"u{user:02d}", rank, item)
+        for user in range(5, USERS)
+        for rank, item in enumerate(np.random.default_rng(user + 50).permutation(may_be_named)[: draw(9)].tolist())
+    ]
     more = MoreSources(
+        factors=local_rows(spark, ranked, f"{c.AS_OF_DATE} date, {c.USER_ID} string, {c.RANK} int, {c.ITEM_ID} string"),
         neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, together),
         new=local_rows(spark, new, f"{c.AS_OF_DATE} date, {c.ITEM_ID} string, {c.BUYERS} bigint"),
     )
@@ -83,25 +98,32 @@ def _own(draw):
     }  # fmt: skip
 
 
-def rows_by_user(users, features, ids):
+def rows_by_user(users, features, ids, ranked):
     place, recency = own_order()
     own = features.user_item.join(ids, on=c.ITEM_ID, how="inner")
     rows = of_kind(users.where(~F.col(c.IS_OPTED_OUT)), USER_KIND, F.array(F.lit(0)))
     rows = rows.unionByName(of_kind(own, OWN_KIND, F.array(c.ITEM_IDX, place.cast("int"), recency.cast("int"))))
     purchases = F.array(c.USER_CATEGORY_PURCHASES_91D)
     rows = rows.unionByName(of_kind(features.user_category, CATEGORY_KIND, purchases, text=c.CATEGORY))
+    if ranked is not None:
+        entries = F.sort_array(F.collect_list(F.struct(c.RANK, c.ITEM_IDX)))[c.ITEM_IDX]
+        lists = ranked.join(ids, on=c.ITEM_ID, how="inner").groupBy(c.USER_ID).agg(entries.alias("items"))
+        filled_up = F.concat("items", F.array_repeat(F.lit(-1), F.lit(9) - F.size("items")))
+        rows = rows.unionByName(of_kind(lists, FACTORS_KIND, filled_up))
     return by_user(rows, 1).toArrow().to_batches(max_chunksize=7)
 
 
 @pytest.mark.parametrize(
     "quotas",
-    [(3, 4, 4, 2, 5), (0, 0, 7, 0, 2), (40, 30, 30, 30, 30), (2, 5, 0, 1, 3), (1, 0, 1, 0, 0)],
+    [(3, 2, 4, 4, 2, 5), (0, 0, 0, 7, 0, 2), (40, 30, 30, 30, 30, 30), (2, 6, 5, 0, 1, 3), (1, 0, 0, 1, 0, 0)],
 )
 def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
     items, users, item_id, features, more = made
     quotas = quotas_of(**dict(zip(QUOTAS, quotas, strict=True)))
     more = MoreSources(
-        neighbours=more.neighbours if quotas.neighbour_items else None, new=more.new if quotas.new_items else None
+        factors=more.factors if quotas.factor_items else None,
+        neighbours=more.neighbours if quotas.neighbour_items else None,
+        new=more.new if quotas.new_items else None,
     )
     expected = candidates(features, items, users, quotas, more).collect()
 
@@ -134,7 +156,7 @@ def test_items_are_those_of_sparks_lists(spark, made, quotas) -> None:
     ]
     neighbours = neighbours_of(*np.array(known, dtype=np.int64).reshape(-1, 3).T, ITEMS)
     found = set()
-    for batch in whole_users(rows_by_user(users, features, ids)):
+    for batch in whole_users(rows_by_user(users, features, ids, more.factors)):
         for block in users_of(batch).blocks(4):
             liked = block.kinds[CATEGORY_KIND]
             code_F = np.array([names.index(t) + 1 if t in names else 0 for t in liked.text_R.to_pylist()], np.int64)
