@@ -19,8 +19,8 @@ from pyspark.sql import functions as F
 from benchmarks.report import emit
 from jobs._diverse import diverse_lists, longer_by
 from jobs._models import newest_model
-from jobs._recommend import LabelWindow, test_window
 from jobs._rules import facts_loader
+from jobs._window import LabelWindow, test_window
 from jobs.evaluate import DIVERSE, asked_of_buyers, ranked_lists
 from recsys import columns as c
 from recsys import tables

@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import factor_lists, more_sources
 from jobs._models import Model
 from jobs._recommend import loader
 from jobs._taken import ids_of
@@ -29,13 +30,15 @@ from recsys.lake.at_once import at_once
 from recsys.lake.interaction_files import write_input_files
 from recsys.lake.read_features import read_neighbours
 from recsys.lake.told import told_by
-from recsys.scoring.candidates import with_seller_ranks
+from recsys.scoring.candidates import NEW_RANK, WEIGHT, neighbour_weights, new_ranks, with_seller_ranks
 from recsys.scoring.top_n import as_rows
 from recsys.scoring.two_stage import best_candidates, load_catalogue, user_columns
-from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
+from recsys.scoring.user_rows import CATEGORY_KIND, FACTORS_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
 from recsys.stages import Run
 
-_ITEMS, _STORE_ITEMS = "items", "store_items"
+_ITEMS, _STORE_ITEMS, _NEIGHBOURS = "items", "store_items", "neighbours"
+
+Files = tuple[str, ...]
 
 
 def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | None = None) -> DataFrame:
@@ -43,9 +46,7 @@ def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | No
     read, features = run.lake.read, run.features
     taken = numeric_inputs(told_by(run.lake))
     items = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
-    # A process of an executor holds more of each item. Spark on its own takes all users' items for the smaller side, or
-    # shuffles and sorts both.
-    item_ids = F.broadcast(items.select(c.ITEM_ID, c.ITEM_IDX))
+    item_ids = items.select(c.ITEM_ID, c.ITEM_IDX)
     rows = [
         _user_rows(run, model, features, taken),
         _own_rows(features, item_ids, taken),
@@ -54,6 +55,9 @@ def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | No
     if excluded is not None:
         left_out = excluded.join(item_ids, on=c.ITEM_ID, how="inner")
         rows.append(of_kind(left_out, LEFT_OUT_KIND, F.array(c.ITEM_IDX)))
+    listed = _factor_rows(run, features, excluded)
+    if listed is not None:
+        rows.append(listed)
     files = _item_files(run, model, features, items, taken)
     return best_candidates(
         by_user(functools.reduce(DataFrame.unionByName, rows), run.config.spark.shuffle_partitions),
@@ -95,6 +99,17 @@ def _category_rows(features: FeatureTables, taken: Sequence[Feature]) -> DataFra
     return of_kind(features.user_category, CATEGORY_KIND, F.array(purchases), numbers, text=c.CATEGORY)
 
 
+def _factor_rows(run: Run, features: FeatureTables, excluded: DataFrame | None) -> DataFrame | None:
+    seen = features.user_item.select(c.USER_ID, c.ITEM_ID)
+    if excluded is not None:
+        seen = seen.unionByName(excluded.select(c.USER_ID, c.ITEM_ID))
+    lists = factor_lists(run, run.day, run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)), seen)
+    if lists is None:
+        return None
+    missing = F.lit(run.config.candidates.factor_items) - F.size(c.ITEM_IDX)
+    return of_kind(lists, FACTORS_KIND, F.concat(c.ITEM_IDX, F.array_repeat(F.lit(-1), missing)))
+
+
 def _lists_of(model: Model) -> tuple[str, ...]:
     return OF_USERS if model.neighbours else ()
 
@@ -108,7 +123,8 @@ def _joined(names: Sequence[str]) -> Column:
 
 def _item_files(
     run: Run, model: Model, features: FeatureTables, eligible: DataFrame, taken: Sequence[Feature]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> list[Files]:
+    """As load_catalogue takes them."""
     read, ids = run.lake.read, ids_of(run.lake)
     wanted = eligible.select(c.ITEM_ID, F.lit(run.day).alias(c.AS_OF_DATE))
     rows = assemble_items(wanted, features, read(tables.ITEMS), ids, taken, beside=[c.LOOKUP_CATEGORY])
@@ -116,24 +132,39 @@ def _item_files(
     if model.neighbours:
         _, drawn = read_neighbours(run.lake, [run.day])
         rows, names = with_item_neighbours(rows, drawn, ids, model.neighbours), [*names, *OF_ITEMS]
+    more = more_sources(run, [run.day])
     # Of the bare ids: what was joined to the items would be joined once more for the ranks.
-    ranks = with_seller_ranks(eligible.select(c.ITEM_ID), features.item)
+    ranks = _with_new_ranks(with_seller_ranks(eligible.select(c.ITEM_ID), features.item), more.new)
     ranked = rows.select(*names).join(ranks, on=c.ITEM_ID, how="left")
     in_stores = features.store_item.join(ids.items, on=c.ITEM_ID, how="inner")
     stored = in_stores.select(c.STORE_ID, c.ITEM_IDX, *numbers_of(STORE_ITEM, taken))
+    tables_of = {_ITEMS: ranked, _STORE_ITEMS: stored}
+    if more.neighbours is not None:
+        tables_of[_NEIGHBOURS] = _neighbour_rows(more.neighbours, eligible)
     written = [
         functools.partial(write_input_files, run.lake, run.day, f"{model.name}/{kind}", rows)
-        for kind, rows in ((_ITEMS, ranked), (_STORE_ITEMS, stored))
+        for kind, rows in tables_of.items()
     ]
-    of_items, of_stores = at_once(run.spark, written)
-    return of_items, of_stores
+    return at_once(run.spark, written)
+
+
+def _with_new_ranks(items: DataFrame, new: DataFrame | None) -> DataFrame:
+    if new is None:
+        return items.withColumn(NEW_RANK, F.lit(None).cast("int"))
+    return items.join(new_ranks(new).select(c.ITEM_ID, NEW_RANK), on=c.ITEM_ID, how="left")
+
+
+def _neighbour_rows(item_item: DataFrame, eligible: DataFrame) -> DataFrame:
+    neighbours = eligible.select(F.col(c.ITEM_ID).alias(c.NEIGHBOUR_ID), F.col(c.ITEM_IDX).alias(c.NEIGHBOUR_IDX))
+    weights = neighbour_weights(item_item).join(eligible, on=c.ITEM_ID, how="inner")
+    return weights.join(neighbours, on=c.NEIGHBOUR_ID, how="inner").select(c.ITEM_IDX, c.NEIGHBOUR_IDX, WEIGHT)
 
 
 def _numbers(*grains: str) -> list[str]:
     return [feature.name for feature in NUMERIC_INPUTS if feature.grain in grains]
 
 
-def _load(load_scorer: Callable[[], Any], items: tuple[str, ...], store_items: tuple[str, ...]) -> Any:
+def _load(load_scorer: Callable[[], Any], *files: Files) -> Any:
     """Runs on executors only."""
     scorer = load_scorer()
-    return scorer, load_catalogue(scorer, items, store_items)
+    return scorer, load_catalogue(scorer, *files)

@@ -6,12 +6,14 @@ from datetime import date
 from typing import Any
 
 from recsys import columns as c
-from recsys.errors import InputError
+from recsys.errors import ConfigError, InputError
 from recsys.families import FACTORS, FEATURES, HISTORIES, RANKING_CANDIDATES, TOWERS
 from recsys.lake.runs import newest_figures, newest_trainings
 from recsys.scoring.fusion import JOINED
 from recsys.stages import Run
 from recsys.tracking import registered_name
+
+_SCORE_MODELS, _FACTORS_MODEL = "score.models", "candidates.factors_model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +60,34 @@ def served_models(run: Run) -> tuple[Model, ...]:
     if not run.config.score.models:
         return (newest_model(run),)
     trained = newest_trainings(run.lake, run.day)
-    _require_trained(run, run.config.score.models, trained, run.day)
+    _require_trained(run, _SCORE_MODELS, run.config.score.models, trained, run.day)
     return tuple(_model_of(trained[registered_name(name)]) for name in run.config.score.models)
 
 
+def factors_model(run: Run) -> Model | None:
+    """The newest training of candidates.factors_model for the run date or a day before; None where none is named.
+
+    Raises InputError where there is no training, ConfigError where the model does not rank all items.
+    """
+    return _factors_model(run, run.day)
+
+
 def require_trained(run: Run) -> None:
-    """Before the stages that come first in a pipeline have run: of score.models, all but the one that this pipeline
-    trains have a training."""
+    """Before the stages that come first in a pipeline have run: of score.models and candidates.factors_model, all but
+    the one that this pipeline trains have a training."""
     others = [name for name in run.config.score.models if name != run.config.train.model]
     if others:
-        _require_trained(run, others, newest_trainings(run.lake, run.run_date or date.max), run.run_date)
+        trained = newest_trainings(run.lake, run.run_date or date.max)
+        _require_trained(run, _SCORE_MODELS, others, trained, run.run_date)
+    if run.config.candidates.factors_model != run.config.train.model:
+        _factors_model(run, run.run_date)
 
 
 def model_inputs(run: Run) -> tuple[str, ...]:
     """What a stage that uses the models depends on outside its tables."""
-    return tuple(text for model in served_models(run) for text in (model.name, str(model.version)))
+    of_candidates = factors_model(run)
+    models = (*served_models(run), *([of_candidates] if of_candidates else ()))
+    return tuple(text for model in models for text in (model.name, str(model.version)))
 
 
 def names_of(models: Sequence[Model]) -> list[str]:
@@ -100,13 +115,30 @@ def _model_of(figures: Mapping[str, Any]) -> Model:
     )
 
 
-def _require_trained(run: Run, names: Sequence[str], trained: Mapping[str, Any], day: date | None) -> None:
+def _factors_model(run: Run, day: date | None) -> Model | None:
+    name = run.config.candidates.factors_model
+    if name is None:
+        return None
+    trained = newest_trainings(run.lake, day or date.max)
+    _require_trained(run, _FACTORS_MODEL, [name], trained, day)
+    model = _model_of(trained[registered_name(name)])
+    if not model.ranks_all_items:
+        raise ConfigError(
+            f"{_FACTORS_MODEL} is {name}, a model of {model.family}, which ranks candidates itself. Cure: name one "
+            "that ranks all items, such as mf, and train it"
+        )
+    return model
+
+
+def _require_trained(
+    run: Run, setting: str, names: Sequence[str], trained: Mapping[str, Any], day: date | None
+) -> None:
     missing = [name for name in names if registered_name(name) not in trained]
     if missing:
         there = [name.removeprefix(registered_name("")) for name in sorted(trained)]
         until = "" if day is None else f" for {day} or a day before"
         raise InputError(
-            f"score.models names {missing}, of which no training is recorded in {run.lake.root}{until}; models with "
+            f"{setting} names {missing}, of which no training is recorded in {run.lake.root}{until}; models with "
             f"one: {there}. Cure: run the job train with train.model={missing[0]} for this run date (after "
-            "build_features and build_examples), or take the name out of score.models"
+            f"build_features and build_examples), or take the name out of {setting}"
         )

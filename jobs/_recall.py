@@ -8,16 +8,15 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import sources_of
 from jobs._models import Model, names_of
 from jobs._recommend import (
     Asking,
     all_items_lists,
-    candidates_text,
-    recall_of_candidates,
     scored,
-    test_window,
     with_inputs,
 )
+from jobs._window import candidates_text, recall_of_candidates, test_window
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.lists import REPEATS_ALLOWED
@@ -41,7 +40,7 @@ def later_recall(run: Run, models: Sequence[Model]) -> float | None:
     """Share of later purchases that one of the models can name: of the last evaluation where it had these models and
     quotas, else measured now; None where nobody bought anything."""
     last = newest_figures(run.lake, "evaluate", run.day)
-    text = candidates_text(models, run.config.candidates)
+    text = candidates_text(run, models)
     if last is not None and (last["candidates"], last.get("models")) == (text, names_of(models)):
         return float(last["candidate_recall"])
     window = test_window(run)
@@ -77,7 +76,8 @@ def exact_recall(run: Run, model: Model, users: DataFrame) -> float | None:
     with held(sample):
         pairs = sample.select(c.USER_ID, F.lit(run.day).alias(c.AS_OF_DATE)).crossJoin(eligible)
         best = top_n(scored(run, model, with_inputs(run, model, pairs, run.features, run.day)), n)
-        recall = share_found(best, candidates(run.features, items, sample, run.config.candidates))
+        more = sources_of(run, run.day, run.features, sample)
+        recall = share_found(best, candidates(run.features, items, sample, run.config.candidates, more))
     logger.info(
         "candidates hold %s of the best %d of all %d eligible items, of %d users or fewer%s", recall, n, num_items,
         num_users, f": no more than {_MOST_PAIRS} pairs are scored" if num_users < _SCORED_USERS else "",

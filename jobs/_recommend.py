@@ -1,4 +1,4 @@
-"""What evaluate and score share: the trained model on the executors, scored pairs, the last label window."""
+"""What evaluate and score share: the trained model on the executors, scored pairs, the best of all items."""
 
 import atexit
 import functools
@@ -22,13 +22,8 @@ from jobs._taken import ids_of, newest_histories
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import numeric_inputs
-from recsys.config import CandidatesConfig
 from recsys.evaluation.baselines import POPULAR
-from recsys.evaluation.lists import truth_of
-from recsys.evaluation.ranking import candidate_recall
 from recsys.examples.assemble import assemble, assemble_items, assemble_users
-from recsys.examples.labels import purchases_in_windows
-from recsys.examples.split import cutoffs_of
 from recsys.families import (
     CLOSED_FORM,
     FACTORS,
@@ -41,10 +36,9 @@ from recsys.families import (
 from recsys.features.item_words import item_words
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.interaction_files import write_vector_files
-from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, read_features
+from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, candidate_tables, read_features
 from recsys.lake.told import told_by
-from recsys.scoring.all_items import ASKED, LEFT_OUT, Flags, best_of_all, item_flags, keep_known, lists_of_all
-from recsys.scoring.candidates import candidates
+from recsys.scoring.all_items import ASKED, LEFT_OUT, Flags, best_of_all, item_flags, lists_of_all
 from recsys.scoring.pairs import INPUT_NAMES, score_pairs
 from recsys.scoring.rule_checks import left_out_lists
 from recsys.scoring.vectors import with_vectors
@@ -65,8 +59,12 @@ READS = (
 
 
 def reads_of(run: Run) -> tuple[Table, ...]:
-    """With the neighbourhoods, where the lake has some."""
-    return (*READS, *(table for table in NEIGHBOUR_TABLES if run.lake.exists(table)))
+    """With the neighbourhoods, where the lake has some, and what candidates come from."""
+    return (
+        *READS,
+        *(table for table in NEIGHBOUR_TABLES if run.lake.exists(table)),
+        *candidate_tables(run.lake, run.config.candidates),
+    )
 
 
 # What loads a model on the executors; the driver of scoring needs no torch.
@@ -79,32 +77,6 @@ _LOADERS = {
     SPARK_FEATURES: ("recsys.training.export", "load_scorer"),
     SPARK_FACTORS: ("recsys.training.recommenders", "load_ranker"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelWindow:
-    """Features of one cut-off, what was bought in the days after it, and candidates for those who bought."""
-
-    as_of: date
-    features: FeatureTables
-    truth: DataFrame
-    candidates: DataFrame
-
-
-def test_window(run: Run) -> LabelWindow:
-    """The last label window before the run date: no model has seen it."""
-    settings, lake = run.config.examples, run.lake
-    day = cutoffs_of(run.day, settings).test
-    features, items, users = read_features(lake, [day]), lake.read(tables.ITEMS), lake.read(tables.USERS)
-    purchases = purchases_in_windows(lake.read(tables.EVENTS), [day], settings.label_days)
-    truth = truth_of(purchases, items, users, features.user_item).persist()
-    buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi")
-    return LabelWindow(
-        as_of=day,
-        features=features,
-        truth=truth,
-        candidates=candidates(features, items, buyers, run.config.candidates),
-    )
 
 
 def with_inputs(run: Run, model: Model, pairs: DataFrame, features: FeatureTables, as_of: date) -> DataFrame:
@@ -205,37 +177,6 @@ def with_popular(ranked: DataFrame, baselines: DataFrame, key: Sequence[str]) ->
     popular = baselines.where(F.col(c.RECOMMENDER) == POPULAR).join(ranked, on=list(key), how="left_anti")
     shared = [name for name in ranked.columns if name in popular.columns]
     return ranked.select(*shared).unionByName(popular.select(*shared))
-
-
-def recall_of_candidates(
-    run: Run, models: Sequence[Model], window: LabelWindow, asked: Sequence[Asking | None] = ()
-) -> DataFrame:
-    """Per list_kind, the share of the truth that one of the models can name at all. `asked`: of the window and each
-    model, if at hand; None for one that ranks candidates."""
-    at_hand = asked or [asking(run, model, window.as_of) if model.ranks_all_items else None for model in models]
-    named = [_nameable(run, window, one) for one in at_hand]
-    pairs = named[0] if len(named) == 1 else functools.reduce(DataFrame.unionByName, named).distinct()
-    return candidate_recall(pairs, window.truth)
-
-
-def _nameable(run: Run, window: LabelWindow, asked: Asking | None) -> DataFrame:
-    """user_id and item_id of candidates, or of those pairs of the truth that the model knows."""
-    if asked is None:
-        return window.candidates.select(c.USER_ID, c.ITEM_ID)
-    pairs, items = window.truth.select(c.USER_ID, c.ITEM_ID).distinct(), run.lake.read(tables.ITEM_IDS)
-    indexed = pairs.join(asked.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
-    return keep_known(indexed, asked.load).select(c.USER_ID, c.ITEM_ID)
-
-
-def candidates_text(models: Sequence[Model], quotas: CandidatesConfig) -> str:
-    """What there is to choose from; of several models the quotas where one of them ranks candidates, and all items
-    where one ranks these."""
-    texts = ["all items" if model.ranks_all_items else quotas_text(quotas) for model in models]
-    return " and ".join(dict.fromkeys(texts))
-
-
-def quotas_text(quotas: CandidatesConfig) -> str:
-    return f"own {quotas.own_items}, category {quotas.category_items}, popular {quotas.popular_items}"
 
 
 def loader(run: Run, model: Model, function: str = "") -> Callable[[], Any]:

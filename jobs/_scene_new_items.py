@@ -52,7 +52,8 @@ def _as_cases(rows: DataFrame) -> DataFrame:
 
 
 def _new(run: Run, day: date) -> DataFrame:
-    return new_items(run.lake.read(tables.EVENTS), run.lake.read(tables.ITEMS), day, run.config.scenes)
+    days = run.config.scenes.new_item_days
+    return new_items(run.lake.read(tables.EVENTS), run.lake.read(tables.ITEMS), day, days)
 
 
 def _lists(run: Run, day: date, new: DataFrame, n: int, share: float, depth: int = 1) -> DataFrame:

@@ -7,6 +7,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame
 
+from jobs._candidate_sources import more_sources
 from jobs._example_reports import write_leakage, write_splits
 from jobs._negatives import sampled
 from jobs._neighbours import beside_neighbours
@@ -22,7 +23,7 @@ from recsys.examples.labels import labels_in_windows, with_label
 from recsys.examples.split import Cutoffs, cutoffs_of, with_example_key, with_split
 from recsys.lake.at_once import at_once
 from recsys.lake.example_files import Neighbours, write_example_files
-from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, of_cutoffs, read_features
+from recsys.lake.read_features import FEATURE_TABLES, NEIGHBOUR_TABLES, candidate_tables, of_cutoffs, read_features
 from recsys.lake.told import told_by
 from recsys.scoring.candidates import candidates
 from recsys.stages import Figures, Run, Stage
@@ -78,7 +79,8 @@ def _examples(run: Run, days: Cutoffs, taken: Sequence[Feature]) -> DataFrame:
     as_of_dates = (*days.train, days.validation)
     features = read_features(lake, as_of_dates)
     items = lake.read(tables.ITEMS)
-    pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates)
+    more = more_sources(run, as_of_dates)
+    pairs = candidates(features, items, lake.read(tables.USERS), run.config.candidates, more)
     labels = _labels(run, days)
     chosen = sampled(run, with_label(pairs, labels), labels, features)
     history = lake.read(tables.ITEM_HISTORY)
@@ -106,7 +108,12 @@ def _labels(run: Run, days: Cutoffs) -> DataFrame:
 
 STAGE = Stage(
     name="build_examples",
-    reads=lambda run: (*_READS, *FEATURE_TABLES, *(NEIGHBOUR_TABLES if _are_neighbours_asked(run) else ())),
+    reads=lambda run: (
+        *_READS,
+        *FEATURE_TABLES,
+        *(NEIGHBOUR_TABLES if _are_neighbours_asked(run) else ()),
+        *candidate_tables(run.lake, run.config.candidates),
+    ),
     writes=(tables.EXAMPLES, tables.NEGATIVES, tables.PARTED_EVENTS, tables.SPLITS, tables.LEAKAGE),
     settings=("examples", "candidates"),
     run=run,

@@ -15,18 +15,15 @@ from jobs._fusion import fused_rows, fusion_inputs
 from jobs._models import Model, model_columns, model_inputs, names_of, served_models
 from jobs._recommend import (
     Asking,
-    LabelWindow,
     all_items_lists,
     asking,
-    candidates_text,
     reads_of,
-    recall_of_candidates,
     scored,
-    test_window,
     with_inputs,
     with_popular,
 )
 from jobs._rules import facts_loader
+from jobs._window import LabelWindow, candidates_text, recall_of_candidates, test_window
 from recsys import columns as c
 from recsys import tables
 from recsys.app import run_program, summary
@@ -84,7 +81,7 @@ def run(run: Run) -> Figures:
     for frame in (both, of_baselines, window.truth, *(one.users for one in asked if one)):
         frame.unpersist()
     delete_vector_files(run.lake)
-    told = {"candidates": candidates_text(models, run.config.candidates), "models": names_of(models)}
+    told = {"candidates": candidates_text(run, models), "models": names_of(models)}
     return {c.ROWS: len(rows), **figures_of(rows), **told}
 
 

@@ -155,6 +155,7 @@ SEQUENCE_MASK = "sequence_mask"
 
 # Graph features
 NEIGHBOUR_ID = "neighbour_id"
+NEIGHBOUR_IDX = "neighbour_idx"
 EDGE_WEIGHT_365D = "edge_weight_365d"
 EDGE_USER_DEGREE_365D = "edge_user_degree_365d"
 EDGE_ITEM_DEGREE_365D = "edge_item_degree_365d"

@@ -53,6 +53,9 @@ CART, SUBSTITUTES, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS = SCENES = (
 RECIPROCAL_RANK, MEAN, WEIGHTED, VOTE = FUSIONS = ("reciprocal_rank", "mean", "weighted", "vote")
 PARQUET, JSON_LINES, KEY_VALUE = EXPORT_FORMATS = ("parquet", "json_lines", "key_value")
 
+# Of `candidates`, by source.
+QUOTAS = ("own_items", "factor_items", "neighbour_items", "category_items", "new_items", "popular_items")
+
 # Of `clean`; at 0 the rule or column behind them is off.
 _SWITCHES = (
     "near_duplicate_seconds", "bot_events_a_day", "bot_items_a_day", "bot_regular_gaps", "price_outlier_deviations",
@@ -297,14 +300,30 @@ class ExamplesConfig:
 @dataclass(frozen=True, kw_only=True)
 class CandidatesConfig:
     own_items: int
+    factor_items: int
+    factors_model: str | None
+    neighbour_items: int
     category_items: int
+    new_items: int
+    new_item_days: int
     popular_items: int
 
     def __post_init__(self) -> None:
-        for key in ("own_items", "category_items", "popular_items"):
+        for key in QUOTAS:
             _require_range(self, key, 0, 100_000)
-        if self.own_items + self.category_items + self.popular_items == 0:
-            raise ConfigError("candidates: all three quotas are 0; give at least one a positive number")
+        if self.most == 0:
+            raise ConfigError("candidates: all quotas are 0; give at least one a positive number")
+        _require_range(self, "new_item_days", 1, 10_000)
+        if (self.factors_model is None) != (self.factor_items == 0):
+            raise ConfigError(
+                f"candidates.factor_items is {self.factor_items} and candidates.factors_model is {self.factors_model}: "
+                "give both, such as 100 and mf, or neither"
+            )
+
+    @property
+    def most(self) -> int:
+        """Items a user."""
+        return sum(getattr(self, key) for key in QUOTAS)
 
 
 _TRAIN_CHOICES = {
@@ -572,6 +591,16 @@ class Config:
     export: ExportConfig
     maintenance: MaintenanceConfig
     tracking: TrackingConfig
+
+    def __post_init__(self) -> None:
+        quota, grains = self.candidates.neighbour_items, self.features.grains
+        if quota and catalog.ITEM_ITEM.name not in grains:
+            wanted = ",".join([*grains, catalog.ITEM_ITEM.name])
+            raise ConfigError(
+                f"candidates.neighbour_items is {quota}, and candidates come from features.item_item then, which "
+                f"features.grains, {list(grains)}, does not name. Cure: --set features.grains=[{wanted}], or "
+                "candidates.neighbour_items=0"
+            )
 
     def settings_of(self, sections: Sequence[str]) -> dict[str, Any]:
         """The named sections as plain data: what a stage's fingerprint hashes."""

@@ -593,7 +593,8 @@ TOP_N = Table(
         (
             c.SOURCE,
             "string",
-            "Where the candidate came from: own, viewed, category, popular; all: all were ranked; store (or category, "
+            "Where the candidate came from, of several the first: own, viewed, factors (ranked by another model), "
+            "neighbours (in a basket with own ones), category, new, popular; all: all were ranked; store (or category, "
             "popular): for a user whom the model does not know; rule: pinned; fill: popular, where rules left too few; "
             "of fused lists the models that named it, as in mlp+lightgcn",
         ),

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
 from recsys import tables
+from recsys.config import QUOTAS, CandidatesConfig
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import arrow_table, fields_of, local_rows
 from recsys.lake.store import Lake
@@ -36,6 +37,12 @@ def write_rows(lake: Lake, table: Table, rows: Rows) -> None:
 
 def _values(table: Table, rows: Rows) -> list[tuple[Any, ...]]:
     return [tuple(row.get(name) for name in table.column_names) for row in rows]
+
+
+def quotas_of(**quotas: int) -> CandidatesConfig:
+    """0 where nothing else is given."""
+    model = "mf" if quotas.get("factor_items") else None
+    return CandidatesConfig(**{**dict.fromkeys(QUOTAS, 0), **quotas}, new_item_days=28, factors_model=model)
 
 
 def feature_tables(spark: SparkSession, **rows: Rows) -> FeatureTables:

@@ -167,7 +167,21 @@ def test_training_settings_of_a_source_lie_over_the_models_own(tmp_path: Path) -
         ("train: {device: tpu}", r"train.device must be auto, cpu or cuda, got 'tpu'"),
         ("evaluation: {popular_window_days: 30}", r"popular_window_days must be 28 or 91 .* got 30"),
         ("clean: {first_event_date: yesterday}", r'must be a day such as "2017-12-18", got \'yesterday\''),
-        ("candidates: {own_items: 0, category_items: 0, popular_items: 0}", r"all three quotas are 0; give at least"),
+        ("candidates: {own_items: 0, category_items: 0, popular_items: 0}", r"candidates: all quotas are 0; give at"),
+        (
+            "candidates: {factor_items: 100}",
+            r"candidates.factor_items is 100 and candidates.factors_model is None: give both, such as 100 and mf",
+        ),
+        (
+            "candidates: {factors_model: mf}",
+            r"candidates.factor_items is 0 and candidates.factors_model is mf: give both",
+        ),
+        ("candidates: {new_item_days: 0}", r"candidates.new_item_days must be between 1 and 10000, got 0"),
+        (
+            "{candidates: {neighbour_items: 50}, features: {grains: [edge]}}",
+            r"candidates.neighbour_items is 50, .* come from features.item_item then, which features.grains, "
+            r"\['edge'\], does not name. Cure: --set features.grains=\[edge,item_item\], or candidates.neighbour",
+        ),
         ("spark: {settings: {spark.ui.port: 4040}}", r"spark.settings.spark.ui.port must be of type str, got 4040"),
         ("features: {grains: [edge, egde]}", r"features.grains: unknown \['egde'\]; known: \['sequence', 'edge',"),
         ("features: {as_known_on: soon}", r'features.as_known_on must be a day such as "2017-12-18", got \'soon\''),

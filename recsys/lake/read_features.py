@@ -7,8 +7,9 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from recsys import catalog, tables
 from recsys import columns as c
-from recsys import tables
+from recsys.config import CandidatesConfig
 from recsys.errors import InputError
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.store import Lake
@@ -48,19 +49,33 @@ def read_features(lake: Lake, as_of_dates: Sequence[date]) -> FeatureTables:
 
 def read_neighbours(lake: Lake, as_of_dates: Sequence[date]) -> tuple[DataFrame, DataFrame]:
     """Drawn items of users, and users of items. Raises InputError where a table, or a cut-off in it, is not there."""
-    for table in NEIGHBOUR_TABLES:
-        missing = (
-            _missing(of_cutoffs(lake, table, as_of_dates), as_of_dates)
-            if lake.exists(table)
-            else [day.isoformat() for day in as_of_dates]
-        )
-        if missing:
-            raise InputError(
-                f"{table.name} has no rows as of {missing}, which the model reads. Cure: run build_features with "
-                "features.grains=[user_neighbours,item_neighbours] among the settings, and the same --run-date"
-            )
-    users, items = (of_cutoffs(lake, table, as_of_dates) for table in NEIGHBOUR_TABLES)
+    grains = "user_neighbours,item_neighbours"
+    users, items = (_optional(lake, table, as_of_dates, "the model reads", grains) for table in NEIGHBOUR_TABLES)
     return users, items
+
+
+def candidate_tables(lake: Lake, quotas: CandidatesConfig) -> tuple[Table, ...]:
+    """Optional ones that the quotas ask for, where they are there: read_item_item says what is missing."""
+    asked = (tables.ITEM_ITEM_FEATURES,) if quotas.neighbour_items else ()
+    return tuple(table for table in asked if lake.exists(table))
+
+
+def read_item_item(lake: Lake, as_of_dates: Sequence[date], quota: int) -> DataFrame:
+    """For candidates. Raises InputError where the table, or a cut-off in it, is not there."""
+    reader = f"candidates.neighbour_items={quota} reads"
+    return _optional(lake, tables.ITEM_ITEM_FEATURES, as_of_dates, reader, catalog.ITEM_ITEM.name)
+
+
+def _optional(lake: Lake, table: Table, as_of_dates: Sequence[date], reader: str, grains: str) -> DataFrame:
+    missing = [day.isoformat() for day in as_of_dates]
+    if lake.exists(table):
+        missing = _missing(of_cutoffs(lake, table, as_of_dates), as_of_dates)
+    if missing:
+        raise InputError(
+            f"{table.name} has no rows as of {missing}, which {reader}. Cure: run build_features with "
+            f"features.grains=[{grains}] among the settings, and the same --run-date"
+        )
+    return of_cutoffs(lake, table, as_of_dates)
 
 
 def of_cutoffs(lake: Lake, table: Table, as_of_dates: Sequence[date]) -> DataFrame:

@@ -1,7 +1,7 @@
 """Which items users may be recommended, as recsys/scoring/candidates.py tells, of many users at once on the executors.
 
 Shapes: B users, P pairs, I items, O own items of all users, F favourite categories of all users, E their best sellers,
-S sellers of all categories, L popular items.
+S sellers of all categories, L popular items, N neighbours of all items.
 """
 
 from dataclasses import dataclass, fields
@@ -13,20 +13,43 @@ from numpy.typing import NDArray
 from recsys.config import CandidatesConfig
 from recsys.scoring.arrow_lists import places
 from recsys.scoring.candidates import (
+    ASKED_OWN_ITEMS,
     CATEGORY,
+    FACTORS,
     FAVOURITE_CATEGORIES,
-    FETCHED_PER_KEPT,
+    NEIGHBOURS,
+    NEW,
     OWN,
     POPULAR,
     SOURCES,
     VIEWED,
+    fetched_of_categories,
 )
-from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, OfKind, Users
+from recsys.scoring.user_rows import CATEGORY_KIND, FACTORS_KIND, LEFT_OUT_KIND, OWN_KIND, OfKind, Users
 
-_OWN, _VIEWED, _CATEGORY, _POPULAR = map(SOURCES.index, (OWN, VIEWED, CATEGORY, POPULAR))
+_OWN, _VIEWED, _FACTORS, _NEIGHBOURS, _CATEGORY, _NEW, _POPULAR = map(
+    SOURCES.index, (OWN, VIEWED, FACTORS, NEIGHBOURS, CATEGORY, NEW, POPULAR)
+)
 
 Indexes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """Those of item `i` are `item_N[start_I[i] : start_I[i + 1]]`, each with a whole weight."""
+
+    start_I: Indexes
+    item_N: Indexes
+    weight_N: Indexes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """Items of the whole shop, best first; `place_I`: where an item stands there, -1 if not."""
+
+    item_L: Indexes
+    place_I: Indexes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +57,15 @@ class Sellers:
     """The eligible items that were sold, best first.
 
     Those of category `g` are `item_S[start_G[g] : start_G[g + 1]]`; `order_I`: by buyers of 28 days, then the item id;
-    `place_I`: of all items, by the item id; `popular_L`: of all categories, and of none; `popular_place_I`: where an
-    item stands there, -1 if not.
+    `place_I`: of all items, by the item id; `popular`: of all categories, and of none; `new`: those that are new.
     """
 
     start_G: Indexes
     item_S: Indexes
     order_I: Indexes
     place_I: Indexes
-    popular_L: Indexes
-    popular_place_I: Indexes
+    popular: Ranked
+    new: Ranked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,33 +81,60 @@ class Pairs:
         return Pairs(**{field.name: getattr(self, field.name)[is_kept_P] for field in fields(self)})
 
 
-def sellers_of(
-    category_I: Indexes, place_I: Indexes, seller_rank_I: Indexes, popular_rank_I: Indexes, order_I: Indexes
+def sellers_of(  # columns of items
+    category_I: Indexes,
+    place_I: Indexes,
+    seller_rank_I: Indexes,
+    popular_rank_I: Indexes,
+    order_I: Indexes,
+    new_rank_I: Indexes,
 ) -> Sellers:
-    """`category_I`: from 1, 0 for none; ranks from 1, 0 of an item that was not sold or may not be named."""
+    """`category_I`: from 1, 0 for none; ranks from 1, 0 of an item that was not sold, is not new or may not be
+    named."""
     sold = np.flatnonzero((seller_rank_I > 0) & (category_I > 0))
     in_order = sold[np.lexsort((seller_rank_I[sold], category_I[sold]))]
     count_G = np.bincount(category_I[sold], minlength=int(category_I.max(initial=0)) + 1)
-    popular = np.flatnonzero(popular_rank_I > 0)
     return Sellers(
         start_G=np.concatenate([[0], np.cumsum(count_G)]),
         item_S=in_order,
         order_I=order_I,
         place_I=place_I,
-        popular_L=popular[np.argsort(popular_rank_I[popular])],
-        popular_place_I=popular_rank_I - 1,
+        popular=_ranked(popular_rank_I),
+        new=_ranked(new_rank_I),
     )
 
 
-def named_pairs(users: Users, category_F: Indexes, sellers: Sellers, quotas: CandidatesConfig) -> Pairs:
+def _ranked(rank_I: Indexes) -> Ranked:
+    items = np.flatnonzero(rank_I > 0)
+    return Ranked(item_L=items[np.argsort(rank_I[items])], place_I=rank_I - 1)
+
+
+def neighbours_of(item_N: Indexes, neighbour_N: Indexes, weight_N: Indexes, num_items: int) -> Neighbours:
+    """In any order."""
+    order = np.argsort(item_N, kind="stable")
+    start_I = np.concatenate([[0], np.cumsum(np.bincount(item_N, minlength=num_items))])
+    return Neighbours(start_I=start_I, item_N=neighbour_N[order], weight_N=weight_N[order])
+
+
+def named_pairs(
+    users: Users, category_F: Indexes, sellers: Sellers, neighbours: Neighbours, quotas: CandidatesConfig
+) -> Pairs:
     """`category_F`: the numbers of the users' categories. What must not be named takes no place of a quota: the next
     item has it."""
     left_out = _left_out(users.kinds[LEFT_OUT_KIND], len(sellers.order_I))
-    mine = _own_pairs(users.kinds[OWN_KIND], sellers.place_I, left_out, quotas.own_items)
-    named = (mine, left_out)
-    liked = _category_pairs(users.kinds[CATEGORY_KIND], category_F, sellers, named, quotas.category_items)
-    popular = _popular_pairs(len(users), sellers, (*named, liked), quotas)
-    return _joined(len(users), (mine, liked, popular))
+    own = _in_own_order(users.kinds[OWN_KIND], sellers.place_I)
+    mine = _own_pairs(own, left_out, len(sellers.order_I), quotas.own_items)
+    named: tuple[Pairs, ...] = (mine, left_out)
+    ranked = _factor_pairs(users.kinds[FACTORS_KIND], named, len(sellers.order_I), quotas.factor_items)
+    named = (*named, ranked)
+    beside = _neighbour_pairs(own, neighbours, sellers.place_I, named, quotas.neighbour_items)
+    named = (*named, beside)
+    favourites = _favourites(users.kinds[CATEGORY_KIND], category_F, fetched_of_categories(quotas))
+    liked = _category_pairs(favourites, sellers, named, quotas.category_items)
+    named = (*named, liked)
+    new = _best_pairs(len(users), sellers.new, named, _NEW, quotas.new_items)
+    popular = _best_pairs(len(users), sellers.popular, (*named, new), _POPULAR, quotas.popular_items)
+    return _joined(len(users), (mine, ranked, beside, liked, new, popular))
 
 
 def _left_out(rows: OfKind, num_items: int) -> Pairs:
@@ -99,27 +148,63 @@ def _is_among(row_P: Indexes, item_P: Indexes, pairs: Pairs, num_items: int) -> 
     return is_among_P
 
 
-def _own_pairs(own: OfKind, place_I: Indexes, left_out: Pairs, quota: int) -> Pairs:
+def _are_free(row_P: Indexes, item_P: Indexes, named: tuple[Pairs, ...], num_items: int) -> Flags:
+    are_free_P = np.ones(len(row_P), dtype=np.bool_)
+    for pairs in named:
+        if len(pairs.row_P):
+            are_free_P &= ~_is_among(row_P, item_P, pairs, num_items)
+    return are_free_P
+
+
+def _in_own_order(own: OfKind, place_I: Indexes) -> Pairs:
     item_O, place_O, recency_O = own.ints_RC.T if len(own) else np.zeros((3, 0), dtype=np.int64)
     order = np.lexsort((place_I[item_O], recency_O, place_O, own.row_R))
-    order = order[~_is_among(own.row_R[order], item_O[order], left_out, len(place_I))]
     source_O = np.where(place_O < 0, _OWN, _VIEWED)
-    return _first(own.row_R[order], item_O[order], source_O[order], quota)
+    return _first(own.row_R[order], item_O[order], source_O[order], len(order))
 
 
-def _category_pairs(  # whose categories, their sellers, and what is not asked for
-    categories: OfKind, category_F: Indexes, sellers: Sellers, named: tuple[Pairs, ...], quota: int
+def _own_pairs(own: Pairs, left_out: Pairs, num_items: int, quota: int) -> Pairs:
+    may_be_named = own.where(~_is_among(own.row_P, own.item_P, left_out, num_items))
+    return _first(may_be_named.row_P, may_be_named.item_P, may_be_named.source_P, quota)
+
+
+def _factor_pairs(lists: OfKind, named: tuple[Pairs, ...], num_items: int, quota: int) -> Pairs:
+    at_P, place_P = np.nonzero((lists.ints_RC >= 0) & (lists.ints_RC < num_items))
+    row_P, item_P = lists.row_R[at_P], lists.ints_RC[at_P, place_P]
+    are_free_P = _are_free(row_P, item_P, named, num_items)
+    return _first(row_P[are_free_P], item_P[are_free_P], np.full(int(are_free_P.sum()), _FACTORS), quota)
+
+
+def _neighbour_pairs(
+    own: Pairs, neighbours: Neighbours, place_I: Indexes, named: tuple[Pairs, ...], quota: int
+) -> Pairs:
+    """The highest sum of weights beside the user's first own items comes first."""
+    asked = own.where(own.place_P < ASKED_OWN_ITEMS)
+    start_A = neighbours.start_I[asked.item_P]
+    asked_N, place_N = places(neighbours.start_I[asked.item_P + 1] - start_A)
+    at_N, num_items = start_A[asked_N] + place_N, len(place_I)
+    key_P, pair_N = np.unique(asked.row_P[asked_N] * num_items + neighbours.item_N[at_N], return_inverse=True)
+    # Whole numbers, which doubles hold.
+    weight_P = np.bincount(pair_N, weights=neighbours.weight_N[at_N], minlength=len(key_P))
+    row_P, item_P = np.divmod(key_P, max(num_items, 1))
+    order = np.lexsort((place_I[item_P], -weight_P, row_P))
+    order = order[_are_free(row_P[order], item_P[order], named, num_items)]
+    return _first(row_P[order], item_P[order], np.full(len(order), _NEIGHBOURS), quota)
+
+
+def _category_pairs(
+    favourites: tuple[Indexes, Indexes, Indexes], sellers: Sellers, named: tuple[Pairs, ...], quota: int
 ) -> Pairs:
     """The best seller of each favourite category, then the second of each, and so on; more buyers first."""
-    row_F, category_F, share_F = _favourites(categories, category_F, FETCHED_PER_KEPT * quota)
+    row_F, category_F, share_F = favourites
     start_F = sellers.start_G[category_F]
     favourite_E, rank_E = places(np.minimum(share_F, sellers.start_G[category_F + 1] - start_F))
     row_E, item_E = row_F[favourite_E], sellers.item_S[start_F[favourite_E] + rank_E]
     num_items = len(sellers.order_I)
-    is_free_E = ~np.any([_is_among(row_E, item_E, pairs, num_items) for pairs in named], axis=0)
+    is_free_E = _are_free(row_E, item_E, named, num_items)
     row_E, item_E, rank_E = row_E[is_free_E], item_E[is_free_E], rank_E[is_free_E]
     # One number to sort by: user, then rank, then buyers.
-    order = np.argsort((row_E * (FETCHED_PER_KEPT * quota + 1) + rank_E) * num_items + sellers.order_I[item_E])
+    order = np.argsort((row_E * (int(share_F.max(initial=0)) + 1) + rank_E) * num_items + sellers.order_I[item_E])
     return _first(row_E[order], item_E[order], np.full(len(row_E), _CATEGORY), quota)
 
 
@@ -136,17 +221,17 @@ def _favourites(categories: OfKind, category_F: Indexes, fetched: int) -> tuple[
     return row_F, category_F, -(-fetched // np.maximum(count_F, 1))
 
 
-def _popular_pairs(num_users: int, sellers: Sellers, named: tuple[Pairs, ...], quotas: CandidatesConfig) -> Pairs:
-    """Of so many that the quota is full even where all that is named, or must not be, are popular ones."""
+def _best_pairs(num_users: int, best: Ranked, named: tuple[Pairs, ...], source: int, quota: int) -> Pairs:
+    """Of so many that the quota is full even where all that is named, or must not be, are among the best."""
     most_named = sum(int(np.bincount(pairs.row_P).max(initial=0)) for pairs in named)
-    length = min(quotas.popular_items + most_named, len(sellers.popular_L))
+    length = min(quota + most_named, len(best.item_L))
     is_free_BL = np.ones((num_users, length), dtype=np.bool_)
     for pairs in named:
-        place_P = sellers.popular_place_I[pairs.item_P]
+        place_P = best.place_I[pairs.item_P]
         is_among_P = (place_P >= 0) & (place_P < length)
         is_free_BL[pairs.row_P[is_among_P], place_P[is_among_P]] = False
-    row_P, place_P = np.nonzero(is_free_BL & (np.cumsum(is_free_BL, axis=1) <= quotas.popular_items))
-    return _first(row_P, sellers.popular_L[place_P], np.full(len(row_P), _POPULAR), quotas.popular_items)
+    row_P, place_P = np.nonzero(is_free_BL & (np.cumsum(is_free_BL, axis=1) <= quota))
+    return _first(row_P, best.item_L[place_P], np.full(len(row_P), source), quota)
 
 
 def _first(row_P: Indexes, item_P: Indexes, source_P: Indexes, quota: int) -> Pairs:

@@ -23,9 +23,9 @@ _OWNED = "owned"
 _SALT = "explored-items-v1"
 
 
-def new_items(events: DataFrame, items: DataFrame, as_of: date, settings: ScenesConfig) -> DataFrame:
-    """Eligible items whose first event, or for want of one whose first description, lies in the `new_item_days` before
-    the day: category, first_date and `buyers` until then. `events`: of all days; those of the day and later are not
+def new_items(events: DataFrame, items: DataFrame, as_of: date, days: int) -> DataFrame:
+    """Eligible items whose first event, or for want of one whose first description, lies in so many days before the
+    day: category, first_date and `buyers` until then. `events`: of all days; those of the day and later are not
     looked at."""
     known = events.where(F.col(c.EVENT_DATE) < F.lit(as_of))
     buyer = F.when(F.col(c.EVENT_TYPE) == c.PURCHASE, F.col(c.USER_ID))
@@ -35,8 +35,8 @@ def new_items(events: DataFrame, items: DataFrame, as_of: date, settings: Scenes
     described = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID, c.CATEGORY, F.to_date(c.KNOWN_TS).alias("described_on"))
     joined = described.join(first, on=c.ITEM_ID, how="left").fillna(0, c.BUYERS)
     began = joined.withColumn(c.FIRST_DATE, F.coalesce(c.FIRST_DATE, "described_on"))
-    days = timedelta(days=settings.new_item_days)
-    is_new = (F.col(c.FIRST_DATE) >= F.lit(as_of - days)) & (F.col(c.FIRST_DATE) < F.lit(as_of))
+    is_in_days = F.col(c.FIRST_DATE) >= F.lit(as_of - timedelta(days=days))
+    is_new = is_in_days & (F.col(c.FIRST_DATE) < F.lit(as_of))
     return began.where(is_new).select(c.ITEM_ID, c.CATEGORY, c.FIRST_DATE, c.BUYERS)
 
 

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.scoring.candidates import CATEGORY, OWN, POPULAR, VIEWED
+from recsys.scoring.candidates import CATEGORY, NEW, OWN, POPULAR, VIEWED
 from recsys.scoring.cold_users import STORE
 from recsys.scoring.reranking import FILL, RULE
 from recsys.scoring.top_n import ALL
@@ -95,7 +95,7 @@ def _code() -> Column:
         .when((source == ALL) & is_told, goes_with)
         .when(source == RULE, "chosen_by_the_shop")
         # All items were ranked, or models are named whose lists were fused.
-        .when(~source.isin(CATEGORY, STORE, POPULAR, FILL), "similar_taste")
+        .when(~source.isin(CATEGORY, NEW, STORE, POPULAR, FILL), "similar_taste")
         .when(F.col(c.BUYERS) > 0, "popular_now")
         .otherwise("in_our_range")
     )

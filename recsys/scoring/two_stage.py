@@ -29,8 +29,8 @@ from recsys.catalog import (
 )
 from recsys.config import CandidatesConfig
 from recsys.scoring.arrow_lists import rectangular, whole
-from recsys.scoring.candidates import POPULAR_RANK, SELLER_ORDER, SELLER_RANK, SOURCES
-from recsys.scoring.named_pairs import Pairs, Sellers, named_pairs, sellers_of
+from recsys.scoring.candidates import NEW_RANK, POPULAR_RANK, SELLER_ORDER, SELLER_RANK, SOURCES, WEIGHT
+from recsys.scoring.named_pairs import Neighbours, Pairs, Sellers, named_pairs, neighbours_of, sellers_of
 from recsys.scoring.pairs import SCORE_DECIMALS
 from recsys.scoring.parquet_files import read_files
 from recsys.scoring.user_rows import (
@@ -120,6 +120,7 @@ class Catalogue:
     category_I: Indexes
     categories: pa.Array
     sellers: Sellers
+    neighbours: Neighbours
     items: Side
     stores: pa.Array
     store_items: Keyed
@@ -144,8 +145,7 @@ def best_candidates(
     rounded to 6 decimals; at equal ones the smaller item id comes first. `load` runs in every task: it should keep what
     it loads, one a process. Users are taken together up to about `block_pairs` candidates.
     """
-    most = quotas.own_items + quotas.category_items + quotas.popular_items
-    block_users = max(block_pairs // most, 1)
+    block_users = max(block_pairs // quotas.most, 1)
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer, catalogue = load()
@@ -157,16 +157,25 @@ def best_candidates(
 
 
 @functools.lru_cache(maxsize=1)
-def load_catalogue(scorer: PairScorer, item_files: tuple[str, ...], store_item_files: tuple[str, ...]) -> Catalogue:
+def load_catalogue(
+    scorer: PairScorer,
+    item_files: tuple[str, ...],
+    store_item_files: tuple[str, ...],
+    neighbour_files: tuple[str, ...] = (),
+) -> Catalogue:
     """Once a process.
 
-    `item_files`: item_id, lookup_category, what candidates.with_seller_ranks adds and what is said of items, of those
-    that may be candidates.
-    `store_item_files`: store_id, item_idx and what is said of both."""
-    return catalogue_of(scorer, read_files(item_files), read_files(store_item_files))
+    `item_files`: item_id, lookup_category, what candidates.with_seller_ranks adds, new_rank and what is said of items,
+    of those that may be candidates.
+    `store_item_files`: store_id, item_idx and what is said of both. `neighbour_files`: item_idx,
+    neighbour_idx and weight; none where no candidates come from neighbours."""
+    neighbours = read_files(neighbour_files) if neighbour_files else None
+    return catalogue_of(scorer, read_files(item_files), read_files(store_item_files), neighbours)
 
 
-def catalogue_of(scorer: PairScorer, items: pa.Table, store_items: pa.Table) -> Catalogue:
+def catalogue_of(
+    scorer: PairScorer, items: pa.Table, store_items: pa.Table, neighbours: pa.Table | None = None
+) -> Catalogue:
     idx = items.column(c.ITEM_IDX).to_numpy()
     size = int(idx.max(initial=-1)) + 1
     row_of_I = np.zeros(size, dtype=np.int64)
@@ -174,26 +183,38 @@ def catalogue_of(scorer: PairScorer, items: pa.Table, store_items: pa.Table) -> 
     is_there_I = np.zeros(size, dtype=np.bool_)
     is_there_I[idx] = True
     in_order = items.take(pa.array(row_of_I)) if size else items
-    ranks = [_ranks(in_order, name) * is_there_I for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER)]
+    ranks = [_ranks(in_order, name) * is_there_I for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER, NEW_RANK)]
     category = whole(in_order.column(c.LOOKUP_CATEGORY)).dictionary_encode()
     item_id_I = whole(in_order.column(c.ITEM_ID))
     place_I = np.asarray(pc.rank(item_id_I, tiebreaker="first")).astype(np.int64) - 1
     category_I = _codes(category.indices)
     stores = whole(store_items.column(c.STORE_ID)).dictionary_encode()
     key = _codes(stores.indices) * size + store_items.column(c.ITEM_IDX).to_numpy()
-    told_of_items = side_of(scorer, _arrays(in_order))
-    if size and scorer.has_halves(size):
-        told_of_items = with_half(scorer, told_of_items, size)
     return Catalogue(
         item_id_I=item_id_I,
         place_I=place_I,
         category_I=category_I,
         categories=category.dictionary,
         sellers=sellers_of(category_I, place_I, *ranks),
-        items=told_of_items,
+        neighbours=_neighbours(neighbours, size),
+        items=_told_of_items(scorer, in_order),
         stores=stores.dictionary,
         store_items=keyed(scorer, STORE_ITEM, key, _matrix(store_items, STORE_ITEM)),
     )
+
+
+def _told_of_items(scorer: PairScorer, items: pa.Table) -> Side:
+    side = side_of(scorer, _arrays(items))
+    return with_half(scorer, side, len(items)) if len(items) and scorer.has_halves(len(items)) else side
+
+
+def _neighbours(rows: pa.Table | None, num_items: int) -> Neighbours:
+    nothing = np.zeros(0, dtype=np.int64)
+    item_N, neighbour_N, weight_N = (
+        nothing if rows is None else rows.column(name).to_numpy().astype(np.int64)
+        for name in (c.ITEM_IDX, c.NEIGHBOUR_IDX, WEIGHT)
+    )
+    return neighbours_of(item_N, neighbour_N, weight_N, num_items)
 
 
 def side_of(scorer: PairScorer, columns: Columns) -> Side:
@@ -285,7 +306,7 @@ def _ranked(  # users, what ranks them, and how
 
 def _pairs_of(users: Users, catalogue: Catalogue, quotas: CandidatesConfig) -> Pairs:
     code_F = _codes_among(users.kinds[CATEGORY_KIND].text_R, catalogue.categories)
-    return named_pairs(users, code_F, catalogue.sellers, quotas)
+    return named_pairs(users, code_F, catalogue.sellers, catalogue.neighbours, quotas)
 
 
 def _sides(

@@ -25,7 +25,9 @@ OWN_KIND = 1
 CATEGORY_KIND = 2
 # An item that must not be named: item_idx.
 LEFT_OUT_KIND = 3
-KINDS = (USER_KIND, OWN_KIND, CATEGORY_KIND, LEFT_OUT_KIND)
+# What candidates.factors_model ranks first: item_idx, best first, and -1 behind the last.
+FACTORS_KIND = 4
+KINDS = (USER_KIND, OWN_KIND, CATEGORY_KIND, LEFT_OUT_KIND, FACTORS_KIND)
 
 _KIND, _TEXT, _INTS, _FLOATS = "kind", "text", "ints", "floats"
 

@@ -9,10 +9,12 @@ from chispa import assert_approx_df_equality, assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._candidate_sources import sources_of
 from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._models import newest_model
 from jobs._recall import num_scored_users
 from jobs._recommend import scored, with_inputs
+from jobs._window import candidates_text
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
 from recsys import columns as c
@@ -27,7 +29,7 @@ from recsys.stages import Figures, Run, run_stage
 from recsys.training.export import load_scorer
 from tests.feature_rows import write_rows
 from tests.small_lake import DAYS, ITEMS, RUN_DATE, USERS
-from tests.trained_lake import COLD, MODEL_NAME, copied, register_model, tracking_uri
+from tests.trained_lake import COLD, MODEL_NAME, copied, register_factors, register_model, tracking_uri
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +121,18 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
     write_rows(lake, tables.USER_CATEGORY_FEATURES, liked)
     mailed = [{**day, c.STORE_ID: "s1", c.ITEM_ID: item, c.STORE_ITEM_MAIL_DAYS_7D: 7} for item in ITEMS[3:7]]
     write_rows(lake, tables.STORE_ITEM_FEATURES, mailed)
-    run, features = run_of(lake, "candidates.own_items=2", "score.batch_rows=40"), read_features(lake, [RUN_DATE])
-    named = candidates(features, lake.read(tables.ITEMS), lake.read(tables.USERS), run.config.candidates)
-    model = newest_model(run)
+    together = [{**day, c.ITEM_ID: ITEMS[0], c.NEIGHBOUR_ID: ITEMS[15], c.ITEM_ITEM_COSINE_91D: 0.5}]
+    write_rows(lake, tables.ITEM_ITEM_FEATURES, together)
+    model = newest_model(run_of(lake))
+    register_factors(lake, seed=3)
+    quotas = ("own_items=2", "factor_items=2", "factors_model=mf", "neighbour_items=1", "new_items=1")
+    settings = (f"candidates.{quota}" for quota in quotas)
+    run = run_of(lake, *settings, "features.grains=[item_item]", "score.batch_rows=40")
+    features, users = read_features(lake, [RUN_DATE]), lake.read(tables.USERS)
+    more = sources_of(run, RUN_DATE, features, users)
+    named = candidates(features, lake.read(tables.ITEMS), users, run.config.candidates, more)
+    told = "own 2, factor 2 of recsys-mf/1, neighbour 1, category 150, new 1 of 28 days, popular 150"
+    assert candidates_text(run, [model]) == told
     expected = top_n(scored(run, model, with_inputs(run, model, named, features, RUN_DATE)), 9)
     lists = lists_of_candidates(run, model, 9)
     columns = [c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE]
@@ -134,7 +145,7 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
         ignore_nullable=True,
     )
     sources = expected.select(c.SOURCE).distinct().collect()
-    assert {row[c.SOURCE] for row in sources} == {"own", "category", "popular"}
+    assert {row[c.SOURCE] for row in sources} == {"own", "factors", "neighbours", "category", "new", "popular"}
     excluded = named.where(F.col(c.ITEM_ID) == "i03").select(c.USER_ID, c.ITEM_ID)
     rows = ranked_rows(lists_of_candidates(run, model, 99, excluded))
     assert rows.where(F.col(c.ITEM_ID) == "i03").isEmpty()

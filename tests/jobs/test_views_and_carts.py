@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_examples, build_features, clean_logs
-from jobs._recommend import test_window as last_window
+from jobs._window import test_window as last_window
 from recsys import columns as c
 from recsys import tables
 from recsys.config import CONF_FOLDER, load_config

@@ -6,15 +6,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
 from recsys import tables
-from recsys.config import CandidatesConfig
 from recsys.frames.feature_tables import FeatureTables
 from recsys.frames.local_rows import local_rows
-from recsys.scoring.candidates import candidates
-from tests.feature_rows import feature_tables, rows_of
+from recsys.scoring.candidates import MoreSources, candidates
+from tests.feature_rows import feature_tables, quotas_of, rows_of
 
 DAY = date(2017, 12, 4)
 NEXT_DAY = date(2017, 12, 18)
-QUOTAS = CandidatesConfig(own_items=1, category_items=2, popular_items=2)
+QUOTAS = quotas_of(own_items=1, category_items=2, popular_items=2)
 SCHEMA = "as_of_date date, user_id string, item_id string, source string"
 
 # item, category, is eligible, buyers of 28 days, of 91 days
@@ -102,7 +101,7 @@ def test_items_in_the_cart_then_viewed_ones_fill_the_quota_that_bought_ones_leav
     ]
     more = rows_of(spark, tables.USER_ITEM_FEATURES, looked_at)
     viewed = FeatureTables(**{**vars(features), "user_item": features.user_item.unionByName(more)})
-    quotas = CandidatesConfig(own_items=5, category_items=0, popular_items=1)
+    quotas = quotas_of(own_items=5, popular_items=1)
     assert_pairs(
         candidates(viewed, items, users.where("user_id = 'u1'"), quotas),
         [
@@ -116,14 +115,92 @@ def test_items_in_the_cart_then_viewed_ones_fill_the_quota_that_bought_ones_leav
     )
 
 
+def test_what_lies_in_a_basket_with_own_items_comes_before_categories_the_highest_sum_of_weights_first(
+    spark, features, items, users
+):
+    together = [
+        ("a1", "b1", 0.9),  # an own item already
+        ("a1", "x", 0.9),  # not eligible
+        ("a1", "a2", 0.3),
+        ("b1", "a2", 0.2),  # 0.5 in all, as b2
+        ("b1", "b2", 0.5),  # a tie, which the item id breaks
+        ("b1", "n", 0.4),
+        ("a2", "a4", 0.9),  # beside no own item
+    ]
+    rows = [
+        {c.AS_OF_DATE: day, c.ITEM_ID: item, c.NEIGHBOUR_ID: other, c.ITEM_ITEM_COSINE_91D: cosine}
+        for day, rows in ((DAY, together), (NEXT_DAY, [("a1", "a3", 1.0)]))
+        for item, other, cosine in rows
+    ]
+    more = MoreSources(neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, rows))
+    quotas = quotas_of(own_items=2, neighbour_items=2, category_items=2, popular_items=1)
+    assert_pairs(
+        candidates(features, items, users.where("user_id = 'u1'"), quotas, more),
+        [
+            ("u1", "b1", "own"),
+            ("u1", "a1", "own"),
+            ("u1", "a2", "neighbours"),
+            ("u1", "b2", "neighbours"),
+            (
+                "u1",
+                "a3",
+                "category",
+            ),  # the first, and of six best sellers the only one, that no source before it has named
+            ("u1", "n", "popular"),
+        ],
+    )
+
+
+def test_what_another_model_ranks_first_comes_behind_own_items(spark, features, items, users):
+    ranked = [
+        (DAY, "u1", 1, "b1"),
+        (DAY, "u1", 2, "n"),
+        (DAY, "u1", 3, "a4"),
+        (DAY, "u1", 4, "a3"),
+        (DAY, "v", 1, "a3"),
+    ]
+    beside = [{c.AS_OF_DATE: DAY, c.ITEM_ID: "a1", c.NEIGHBOUR_ID: other, c.ITEM_ITEM_COSINE_91D: 0.5} for other in "n"]
+    more = MoreSources(
+        factors=local_rows(spark, ranked, "as_of_date date, user_id string, rank int, item_id string"),
+        neighbours=rows_of(spark, tables.ITEM_ITEM_FEATURES, beside),
+    )
+    quotas = quotas_of(own_items=1, factor_items=2, neighbour_items=1, popular_items=1)
+    assert_pairs(
+        candidates(features, items, users, quotas, more),
+        [
+            ("u1", "b1", "own"),
+            ("u1", "n", "factors"),  # beside an own item, too
+            ("u1", "a4", "factors"),
+            ("u1", "a1", "popular"),
+            ("cold", "a1", "popular"),  # whom the other model does not know
+        ],
+    )
+
+
+def test_new_items_come_before_popular_ones_the_most_bought_first(spark, features, items, users):
+    new = [(DAY, "a1", 9), (DAY, "a4", 2), (DAY, "a3", 2), (DAY, "n", 3), (DAY, "b2", 0), (NEXT_DAY, "a2", 9)]
+    more = MoreSources(new=local_rows(spark, new, "as_of_date date, item_id string, buyers bigint"))
+    quotas = quotas_of(own_items=2, new_items=2, popular_items=1)
+    assert_pairs(
+        candidates(features, items, users.where("user_id = 'u1'"), quotas, more),
+        [
+            ("u1", "b1", "own"),
+            ("u1", "a1", "own"),  # new, too
+            ("u1", "n", "new"),
+            ("u1", "a3", "new"),  # a tie with a4; nobody bought b2
+            ("u1", "a2", "popular"),
+        ],
+    )
+
+
 def test_a_tie_of_popularity_is_broken_by_the_item_id(features, items, users):
-    quotas = CandidatesConfig(own_items=0, category_items=0, popular_items=6)
+    quotas = quotas_of(category_items=0, popular_items=6)
     found = {row[c.ITEM_ID] for row in candidates(features, items, users, quotas).collect()}
     assert found == {"a1", "b1", "a2", "n", "b2", "a3"}
 
 
 def test_a_category_may_fill_the_quota_alone(features, items, users):
-    quotas = CandidatesConfig(own_items=0, category_items=100, popular_items=0)
+    quotas = quotas_of(category_items=100)
     assert_pairs(
         candidates(features, items, users, quotas),
         [("u1", item, "category") for item in ("a1", "a2", "a3", "a4", "b1", "b2")],
@@ -131,7 +208,7 @@ def test_a_category_may_fill_the_quota_alone(features, items, users):
 
 
 def test_fewer_items_than_the_quotas_give_all_eligible_items_once(features, items, users):
-    quotas = CandidatesConfig(own_items=100, category_items=100, popular_items=100)
+    quotas = quotas_of(own_items=100, category_items=100, popular_items=100)
     pairs = candidates(features, items, users, quotas)
     assert pairs.count() == 2 * 7
     assert pairs.select(c.USER_ID, c.ITEM_ID).distinct().count() == 2 * 7

@@ -14,7 +14,7 @@ from tests.feature_rows import rows_of
 from tests.purchase_rows import purchase
 
 AS_OF = date(2017, 12, 18)
-SETTINGS = load_config([], ["scenes.new_item_days=10", "scenes.new_items_of_category=2"]).scenes
+SETTINGS = load_config([], ["scenes.new_items_of_category=2"]).scenes
 NEW = "item_id string, category string, first_date date, buyers bigint"
 USERS = "user_id string, item_id string, category string"
 WANTED = "user_id string, item_id string, score double"
@@ -43,7 +43,7 @@ def test_an_item_is_new_by_its_first_event_or_its_description(spark: SparkSessio
         {c.ITEM_ID: "fee", c.IS_ELIGIBLE: False},
         {c.ITEM_ID: "shelf", c.IS_ELIGIBLE: True, c.KNOWN_TS: long_known},
     ]
-    found = new_items(rows_of(spark, tables.EVENTS, events), rows_of(spark, tables.ITEMS, items), AS_OF, SETTINGS)
+    found = new_items(rows_of(spark, tables.EVENTS, events), rows_of(spark, tables.ITEMS, items), AS_OF, days=10)
     assert {tuple(row) for row in found.collect()} == {
         ("first", "x", ago(10), 2),
         ("looked_at", "x", ago(4), 0),

@@ -54,6 +54,8 @@ SEEN = ("taken", "c1", "Cup", 0.4)
          "A customer bought it in the last four weeks.", "近四周有1位顾客购买了它。"),
         ("store", None, {"buyers": 2}, "popular_now", [("buyers", "tea", 2, None)],
          "2 customers bought it in the last four weeks.", "近四周有2位顾客购买了它。"),
+        ("new", None, {"buyers": 2}, "popular_now", [("buyers", "tea", 2, None)],
+         "2 customers bought it in the last four weeks.", "近四周有2位顾客购买了它。"),
         ("popular", None, {}, "in_our_range", [], "From our range.", "来自我们的商品。"),
         ("rule", None, {"buyers": 5}, "chosen_by_the_shop", [], "Chosen by the shop.", "店家为您精选。"),
         ("all", [CUP], {}, "goes_with_bought", [("bought", "c1", None, 0.4)],

@@ -4,10 +4,10 @@ import pytest
 
 from recsys import columns as c
 from recsys.catalog import NUMERIC_INPUTS, USER_CATEGORY, USER_ITEM
-from recsys.config import CandidatesConfig
-from recsys.scoring.candidates import POPULAR_RANK, SELLER_ORDER, SELLER_RANK
+from recsys.scoring.candidates import NEW_RANK, POPULAR_RANK, SELLER_ORDER, SELLER_RANK
 from recsys.scoring.two_stage import _ranked, best_of_each, catalogue_of, user_columns
 from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, users_of
+from tests.feature_rows import quotas_of
 
 NAMES = (
     c.USER_PURCHASES_28D,
@@ -74,6 +74,7 @@ def catalogue(scorer):
             SELLER_RANK: pa.array([2, None, 1, 1], pa.int32()),
             POPULAR_RANK: pa.array([3, None, 1, 2], pa.int32()),
             SELLER_ORDER: pa.array([3, None, 1, 2], pa.int32()),
+            NEW_RANK: pa.array([None, None, None, 1], pa.int32()),
         }
     )
     stores = {c.STORE_ID: ["s1", "s2"], c.ITEM_IDX: pa.array([2, 0], pa.int32())}
@@ -105,7 +106,7 @@ def of_user(user, store, user_idx, purchases):
     return user, USER_KIND, store, [user_idx], [float(purchases * (name == c.USER_PURCHASES_28D)) for name in numbers]
 
 
-QUOTAS = CandidatesConfig(own_items=2, category_items=2, popular_items=2)
+QUOTAS = quotas_of(own_items=2, category_items=2, popular_items=2)
 
 
 def ranked(n, left_out=(), quotas=QUOTAS, scorer=None):
@@ -134,9 +135,7 @@ def test_halves_of_users_and_items_give_the_same_lists() -> None:
 
 
 def test_equal_scores_are_in_the_order_of_item_ids_and_nobody_without_candidates_has_a_row() -> None:
-    (only,) = ranked(
-        n=9, quotas=CandidatesConfig(own_items=1, category_items=1, popular_items=0), scorer=SumScorer(0.0)
-    )
+    (only,) = ranked(n=9, quotas=quotas_of(own_items=1, category_items=1), scorer=SumScorer(0.0))
     # The smaller id first, though its index is the larger one.
     assert (only[c.USER_ID], only[c.ITEM_ID]) == ("u", ["a", "d"])
 
@@ -148,11 +147,11 @@ def test_only_the_best_are_kept_and_what_is_left_out_is_not_counted() -> None:
 
 
 def test_what_is_left_out_takes_no_place_of_a_quota() -> None:
-    one_of_each = CandidatesConfig(own_items=1, category_items=1, popular_items=1)
+    one_of_each = quotas_of(own_items=1, category_items=1, popular_items=1)
     _, first, second = ranked(n=9, left_out=[3], quotas=one_of_each)
     # Without a, the own one: d is of dairy, b the most bought one.
     assert (first[c.ITEM_ID], second[c.ITEM_ID]) == (["b", "d"], ["b"])
-    only_popular = CandidatesConfig(own_items=0, category_items=0, popular_items=1)
+    only_popular = quotas_of(category_items=0, popular_items=1)
     nobody, first, _ = ranked(n=9, left_out=[3, 2], quotas=only_popular)
     assert (nobody[c.ITEM_ID], first[c.ITEM_ID]) == (["b"], ["d"])
 

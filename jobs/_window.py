@@ -1,0 +1,82 @@
+"""The last label window: what was bought in it, candidates of its cut-off, and the share of the one among the other."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from jobs._candidate_sources import sources_of
+from jobs._models import Model, factors_model, names_of
+from jobs._recommend import Asking, asking
+from recsys import columns as c
+from recsys import tables
+from recsys.config import QUOTAS
+from recsys.evaluation.lists import truth_of
+from recsys.evaluation.ranking import candidate_recall
+from recsys.examples.labels import purchases_in_windows
+from recsys.examples.split import cutoffs_of
+from recsys.frames.feature_tables import FeatureTables
+from recsys.lake.read_features import read_features
+from recsys.scoring.all_items import keep_known
+from recsys.scoring.candidates import candidates
+from recsys.stages import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelWindow:
+    """Features of one cut-off, what was bought in the days after it, and candidates for those who bought."""
+
+    as_of: date
+    features: FeatureTables
+    truth: DataFrame
+    candidates: DataFrame
+
+
+def test_window(run: Run) -> LabelWindow:
+    """The last label window before the run date: no model has seen it."""
+    settings, lake = run.config.examples, run.lake
+    day = cutoffs_of(run.day, settings).test
+    features, items, users = read_features(lake, [day]), lake.read(tables.ITEMS), lake.read(tables.USERS)
+    purchases = purchases_in_windows(lake.read(tables.EVENTS), [day], settings.label_days)
+    truth = truth_of(purchases, items, users, features.user_item).persist()
+    buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi")
+    named = candidates(features, items, buyers, run.config.candidates, sources_of(run, day, features, buyers))
+    return LabelWindow(as_of=day, features=features, truth=truth, candidates=named)
+
+
+def recall_of_candidates(
+    run: Run, models: Sequence[Model], window: LabelWindow, asked: Sequence[Asking | None] = ()
+) -> DataFrame:
+    """Per list_kind, the share of the truth that one of the models can name at all. `asked`: of the window and each
+    model, if at hand; None for one that ranks candidates."""
+    at_hand = asked or [asking(run, model, window.as_of) if model.ranks_all_items else None for model in models]
+    named = [_nameable(run, window, one) for one in at_hand]
+    pairs = named[0] if len(named) == 1 else functools.reduce(DataFrame.unionByName, named).distinct()
+    return candidate_recall(pairs, window.truth)
+
+
+def _nameable(run: Run, window: LabelWindow, asked: Asking | None) -> DataFrame:
+    """user_id and item_id of candidates, or of those pairs of the truth that the model knows."""
+    if asked is None:
+        return window.candidates.select(c.USER_ID, c.ITEM_ID)
+    pairs, items = window.truth.select(c.USER_ID, c.ITEM_ID).distinct(), run.lake.read(tables.ITEM_IDS)
+    indexed = pairs.join(asked.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
+    return keep_known(indexed, asked.load).select(c.USER_ID, c.ITEM_ID)
+
+
+def candidates_text(run: Run, models: Sequence[Model]) -> str:
+    """What there is to choose from; of several models the quotas where one of them ranks candidates, and all items
+    where one ranks these."""
+    texts = ["all items" if model.ranks_all_items else _quotas_text(run) for model in models]
+    return " and ".join(dict.fromkeys(texts))
+
+
+def _quotas_text(run: Run) -> str:
+    quotas, of_candidates = run.config.candidates, factors_model(run)
+    told = {"new": f" of {quotas.new_item_days} days"}
+    if of_candidates:
+        told["factor"] = f" of {names_of([of_candidates])[0]}"
+    of_each = {key.removesuffix("_items"): getattr(quotas, key) for key in QUOTAS}
+    return ", ".join(f"{source} {quota}{told.get(source, '')}" for source, quota in of_each.items() if quota)
