@@ -56,6 +56,7 @@ DAYS = {
 WRITTEN = tuple(table for table in tables.ALL_TABLES if table.writer == "clean_logs")
 # Indexes are given in the order of arrival, and a run's id tells which one took a file.
 COMPARED = tuple(table for table in WRITTEN if not table.name.startswith("ids.") and table not in tables.OFFER_TABLES)
+KNOWN = (c.KNOWN_TS, c.KNOWN_MS, c.FIRST_KNOWN_MS)
 
 
 class Shop:
@@ -89,8 +90,11 @@ class Shop:
             run_date=None,
         )
 
-    def contents(self, lake: str = "lake", but: Sequence[str] = ()) -> dict[str, list[tuple[object, ...]]]:
-        names = {table: [n for n in table.column_names if n not in (c.RUN_ID, *but)] for table in COMPARED}
+    def contents(self, lake: str = "lake", *, is_any_corrected: bool = False) -> dict[str, list[tuple[object, ...]]]:
+        but = {table: [c.RUN_ID, *(KNOWN if is_any_corrected else ())] for table in COMPARED}
+        if is_any_corrected:
+            but[tables.ITEM_HISTORY].append(c.SOURCE_FILE)  # the first that said so
+        names = {table: [n for n in table.column_names if n not in but[table]] for table in COMPARED}
         frames = {table: self.run(lake).lake.read(table).select(*names[table]) for table in COMPARED}
         return {table.name: sorted((tuple(r) for r in rows.collect()), key=str) for table, rows in frames.items()}
 
@@ -98,8 +102,7 @@ class Shop:
         """Tables that are `remembering` hold what a file that was changed in place said before; when the rest of its
         rows became known, no lake knows that took it later."""
         self.clean("whole")
-        but = (c.KNOWN_TS, c.KNOWN_MS, c.FIRST_KNOWN_MS) if is_any_corrected else ()
-        found, whole = self.contents(but=but), self.contents("whole", but)
+        found, whole = (self.contents(lake, is_any_corrected=is_any_corrected) for lake in ("lake", "whole"))
         for table in COMPARED:
             assert table in remembering or found[table.name] == whole[table.name], table.name
 
@@ -172,7 +175,7 @@ def test_a_row_that_is_corrected_at_its_source_comes_back_and_leaves_the_quarant
     of_days.require_equal_to_a_whole_run()
 
 
-KNOWN = """
+PROMOTIONS = """
 promotions:
   files: weeks.csv
   format: csv
@@ -185,7 +188,7 @@ def test_what_was_known_on_a_day_stands_through_corrections_copies_and_runs_over
     shop: Callable[[str], Shop],
 ) -> None:
     """The second line is corrected in June, the third in July, the first never."""
-    of_days = shop(REPEATED + KNOWN)
+    of_days = shop(REPEATED + PROMOTIONS)
     may, june, july, august = (datetime(2024, month, 9) for month in (5, 6, 7, 8))
 
     def put(second: str, third: str, at: datetime) -> None:
