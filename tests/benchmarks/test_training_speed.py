@@ -81,7 +81,7 @@ def test_recbole_reads_tables_of_its_own_kind(tmp_path: Path) -> None:
 def test_threads_are_shared_by_the_workers_and_epochs_are_cut() -> None:
     plan = plan_of_ours("sasrec", ["model.dim=8"], 2, is_quick=False)
     assert (plan.config.workers, plan.config.threads_per_worker, plan.config.epochs) == (2, 1, 10)
-    assert plan_of_ours("lightgcn", [], 1, is_quick=False).config.epochs == 15
+    assert plan_of_ours("lightgcn", [], 1, is_quick=False).config.epochs == 20
     assert plan_of_ours("lightgcn", [], 1, is_quick=True).config.epochs == 3
     with pytest.raises(SystemExit, match="must share 2 threads alike, got 3"):
         plan_of_ours("lightgcn", [], 3, is_quick=False)

@@ -55,7 +55,7 @@ def test_a_rule_may_have_a_threshold_of_its_own() -> None:
 
 def test_a_threshold_of_an_unknown_rule_or_no_share_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"unknown rules \['bad_tim'\]; known rules: \['amount_out_of_range', 'bad_day"
+        ConfigError, match=r"unknown rules \['bad_tim'\]; known rules: \['after_its_file', 'amount_out_of_range'"
     ):
         require_known_rules(limits(alarm_rule_shares={"bad_tim": 0.1}))
     with pytest.raises(
