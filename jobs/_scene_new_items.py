@@ -22,7 +22,7 @@ NEWEST_POPULAR, EXPLORED = "newest_popular", "with_exploration"
 def rows(run: Run, depth: int) -> Mapping[Table, DataFrame]:
     new = _new(run, run.day).persist()
     n, share = list_length(run.config, tables.NEW_ITEMS), run.config.scenes.exploration_share
-    return {tables.NEW_ITEMS: _lists(run, run.day, new, n, share, depth)}
+    return {tables.NEW_ITEMS: _lists(run, run.day, new, _wanted(run, run.day, new), n, share, depth)}
 
 
 def trial(run: Run) -> Trial:
@@ -33,10 +33,11 @@ def trial(run: Run) -> Trial:
     bought = purchases_in_window(run).select(c.USER_ID, c.ITEM_ID).distinct()
     unknown = bought.join(new, on=c.ITEM_ID, how="left_semi").join(owned, on=[c.USER_ID, c.ITEM_ID], how="left_anti")
     truth = _as_cases(unknown).persist()
+    liked = _wanted(run, day, new).persist()  # the larger part of both lists' work
     lists = {
-        AFFINITY: _lists(run, day, new, k, 0.0),
+        AFFINITY: _lists(run, day, new, liked, k, 0.0),
         NEWEST_POPULAR: _newest_popular(truth.select(c.USER_ID).distinct(), owned, new, k),
-        EXPLORED: _lists(run, day, new, k, share),
+        EXPLORED: _lists(run, day, new, liked, k, share),
     }
     of_each = [named(_as_cases(rows), name) for name, rows in lists.items()]
     return Trial(
@@ -56,9 +57,11 @@ def _new(run: Run, day: date) -> DataFrame:
     return new_items(run.lake.read(tables.EVENTS), run.lake.read(tables.ITEMS), day, days)
 
 
-def _lists(run: Run, day: date, new: DataFrame, n: int, share: float, depth: int = 1) -> DataFrame:
+def _lists(  # noqa: PLR0913  # what lists are made of, and how long
+    run: Run, day: date, new: DataFrame, liked: DataFrame, n: int, share: float, depth: int = 1
+) -> DataFrame:
     pool = exploration_pool(new, run.config.scenes.exploration_pool)
-    return new_item_lists(_wanted(run, day, new), pool, _owned(run, day), day, n, share, depth=depth)
+    return new_item_lists(liked, pool, _owned(run, day), day, n, share, depth=depth)
 
 
 def _owned(run: Run, day: date) -> DataFrame:
