@@ -10,7 +10,7 @@ from recsys.clean import values
 from recsys.clean.across import as_said
 from recsys.clean.duplicates import Parted, part
 from recsys.clean.files import InputFile
-from recsys.clean.history import with_first_told
+from recsys.clean.history import with_first_told_in_files
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.quality import with_defaults
 from recsys.clean.rules import (
@@ -121,8 +121,5 @@ def with_first_known_event(
     """`past`: the table of the last run. Of a file that was once changed in place, a row that stood in it as it is now
     keeps when it became known. A key names a row that may say something else now; without one the record is the row.
     """
-    corrected = [file.path for file in files if file.was_corrected]
-    if past is None or not corrected:
-        return events
     same = [F.col(c.SOURCE_FILE), F.col(c.IDENTITY), *(as_said() if mapping.key else [])]
-    return with_first_told(events, past.where(F.col(c.SOURCE_FILE).isin(corrected)), same)
+    return with_first_told_in_files(events, past, files, same)

@@ -43,6 +43,16 @@ class Described:
     values: tuple[str, ...]
 
 
+def with_first_told_in_files(
+    rows: DataFrame, past: DataFrame | None, files: Sequence[InputFile], same: Sequence[Column]
+) -> DataFrame:
+    """As with_first_told, of the rows whose file was once changed in place. `past`: the table of the last run, if any."""
+    corrected = [file.path for file in files if file.was_corrected]
+    if past is None or not corrected:
+        return rows
+    return with_first_told(rows, past.where(F.col(c.SOURCE_FILE).isin(corrected)), same)
+
+
 def with_first_told(rows: DataFrame, past: DataFrame, same: Sequence[Column]) -> DataFrame:
     """Rows that stand in `past` with equal `same`, which may be null, keep when they became known."""
     keys = [f"_then_{i}" for i in range(len(same))]

@@ -22,7 +22,7 @@ from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted, settled_parts
 from recsys.clean.events import clean_events, part_events, with_first_known_event
 from recsys.clean.files import InputFile, RawFolder, heads
-from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_first_told
+from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_first_told_in_files
 from recsys.clean.items import (
     ITEM,
     clean_item_history,
@@ -252,11 +252,8 @@ def _items(
     if by_values[0] is None:
         found = _by_files(said, past.item_history, files, ITEM, first_day)
         return replace(found, values=no_rows(said.sparkSession, ITEM_VALUES))
-    item_values = by_values[0].select(*ITEM_VALUES.column_names)
-    corrected = tuple(file for file in files if file.was_corrected)
-    if past.item_values is not None and corrected:
-        then = past.item_values.where(_is_of(corrected))
-        item_values = with_first_told(item_values, then, [F.col(name) for name in ITEM_VALUES.key])
+    told = by_values[0].select(*ITEM_VALUES.column_names)
+    item_values = with_first_told_in_files(told, past.item_values, files, [F.col(name) for name in ITEM_VALUES.key])
     item_values = item_values if before is None else settled(item_values)
     others = before.item_values.where(~_is_of(files)) if before is not None else None
     of_all = item_values if others is None else others.unionByName(item_values)

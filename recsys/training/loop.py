@@ -85,6 +85,10 @@ class Fit:
     loss_sum: LossSum = log_loss_of_rows
 
     @cached_property
+    def tables_by_rows(self) -> list[Tensor]:
+        return tables_by_rows(self.model, self.config.batch_size * self.config.batches_a_step)
+
+    @cached_property
     def system(self) -> SystemFigures:
         return SystemFigures(self.device)
 
@@ -293,7 +297,7 @@ def compute_gradient(shared: Fit, batch: Batch | None, global_rows: int, loss: T
 def _compute_gradient(shared: Fit, batches: Iterable[Any], global_rows: int, loss: Tensor, number: int = 0) -> None:
     clock = shared.clock
     shared.optimizer.zero_grad(set_to_none=True)
-    tables = tables_by_rows(shared.model, shared.config.batch_size * shared.config.batches_a_step)
+    tables = shared.tables_by_rows  # before they are looked up in
     clock.enter("reading")
     for batch in batches:
         clock.enter("forward")
