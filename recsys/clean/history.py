@@ -46,7 +46,7 @@ class Described:
 def with_first_told_in_files(
     rows: DataFrame, past: DataFrame | None, files: Sequence[InputFile], same: Sequence[Column]
 ) -> DataFrame:
-    """As with_first_told, of the rows whose file was once changed in place. `past`: the table of the last run, if any."""
+    """As with_first_told, of rows whose file was once changed in place. `past`: the table of the last run, if any."""
     corrected = [file.path for file in files if file.was_corrected]
     if past is None or not corrected:
         return rows
