@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean import bots, netting, prices
 from recsys.clean.duplicates import IS_DUPLICATE, Parted, day_of
-from recsys.clean.scans import RAW_COLUMNS, with_raw
+from recsys.clean.scans import OF_RAW, with_raw
 from recsys.clean.sessions import with_sessions
 from recsys.config import CleanConfig
 from recsys.frames.caches import counted, settled
@@ -278,7 +278,7 @@ def _files_of(lines: DataFrame) -> set[str]:
 def sifted(good: Parted, looked: Looked, records: DataFrame) -> Parted:
     """Without the lines that were found to break a rule, and the others without their cancelled units.
 
-    `records` are the raw ones, which those that are left out become again.
+    `records` have the raw ones, which those that are left out become again.
     """
     # A row of found without reasons loses units only.
     is_broken = F.size(c.REASONS) > 0
@@ -286,7 +286,7 @@ def sifted(good: Parted, looked: Looked, records: DataFrame) -> Parted:
     named = good.kept.join(broken, on=list(_PLACE), how="inner").select(
         *_PLACE, c.REASONS, c.IDENTITY, day_of(good.kept).alias(c.EVENT_DATE), F.struct(*LINE).alias(c.EVENT)
     )
-    whole = with_raw(records.select(*RAW_COLUMNS).join(named, on=list(_PLACE), how="inner"))
+    whole = with_raw(records.select(*_PLACE, *OF_RAW).join(named, on=list(_PLACE), how="inner"))
     is_duplicate = (F.col(c.REASONS) == F.array(F.lit(NEAR_DUPLICATE))).alias(IS_DUPLICATE)
     held = whole.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, c.EVENT_DATE, c.EVENT, is_duplicate).persist(_STORAGE)
     return Parted(kept=_without_cancelled(looked), left_out=good.left_out.unionByName(held, allowMissingColumns=True))

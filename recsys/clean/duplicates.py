@@ -1,7 +1,7 @@
 """Parts the rows of a table: those that are kept, and those left out because they break a rule or repeat a row."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,16 +10,18 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys import columns as c
-from recsys.clean.rules import IS_GOOD, RULE_INPUTS, TIMELESS, Judged
-from recsys.clean.scans import CONTENT_HASH, LINE, RAW_COLUMNS, RECORD, with_raw
-from recsys.frames.caches import counted, settled
+from recsys.clean.rules import ASKED, IS_GOOD, TIMELESS, Judged, with_reasons
+from recsys.clean.scans import CONTENT_HASH, OF_RAW, with_raw
+from recsys.frames.caches import counted, in_memory, settled
 
 EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
 IS_DUPLICATE = "is_duplicate"
-_POSITION, _IS_EQUAL, _FIRST_KNOWN = "_position", "_is_equal", "_first_known"
+_POSITION, _IS_EQUAL, _FIRST_KNOWN, _IS_REPEATED = "_position", "_is_equal", "_first_known", "_is_repeated"
 _STORAGE = StorageLevel.MEMORY_AND_DISK
 _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
+# What a kept row does without.
+_OF_LEFT_OUT = (*OF_RAW, IS_GOOD, ASKED, CONTENT_HASH)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,25 +41,21 @@ def settled_parts(parted: Parted) -> Parted:
 def part(judged: Judged, key: Sequence[str]) -> Parted:
     """Of the good rows with one key, the first by file and record number is kept; without a key, of equal records.
 
-    A row that breaks a rule is never a duplicate: whichever came first, it does not stand in a good row's way.
-    Cost: judging once, without the raw record; one shuffle of a number a row finds the few numbers that occur twice;
-    the raw records are read again for the few rows that are left out or compared.
+    `judged`: in memory. A row that breaks a rule is never a duplicate: whichever came first, it does not stand in a
+    good row's way. Cost: one shuffle of a number a row finds the few numbers that occur twice.
     """
-    once = _once(judged.rows.drop(CONTENT_HASH) if key else judged.rows)
     identity = F.xxhash64(*key) if key else F.col(CONTENT_HASH)
-    good = once.where(IS_GOOD).withColumn(c.IDENTITY, identity)
+    rows = judged.rows.withColumn(c.IDENTITY, F.when(F.col(IS_GOOD), identity))
+    good = rows.where(IS_GOOD).drop(*_OF_LEFT_OUT)
     repeated = _repeated_identities(good)
-    rejected = _rejected(judged, once)
     if repeated.isEmpty():
-        return Parted(kept=good, left_out=rejected)
-    # A key's own columns, under names that the others cannot have.
-    compared = [F.col(name).alias(f"_key_{i}") for i, name in enumerate(key)]
-    of_suspect = (*_PLACE, c.IDENTITY, day_of(good).alias(c.EVENT_DATE))
-    suspects = counted(good.join(repeated, on=c.IDENTITY, how="left_semi").select(*of_suspect, *compared))
-    raw = _of_places(judged.rows.select(*RAW_COLUMNS), suspects)
-    whole = with_raw(raw.join(suspects, on=list(_PLACE), how="inner"))
-    numbered = _numbered(whole, [f"_key_{i}" for i in range(len(compared))] or [c.RAW]).persist(_STORAGE)
-    return Parted(kept=_without_later(good, numbered), left_out=rejected.unionByName(_later_rows(numbered)))
+        return Parted(kept=good, left_out=_rejected(judged))
+    # One look at all rows for both: the raw record makes them wide.
+    marked = rows.join(repeated.withColumn(_IS_REPEATED, F.lit(True)), on=c.IDENTITY, how="left")
+    few = in_memory(marked.where(~F.col(IS_GOOD) | F.col(_IS_REPEATED)))
+    numbered = in_memory(_numbered(few.where(IS_GOOD), key))
+    left_out = _rejected(replace(judged, rows=few)).unionByName(_later_rows(numbered))
+    return Parted(kept=_without_later(good, numbered), left_out=left_out)
 
 
 def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted, DataFrame]:
@@ -66,12 +64,11 @@ def part_merged(judged: Judged, key: str, values: Sequence[str]) -> tuple[Parted
     The further rows are not in `left_out`: they went into what is kept, and quarantine would hold nearly the whole
     log a second time.
     """
-    once = _once(judged.rows.drop(CONTENT_HASH))
-    good = once.where(IS_GOOD)
+    good = judged.rows.where(IS_GOOD).drop(*_OF_LEFT_OUT)
     by_values = good.groupBy(c.SOURCE_FILE, key, *values).agg(
         F.count("*").alias(c.ROWS), F.min(c.SOURCE_ROW).alias(c.SOURCE_ROW), F.min(c.KNOWN_TS).alias(c.KNOWN_TS)
     )
-    return Parted(kept=good, left_out=_rejected(judged, once)), by_values
+    return Parted(kept=good, left_out=_rejected(judged)), by_values
 
 
 def merged(by_values: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
@@ -91,12 +88,6 @@ def _most_frequent(by_values: DataFrame, key: str, name: str) -> DataFrame:
     return of_value.groupBy(key).agg(most_then_smallest[name].alias(name))
 
 
-def _once(rows: DataFrame) -> DataFrame:
-    """Cached: Spark would push each filter on `is_good` below the columns that it is made of, and work them out again
-    for every mention in every rule."""
-    return rows.drop(RECORD, LINE, *RULE_INPUTS).persist(_STORAGE)
-
-
 def _repeated_identities(rows: DataFrame) -> DataFrame:
     """Equal numbers meet in one task, which sorts them: 8 bytes a row of its share."""
     spread = rows.select(c.IDENTITY).repartition(c.IDENTITY)
@@ -110,28 +101,24 @@ def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield pa.RecordBatch.from_arrays([pa.array(repeated)], names=[c.IDENTITY])
 
 
-def _rejected(judged: Judged, once: DataFrame) -> DataFrame:
-    bad = counted(once.where(~F.col(IS_GOOD)).select(*_PLACE))
-    whole = with_raw(_of_places(judged.rows, bad).withColumn(c.REASONS, judged.reasons))
+def _rejected(judged: Judged) -> DataFrame:
+    bad = judged.rows.where(~F.col(IS_GOOD))
+    whole = with_raw(with_reasons(bad, judged))
     no_identity = F.lit(None).cast("bigint").alias(c.IDENTITY)
     # The time of such a row says no day that anything happened on.
     day = F.when(~F.arrays_overlap(c.REASONS, F.array(*map(F.lit, TIMELESS))), day_of(whole)).alias(c.EVENT_DATE)
     return whole.select(*_PLACE, c.REASONS, c.RAW, no_identity, day, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
 
 
-def _of_places(rows: DataFrame, few: DataFrame) -> DataFrame:
-    """Spark looks for the places before it makes the columns of a row: it moves this kind of join down to the scan."""
-    return rows.join(few.select(*_PLACE), on=list(_PLACE), how="left_semi")
-
-
-def _numbered(rows: DataFrame, key: Sequence[str]) -> DataFrame:
+def _numbered(suspects: DataFrame, key: Sequence[str]) -> DataFrame:
     """Position among those of one key, whether they equal its first, and when the first of the equal became known."""
-    of_key = Window.partitionBy(*key)
+    of_key = Window.partitionBy(*(key or [c.RAW]))
     in_order = of_key.orderBy(*_PLACE)
     is_equal = F.col(c.RAW) == F.first(c.RAW).over(in_order)
-    placed = rows.withColumns({_POSITION: F.row_number().over(in_order), _IS_EQUAL: is_equal})
+    placed = with_raw(suspects).withColumns({_POSITION: F.row_number().over(in_order), _IS_EQUAL: is_equal})
     first_known = F.min(F.when(F.col(_IS_EQUAL), F.col(c.KNOWN_TS))).over(of_key)
-    of_left_out = (c.RAW, c.IDENTITY, c.EVENT_DATE)
+    day = day_of(suspects).alias(c.EVENT_DATE)
+    of_left_out = (c.RAW, c.IDENTITY, day, c.KNOWN_TS)
     return placed.select(*_PLACE, *of_left_out, _POSITION, _IS_EQUAL, first_known.alias(_FIRST_KNOWN))
 
 
@@ -143,7 +130,10 @@ def _later_rows(numbered: DataFrame) -> DataFrame:
 
 def _without_later(good: DataFrame, numbered: DataFrame) -> DataFrame:
     """A row that a file said earlier, whatever its path, is known since then."""
-    placed = good.join(numbered.select(*_PLACE, _POSITION, _FIRST_KNOWN), on=list(_PLACE), how="left")
+    is_other = (F.col(_POSITION) > 1) | (F.col(_FIRST_KNOWN) < F.col(c.KNOWN_TS))
+    # Few columns of few rows: Spark shuffles no row of `good` for them.
+    others = counted(numbered.where(is_other).select(*_PLACE, _POSITION, _FIRST_KNOWN))
+    placed = good.join(others, on=list(_PLACE), how="left")
     first = placed.where(F.coalesce(_POSITION, F.lit(1)) == 1)
     return first.withColumn(c.KNOWN_TS, F.least(c.KNOWN_TS, _FIRST_KNOWN)).drop(_POSITION, _FIRST_KNOWN)
 

@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean import values
 from recsys.clean.across import as_said
-from recsys.clean.duplicates import Parted, part
 from recsys.clean.files import InputFile
 from recsys.clean.history import with_first_told_in_files
 from recsys.clean.mapping import EventsMapping
@@ -22,26 +21,27 @@ from recsys.clean.rules import (
     QUANTITY_TEXT,
     TIME_TEXT,
     TOLD_TS,
+    Judged,
     judge,
 )
-from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS, unnamed_columns
+from recsys.clean.scans import CONTENT_HASH, FIRST_KNOWN_TS, carried, unnamed_columns
 from recsys.config import CleanConfig
 from recsys.tables import EVENTS as TABLE
 
 
-def part_events(
+def judged_events(
     records: DataFrame,
     mapping: EventsMapping,
     limits: CleanConfig,
     *,
     known_items: DataFrame,
     known_users: DataFrame | None,
-) -> Parted:
+) -> Judged:
     """`known_users` is None where no file names all users: every user is known then."""
     typed = typed_events(records, mapping)
     linked = with_known(typed, known_items, c.ITEM_ID, IS_KNOWN_ITEM)
     linked = with_known(linked, known_users, c.USER_ID, IS_KNOWN_USER)
-    return part(judge(linked, EVENTS, limits), mapping.key)
+    return judge(linked, EVENTS, limits)
 
 
 def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
@@ -62,7 +62,8 @@ def typed_events(records: DataFrame, mapping: EventsMapping) -> DataFrame:
         is_number_missing(mapping, quantity_text, amount_text).alias(IS_NUMBER_MISSING),
         (F.col(FIRST_KNOWN_TS) if mapping.known else F.lit(None).cast("timestamp")).alias(TOLD_TS),
         rescued(unnamed_columns(records, mapping)).alias(c.RESCUED),
-        *RAW_COLUMNS,
+        *carried(records),
+        *([] if mapping.key else [CONTENT_HASH]),
     )
 
 

@@ -12,8 +12,8 @@ from recsys.clean import values
 from recsys.clean.duplicates import Parted, merged, part, part_merged
 from recsys.clean.history import Described, as_known_on, from_the_beginning, history_of_days, history_since
 from recsys.clean.mapping import EligibleMapping, ItemsMapping
-from recsys.clean.rules import ITEMS, is_after_file, judge
-from recsys.clean.scans import FIRST_KNOWN_TS, RAW_COLUMNS
+from recsys.clean.rules import ITEMS, Judged, is_after_file, judge
+from recsys.clean.scans import FIRST_KNOWN_TS, carried
 from recsys.config import CleanConfig
 from recsys.frames.as_of import known_by
 from recsys.tables import ITEM_HISTORY
@@ -22,14 +22,17 @@ from recsys.tables import ITEMS as TABLE
 ITEM = Described(key=c.ITEM_ID, values=(c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND))
 
 
-def part_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> tuple[Parted, DataFrame | None]:
-    """The second: rows of clean.item_values, where many rows make one item."""
+def judged_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> Judged:
     typed = records.select(
         *(values.mapped_text(mapping, name) for name in (ITEM.key, *ITEM.values)),
         *([_day(mapping, limits).alias(c.EVENT_DATE)] if mapping.is_repeated else []),
-        *RAW_COLUMNS,
+        *carried(records),
     )
-    judged = judge(typed, ITEMS, limits)
+    return judge(typed, ITEMS, limits)
+
+
+def part_items(judged: Judged, mapping: ItemsMapping) -> tuple[Parted, DataFrame | None]:
+    """The second: rows of clean.item_values, where many rows make one item."""
     if mapping.is_repeated:
         return part_merged(judged, ITEM.key, (c.EVENT_DATE, *ITEM.values))
     return part(judged, [c.SOURCE_FILE, ITEM.key]), None

@@ -19,8 +19,8 @@ from recsys import columns as c
 from recsys.clean.across import is_any_asked, look_across, sifted, standing_lines, with_local_date
 from recsys.clean.alarms import require_below_alarms
 from recsys.clean.drift import require_kinds
-from recsys.clean.duplicates import Parted, settled_parts
-from recsys.clean.events import clean_events, part_events, with_first_known_event
+from recsys.clean.duplicates import Parted, part, settled_parts
+from recsys.clean.events import clean_events, judged_events, with_first_known_event
 from recsys.clean.files import InputFile, RawFolder, heads
 from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_first_told_in_files
 from recsys.clean.items import (
@@ -29,6 +29,7 @@ from recsys.clean.items import (
     clean_items,
     history_beside,
     history_of_values,
+    judged_items,
     merged_beside,
     merged_items,
     part_items,
@@ -36,8 +37,8 @@ from recsys.clean.items import (
 from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
 from recsys.clean.mapping import ItemsMapping, SourceMapping, input_folder, load_mapping, mapping_file
 from recsys.clean.offers import TABLES as OFFER_TABLES
-from recsys.clean.offers import part_offers
-from recsys.clean.promotions import clean_promotions, no_rows, part_promotions, with_first_known_promotion
+from recsys.clean.offers import judged_offers
+from recsys.clean.promotions import clean_promotions, judged_promotions, no_rows, with_first_known_promotion
 from recsys.clean.quality import (
     DayCounts,
     count_days,
@@ -47,14 +48,15 @@ from recsys.clean.quality import (
     require_events,
     require_reconciled,
 )
-from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS
+from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS, Judged, without_malformed
 from recsys.clean.scans import unnamed_columns
 from recsys.clean.sources import read_raw, refusing_broken_files
-from recsys.clean.users import USER, part_users
+from recsys.clean.users import ONE_A_FILE, USER, judged_users
 from recsys.config import CleanConfig, SourceConfig
-from recsys.frames.caches import counted, settled
+from recsys.frames.caches import counted, in_memory, settled
 from recsys.logs import timed
 from recsys.tables import ITEM_VALUES, USER_HISTORY, Table
+from recsys.tables import PROMOTIONS as PROMOTIONS_TABLE
 
 logger = logging.getLogger(__name__)
 
@@ -243,12 +245,12 @@ def _items(
         return None
     by_values: list[DataFrame | None] = []
 
-    def part(records: DataFrame) -> Parted:
-        parted, item_values = part_items(records, mapping, parter.limits)
+    def parted(judged: Judged) -> Parted:
+        found, item_values = part_items(judged, mapping)
         by_values.append(item_values)
-        return parted
+        return found
 
-    said = parter.part(ITEMS, files, part).kept
+    said = parter.part(ITEMS, files, partial(judged_items, mapping=mapping, limits=parter.limits), parted).kept
     if by_values[0] is None:
         found = _by_files(said, past.item_history, files, ITEM, first_day)
         return replace(found, values=no_rows(said.sparkSession, ITEM_VALUES))
@@ -271,7 +273,8 @@ def _users(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: Data
     files = intake.files.get(USERS)
     if mapping.users is None or not files:
         return None
-    parted = parter.part(USERS, files, partial(part_users, mapping=mapping.users, limits=parter.limits))
+    judged = partial(judged_users, mapping=mapping.users, limits=parter.limits)
+    parted = parter.part(USERS, files, judged, partial(part, key=ONE_A_FILE))
     return _by_files(parted.kept, past, files, USER, _first_day(parter.limits))
 
 
@@ -300,8 +303,9 @@ def _promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake, past:
     files = intake.files.get(PROMOTIONS)
     if mapping.promotions is None or not files:
         return None
-    part = partial(part_promotions, mapping=mapping.promotions, limits=parter.limits)
-    return with_first_known_promotion(parter.part(PROMOTIONS, files, part).kept, past)
+    judged = partial(judged_promotions, mapping=mapping.promotions, limits=parter.limits)
+    parted = parter.part(PROMOTIONS, files, judged, partial(part, key=PROMOTIONS_TABLE.key))
+    return with_first_known_promotion(parted.kept, past)
 
 
 def _offers(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> dict[Table, DataFrame]:
@@ -310,8 +314,9 @@ def _offers(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> dict[T
     for name, table in OFFER_TABLES.items():
         of_table, files = mapping.of_offers[name], intake.files.get(name)
         if of_table is not None and files:
-            part = partial(part_offers, mapping=of_table, limits=parter.limits, name=name)
-            found[table] = parter.part(name, files, part).kept.select(*table.column_names)
+            judged = partial(judged_offers, mapping=of_table, limits=parter.limits, name=name)
+            parted = parter.part(name, files, judged, partial(part, key=table.key))
+            found[table] = parted.kept.select(*table.column_names)
     return found
 
 
@@ -395,17 +400,19 @@ class _Parter:
         self._good: DataFrame | None = None
         self._changed: set[str] = set()
 
-    def part(self, table: str, files: Files, part: Callable[[DataFrame], Parted]) -> Parted:
+    def part(
+        self, table: str, files: Files, judge: Callable[[DataFrame], Judged], part: Callable[[Judged], Parted]
+    ) -> Parted:
         """Raises DataQualityError unless all records of the files are accounted for."""
         mapping = self._source.mapping.tables[table]
         with timed(logger, f"{table}: reading and judging {len(files)} files"), refusing_broken_files(mapping):
-            raw = read_raw(
-                self._spark, self._source.folder, mapping, files, allow_empty_files=self.limits.allow_empty_files
-            )
-            parted = part(raw.records)
+            raw = read_raw(self._spark, self._source.folder, mapping, files)
+            judged = judge(raw.records)
+            numbered = raw.numbered(in_memory(judged.rows), allow_empty_files=self.limits.allow_empty_files)
+            parted = part(replace(judged, rows=without_malformed(numbered.rows)))
             left_out = count_left_out(parted)
-            counts = count_days(table, raw.rows_read, parted, left_out)
-        require_reconciled(raw.rows_read, counts)
+            counts = count_days(table, numbered.rows_read, parted, left_out)
+        require_reconciled(numbered.rows_read, counts)
         read, kept = (sum(getattr(count, name) for count in counts) for name in (c.ROWS_READ, c.ROWS_KEPT))
         logger.info("%s: %d records in %d files, %d kept", table, read, len(files), kept)
         self.files[table], self.parts[table], self.counts[table] = files, parted, counts
@@ -420,15 +427,18 @@ class _Parter:
     ) -> Parted:
         """Files that may hold the same events are compared with each other, whenever they came; `there`: all."""
         mapping = self._source.mapping.events
+        judge = partial(
+            judged_events, mapping=mapping, limits=self.limits, known_items=known_items, known_users=known_users
+        )
 
-        def part(records: DataFrame) -> Parted:
-            good = part_events(records, mapping, self.limits, known_items=known_items, known_users=known_users)
+        def parted_events(judged: Judged) -> Parted:
+            good = part(judged, mapping.key)
             good = good if before is None else settled_parts(good)
             self._good = good.kept
-            return self._sifted(good, records, _is_of(files), before) if is_any_asked(self.limits) else good
+            return self._sifted(good, judged.rows, _is_of(files), before) if is_any_asked(self.limits) else good
 
         while True:
-            parted = self.part(EVENTS, files, part)
+            parted = self.part(EVENTS, files, judge, parted_events)
             if before is None:
                 return parted
             is_of_one_day = not mapping.key or c.EVENT_TS in mapping.key

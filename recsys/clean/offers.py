@@ -7,11 +7,10 @@ from pyspark.sql import Column, DataFrame
 from recsys import columns as c
 from recsys import tables
 from recsys.clean import values
-from recsys.clean.duplicates import Parted, part
 from recsys.clean.mapping import CampaignsMapping, RedemptionsMapping, TableMapping
 from recsys.clean.promotions import period
-from recsys.clean.rules import CAMPAIGNS, OFFERS, OFFERS_SENT, REDEMPTIONS, TIME_TEXT, judge
-from recsys.clean.scans import RAW_COLUMNS
+from recsys.clean.rules import CAMPAIGNS, OFFERS, OFFERS_SENT, REDEMPTIONS, TIME_TEXT, Judged, judge
+from recsys.clean.scans import carried
 from recsys.config import CleanConfig
 from recsys.tables import Table
 
@@ -24,12 +23,12 @@ TABLES: Mapping[str, Table] = {
 }
 
 
-def part_offers(records: DataFrame, mapping: TableMapping, limits: CleanConfig, name: str) -> Parted:
-    """Of the source table `name`; what is kept has the columns of its clean table."""
+def judged_offers(records: DataFrame, mapping: TableMapping, limits: CleanConfig, name: str) -> Judged:
+    """Of the source table `name`; the rows have the columns of its clean table."""
     typed = records.select(
-        *(values.mapped_text(mapping, column) for column in mapping.needed()), *_days(mapping), *RAW_COLUMNS
+        *(values.mapped_text(mapping, column) for column in mapping.needed()), *_days(mapping), *carried(records)
     )
-    return part(judge(typed, name, limits), TABLES[name].key)
+    return judge(typed, name, limits)
 
 
 def _days(mapping: TableMapping) -> tuple[Column, ...]:

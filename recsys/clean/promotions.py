@@ -7,11 +7,10 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import values
-from recsys.clean.duplicates import Parted, part
 from recsys.clean.history import with_first_told
 from recsys.clean.mapping import PeriodMapping, PromotionsMapping
-from recsys.clean.rules import PROMOTIONS, TIME_TEXT, judge
-from recsys.clean.scans import RAW_COLUMNS
+from recsys.clean.rules import PROMOTIONS, TIME_TEXT, Judged, judge
+from recsys.clean.scans import carried
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
 from recsys.tables import PROMOTIONS as TABLE
@@ -21,7 +20,7 @@ DAYS_A_WEEK = 7
 _LAST_WEEK = 5_200  # a hundred years
 
 
-def part_promotions(records: DataFrame, mapping: PromotionsMapping, limits: CleanConfig) -> Parted:
+def judged_promotions(records: DataFrame, mapping: PromotionsMapping, limits: CleanConfig) -> Judged:
     time_text, starts_on, ends_before = period(mapping.period)
     typed = records.select(
         *(values.mapped_text(mapping, name) for name in (c.STORE_ID, c.ITEM_ID)),
@@ -30,9 +29,9 @@ def part_promotions(records: DataFrame, mapping: PromotionsMapping, limits: Clea
         ends_before.alias(c.ENDS_BEFORE),
         values.flag(mapping.is_displayed).alias(c.IS_DISPLAYED),
         values.flag(mapping.is_mailed).alias(c.IS_MAILED),
-        *RAW_COLUMNS,
+        *carried(records),
     )
-    return part(judge(typed, PROMOTIONS, limits), TABLE.key)
+    return judge(typed, PROMOTIONS, limits)
 
 
 def period(mapping: PeriodMapping) -> tuple[Column, Column, Column]:

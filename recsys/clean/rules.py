@@ -28,10 +28,10 @@ IS_KNOWN_ITEM = "is_known_item"
 IS_KNOWN_USER = "is_known_user"
 TOLD_TS = "told_ts"  # when its file became known, by the file's name; null where names do not tell
 
-# Asked for once; a kept row does without them.
-RULE_INPUTS = (
-    IS_MALFORMED, TIME_TEXT, QUANTITY_TEXT, AMOUNT_TEXT, IS_NUMBER_MISSING, IS_KNOWN_ITEM, IS_KNOWN_USER, TOLD_TS,
+_RULE_INPUTS = (
+    TIME_TEXT, QUANTITY_TEXT, AMOUNT_TEXT, IS_NUMBER_MISSING, IS_KNOWN_ITEM, IS_KNOWN_USER, TOLD_TS,
 )  # fmt: skip
+ASKED = "asked"  # a struct of those; null for a good row, of which no reasons are asked
 
 MALFORMED_ROW = "malformed_row"
 IS_GOOD = "is_good"
@@ -223,8 +223,8 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """`rows` have `is_good`: the row breaks no rule. `reasons`, a column on them: the sorted names of the rules that it
-    breaks, empty for a good row; costly, so for bad rows only."""
+    """`rows` have `is_good`: the row breaks no rule. `reasons`: the sorted names of those that a bad row breaks, a
+    column on the rows with the fields of `asked`."""
 
     rows: DataFrame
     reasons: Column
@@ -237,4 +237,18 @@ def judge(rows: DataFrame, table: str, limits: CleanConfig) -> Judged:
     is_malformed = broken.pop(MALFORMED_ROW)
     others = F.array_compact(F.array(*(F.when(is_broken, F.lit(name)) for name, is_broken in broken.items())))
     reasons = F.when(is_malformed, F.array(F.lit(MALFORMED_ROW))).otherwise(others)
-    return Judged(rows=rows.withColumn(IS_GOOD, ~is_bad), reasons=reasons)
+    judged = rows.withColumn(IS_GOOD, ~is_bad)
+    if asked := [name for name in _RULE_INPUTS if name in rows.columns]:
+        judged = judged.withColumn(ASKED, F.when(~F.col(IS_GOOD), F.struct(*asked))).drop(*asked)
+    return Judged(rows=judged, reasons=reasons)
+
+
+def without_malformed(numbered: DataFrame) -> DataFrame:
+    """With what is known of broken lines once the lines behind them were read."""
+    return numbered.withColumn(IS_GOOD, F.col(IS_GOOD) & ~F.col(IS_MALFORMED))
+
+
+def with_reasons(bad: DataFrame, judged: Judged) -> DataFrame:
+    """`bad`: rows of `judged`."""
+    asked = [f"{ASKED}.*"] if ASKED in bad.columns else []
+    return bad.select("*", *asked).withColumn(c.REASONS, judged.reasons)

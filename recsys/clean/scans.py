@@ -1,7 +1,7 @@
 """One scan a file format: every record of the files, with the place where Spark found it.
 
 A scan has the columns record (a struct of all columns), line (the raw text, where the record does not hold
-all of it), is_malformed, uri and a place: source_row for Parquet, else block and scan_id (see recsys/clean/sources.py).
+all of it), is_malformed, uri, and a place: block and scan_id (see recsys/clean/sources.py).
 """
 
 import math
@@ -25,16 +25,17 @@ IS_MALFORMED = "is_malformed"
 CONTENT_HASH = "content_hash"
 LINE = "_line"
 FIRST_KNOWN_TS = "first_known_ts"  # of the file, whatever it was corrected to since
-_SCANNED = (RECORD, LINE, IS_MALFORMED, c.SOURCE_FILE, c.SOURCE_ROW, c.KNOWN_TS)
-# What a table's rows carry on from the raw record until the few that are left out have become JSON text.
-RAW_COLUMNS = (*_SCANNED, CONTENT_HASH)
-URI = "_uri"
+URI = "_uri"  # as Spark spells it: with one slash or three, by format and plan
 BLOCK = "_block"
 SCAN_ID = "_scan_id"
+OF_RAW = (RECORD, LINE, IS_MALFORMED)  # what the JSON text of a record is made of
+# Of a record alone; what is made of it goes on without them.
+_OF_RECORD = (TEXT, FIRST_KNOWN_TS, CONTENT_HASH)
 _UNDECODED = "\ufffd"
 _SPACE = " \t\r\n\u00a0"
 # Types whose text has no spaces around it and that Spark can hash; a record holds all others as text.
 _KEPT_TYPES = (t.NumericType, t.BooleanType, t.DateType, t.TimestampType)
+_MORE_THAN_PARTITIONS = 10**6
 _LARGE_ROW_GROUP = 1_000_000  # rows
 _GLOB_SIGN = re.compile(r"([\[\]{}*?\\])")
 
@@ -66,13 +67,13 @@ def scan_parquet(spark: SparkSession, group: FileGroup, columns: Sequence[str], 
         name: value if isinstance(rows.schema[name].dataType, kept_types) else value.cast("string")
         for name, value in ((name, _parquet_value(name, group.head)) for name in group.head.columns)
     }
-    source_row = (F.col("_metadata.row_index") + 1).alias(c.SOURCE_ROW)
     scanned = rows.select(
         _record(values, columns),
         F.lit(None).cast("string").alias(LINE),
         F.lit(False).alias(IS_MALFORMED),
         F.col("_metadata.file_path").alias(URI),
-        source_row,
+        F.lit(0).cast("bigint").alias(BLOCK),
+        F.col("_metadata.row_index").alias(SCAN_ID),
     )
     return _spread(scanned, _parts(group, spark.sparkContext.defaultParallelism))
 
@@ -85,7 +86,7 @@ def _parts(group: FileGroup, parallelism: int) -> int:
 
 def _spread(scanned: DataFrame, parts: int) -> DataFrame:
     """Each part decodes all rows and takes its share: cheaper than a shuffle, for judging a row costs far more."""
-    shares = [scanned.where(F.pmod(c.SOURCE_ROW, F.lit(parts)) == part) for part in range(parts)]
+    shares = [scanned.where(F.pmod(SCAN_ID, F.lit(parts)) == part) for part in range(parts)]
     return reduce(DataFrame.unionByName, shares) if parts > 1 else scanned
 
 
@@ -145,7 +146,18 @@ def prepared(records: DataFrame) -> DataFrame:
     by_name = sorted(raw_fields(records), key=lambda field: field.name)
     of_values = F.xxhash64(*(F.col(RECORD).getField(field.name).cast("string") for field in by_name))
     content_hash = F.when(F.col(LINE).isNull(), of_values).otherwise(F.xxhash64(LINE))
-    return records.select(*_SCANNED, FIRST_KNOWN_TS, content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT))
+    return _compiled_apart(records.select("*", content_hash.alias(CONTENT_HASH), F.struct(*texts).alias(TEXT)))
+
+
+def _compiled_apart(rows: DataFrame) -> DataFrame:
+    """Spark makes one method of the steps before and behind, which would be larger than what Java compiles. Nothing
+    else changes: no partition is joined with another."""
+    return rows.coalesce(_MORE_THAN_PARTITIONS)
+
+
+def carried(records: DataFrame) -> list[str]:
+    """What a table's rows carry on from the raw record: its place, and all that its JSON text would be made of."""
+    return [name for name in records.columns if name not in _OF_RECORD]
 
 
 def _text(field: t.StructField) -> Column:
@@ -187,14 +199,9 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _uri() -> Column:
-    """Spark writes a local file's address with one slash or three, by format and plan."""
-    return F.regexp_replace("_metadata.file_path", "^file:/+", "file:/")
-
-
 def _place() -> tuple[Column, ...]:
     return (
-        _uri().alias(URI),
+        F.col("_metadata.file_path").alias(URI),
         F.col("_metadata.file_block_start").alias(BLOCK),
         F.monotonically_increasing_id().alias(SCAN_ID),
     )

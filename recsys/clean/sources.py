@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from urllib.parse import unquote
 
 from pyspark import StorageLevel
@@ -37,37 +37,62 @@ from recsys.errors import InputError
 from recsys.frames.local_rows import local_rows
 
 _STORAGE = StorageLevel.MEMORY_AND_DISK
+_FILE_BITS = 42  # files of up to 4 TiB, and two million of them
+_FIRST_BLOCK = "_first_block"
 _OFFSET = "_offset"
-_OF_FILE = f"{c.SOURCE_FILE} string, {c.KNOWN_MS} bigint, {c.FIRST_KNOWN_MS} bigint"
 _CONTINUED, _IS_OPEN = "_continued", "_is_open"
 _MOST_CONTINUED = 10_000  # of a block; with more, it is no CSV file of this dialect
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawTable:
-    """`records`: one row a raw record, as `prepared` makes it. `rows_read`: by file, counted apart from the records."""
+class Numbered:
+    """`rows` with source_file, source_row and known_ts; `rows_read`: by file, counted before they are parted."""
 
-    mapping: TableMapping
-    records: DataFrame
+    rows: DataFrame
     rows_read: Mapping[str, int]
 
 
-def read_raw(
-    spark: SparkSession,
-    folder: RawFolder,
-    mapping: TableMapping,
-    files: Sequence[InputFile],
-    *,
-    allow_empty_files: bool,
-) -> RawTable:
-    """Raises InputError for a file that cannot be read or has no record, SchemaError for one that lacks a column."""
+@dataclass(frozen=True, kw_only=True)
+class RawTable:
+    """`records`: one row a raw record, as `prepared` makes it, not yet numbered. `footers`: rows that the files say
+    they have; None where they do not."""
+
+    mapping: TableMapping
+    records: DataFrame
+    files: Sequence[InputFile]
+    footers: Mapping[str, int] | None = None
+
+    def numbered(self, rows: DataFrame, *, allow_empty_files: bool) -> Numbered:
+        """`rows`: what was made of the records, one of each, in memory; they are counted before anything else is.
+
+        Raises InputError for a file that cannot be read to its end, has no record, or is no CSV file as mapped.
+        """
+        is_continued = goes_on(self.mapping.csv) if self.mapping.format == "csv" else F.lit(False)
+        with refusing_broken_files(self.mapping):
+            blocks = _count_blocks(rows, is_continued)
+        _require_few_continued(blocks, self.files)
+        counted = _rows_by_file(blocks, self.files) if self.footers is None else self.footers
+        rows_read = {file.path: counted.get(file.path, 0) for file in self.files}
+        if not allow_empty_files:
+            _require_records(rows_read)
+        return Numbered(
+            rows=_without_open_quotes(_with_file_and_row(rows, blocks, self.files), blocks, self.files),
+            rows_read=rows_read,
+        )
+
+
+def read_raw(spark: SparkSession, folder: RawFolder, mapping: TableMapping, files: Sequence[InputFile]) -> RawTable:
+    """Raises InputError for a file that cannot be read, SchemaError for one that lacks a column."""
     file_heads = heads(folder, files, mapping)
     with refusing_broken_files(mapping):
-        records, counted = _read(spark, files, file_heads, mapping)
-    rows_read = {file.path: counted.get(file.path, 0) for file in files}
-    if not allow_empty_files:
-        _require_records(rows_read)
-    return RawTable(mapping=mapping, records=prepared(records), rows_read=rows_read)
+        scanned = _scanned(spark, files, file_heads, mapping)
+    footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
+    return RawTable(
+        mapping=mapping,
+        records=prepared(_with_file(scanned, files)),
+        files=files,
+        footers=footers if mapping.format == "parquet" else None,
+    )
 
 
 @contextmanager
@@ -91,41 +116,34 @@ def _require_records(rows_read: Mapping[str, int]) -> None:
         )
 
 
-def _read(
+def _scanned(
     spark: SparkSession, files: Sequence[InputFile], file_heads: Sequence[FileHead], mapping: TableMapping
-) -> tuple[DataFrame, dict[str, int]]:
-    """Records with their file and number, and the records of each file that has any."""
+) -> DataFrame:
     columns = _all_columns(file_heads, mapping)
     groups = _by_layout(files, file_heads)
-    by_uri = {file.uri: file for file in files}
     if not groups:
-        return _no_records(spark, columns), {}
+        return _no_records(spark, columns)
     if mapping.format == "parquet":
-        scanned = _union([scan_parquet(spark, group, columns, as_text=len(groups) > 1) for group in groups])
-        footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
-        return _with_file(scanned, files), footers
+        return _union([scan_parquet(spark, group, columns, as_text=len(groups) > 1) for group in groups])
     if mapping.format == "csv":
-        # Unpacking and splitting text costs more than keeping it; items that are read from the event files share it.
-        scanned = _union([scan_csv(spark, group, mapping, columns) for group in groups]).persist(_STORAGE)
-    else:
-        scanned = _scanned_json(spark, groups, columns, is_whole=all(head.is_whole for head in file_heads))
-    blocks = _count_blocks(scanned, goes_on(mapping.csv) if mapping.format == "csv" else F.lit(False))
-    placed = _with_file_and_row(scanned, blocks, by_uri)
-    return _without_open_quotes(placed, blocks, by_uri), _rows_by_file(blocks, by_uri)
+        return _union([scan_csv(spark, group, mapping, columns) for group in groups])
+    return _scanned_json(spark, groups, columns, is_whole=all(head.is_whole for head in file_heads))
 
 
 def _scanned_json(
     spark: SparkSession, groups: Sequence[FileGroup], columns: Sequence[str], *, is_whole: bool
 ) -> DataFrame:
     """With the names that only records behind the heads have, too."""
-    scanned = _union([scan_json(spark, group, columns) for group in groups]).persist(_STORAGE)
-    later = [] if is_whole else later_names(scanned, columns)
+    scanned = _union([scan_json(spark, group, columns) for group in groups])
+    if is_whole:
+        return scanned
+    later = later_names(scanned.persist(_STORAGE), columns)
     if not later:
         return scanned
     scanned.unpersist()
     files = [file.path for group in groups for file in group.files]
     require_apart(f"a record of the files {files[0]} to {files[-1]}", (*columns, *later))
-    return _union([scan_json(spark, group, (*columns, *later)) for group in groups]).persist(_STORAGE)
+    return _union([scan_json(spark, group, (*columns, *later)) for group in groups])
 
 
 def _all_columns(file_heads: Sequence[FileHead], mapping: TableMapping) -> tuple[str, ...]:
@@ -153,11 +171,8 @@ def _by_layout(files: Sequence[InputFile], file_heads: Sequence[FileHead]) -> li
 
 def _no_records(spark: SparkSession, columns: Sequence[str]) -> DataFrame:
     fields = ", ".join(f"`{name}`: string" for name in columns)
-    schema = (
-        f"{RECORD} struct<{fields}>, {LINE} string, {IS_MALFORMED} boolean, "
-        f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint, {c.KNOWN_TS} timestamp, {FIRST_KNOWN_TS} timestamp"
-    )
-    return local_rows(spark, [], schema)
+    schema = f"{RECORD} struct<{fields}>, {LINE} string, {IS_MALFORMED} boolean, {URI} string"
+    return local_rows(spark, [], f"{schema}, {BLOCK} bigint, {SCAN_ID} bigint")
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
@@ -165,88 +180,88 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 
 
 def _with_file(scanned: DataFrame, files: Sequence[InputFile]) -> DataFrame:
-    if len(files) == 1:
-        values = zip((c.SOURCE_FILE, c.KNOWN_MS, c.FIRST_KNOWN_MS), _of_file(files[0]), strict=True)
-        return _with_known_ts(scanned.withColumns({name: F.lit(value) for name, value in values}))
-    rows = [(file.uri, *_of_file(file)) for file in files]
-    named = local_rows(scanned.sparkSession, rows, f"{URI} string, {_OF_FILE}")
-    return scanned.join(F.broadcast(_with_known_ts(named)), on=URI, how="inner")
+    """Numbers the blocks of all files in place of those of a file with its long address; null where it is unknown."""
+    rows = [(uri, i << _FILE_BITS, file.first_known_ms) for i, file in enumerate(files) for uri in _spellings(file.uri)]
+    of_file = local_rows(scanned.sparkSession, rows, f"{URI} string, {_FIRST_BLOCK} bigint, {c.FIRST_KNOWN_MS} bigint")
+    known = of_file.withColumn(FIRST_KNOWN_TS, F.timestamp_millis(c.FIRST_KNOWN_MS)).drop(c.FIRST_KNOWN_MS)
+    joined = scanned.join(F.broadcast(known), on=URI, how="left")
+    return joined.withColumn(BLOCK, F.col(_FIRST_BLOCK) + F.col(BLOCK)).drop(URI, _FIRST_BLOCK)
 
 
-def _of_file(file: InputFile) -> tuple[str, int, int]:
-    return file.path, file.known_ms, file.first_known_ms
+def _spellings(uri: str) -> set[str]:
+    """Spark writes a local file's address with one slash or three, by format and plan."""
+    return {uri, re.sub("^file:/+", "file:/", uri), re.sub("^file:/+", "file:///", uri)}
 
 
-def _with_known_ts(rows: DataFrame) -> DataFrame:
-    times = {c.KNOWN_TS: F.timestamp_millis(c.KNOWN_MS), FIRST_KNOWN_TS: F.timestamp_millis(c.FIRST_KNOWN_MS)}
-    return rows.withColumns(times).drop(c.KNOWN_MS, c.FIRST_KNOWN_MS)
-
-
-def _count_blocks(scanned: DataFrame, is_continued: Column) -> list[Row]:
+def _count_blocks(rows: DataFrame, is_continued: Column) -> list[Row]:
     """Spark numbers the records of a task, not those of a file, and may split a file into blocks. So one pass finds the
     first number and the records of each block; the number within the file follows, however files were split.
 
     In the same pass, the first numbers of records that may go on with a quote that the record before them opened.
     """
     continued = F.collect_list(F.when(is_continued, F.col(SCAN_ID)))
-    counts = scanned.groupBy(URI, BLOCK).agg(
+    counts = rows.groupBy(BLOCK).agg(
         F.min(SCAN_ID).alias(SCAN_ID),
         F.count("*").alias(c.ROWS_READ),
         F.slice(F.array_sort(continued), 1, _MOST_CONTINUED + 1).alias(_CONTINUED),
     )
-    blocks = sorted(counts.collect(), key=attrgetter(URI, BLOCK))
-    _require_few_continued(blocks)
-    return blocks
+    blocks = counts.collect()
+    assert all(block[BLOCK] is not None for block in blocks), "Spark names a file as the listing of its folder does"
+    return sorted(blocks, key=attrgetter(BLOCK))
 
 
-def _require_few_continued(blocks: Sequence[Row]) -> None:
+def _number_of_file(block: Row) -> int:
+    return int(block[BLOCK]) >> _FILE_BITS
+
+
+def _require_few_continued(blocks: Sequence[Row], files: Sequence[InputFile]) -> None:
     """Of more, the lines before them would pass for whole records."""
     for block in blocks:
         if len(block[_CONTINUED]) > _MOST_CONTINUED:
             raise InputError(
-                f"{unquote(block[URI])}: more than {_MOST_CONTINUED} lines of one block of the file go on with quotes "
-                "that lines before them opened; expected a record a line. Cure: set csv.multi_line: true for these "
-                "files in the mapping, or name their quote sign under csv.quote"
+                f"{files[_number_of_file(block)].path}: more than {_MOST_CONTINUED} lines of one block of the file go "
+                "on with quotes that lines before them opened; expected a record a line. Cure: set csv.multi_line: "
+                "true for these files in the mapping, or name their quote sign under csv.quote"
             )
 
 
-def _without_open_quotes(records: DataFrame, blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> DataFrame:
+def _without_open_quotes(numbered: DataFrame, blocks: Sequence[Row], files: Sequence[InputFile]) -> DataFrame:
     """A line that ends within quotes reads as if they were closed: it is malformed where the next one goes on."""
     opened = [
         (file.path, first_row + number - block[SCAN_ID] - 1)
-        for file, first_row, block in _placed(blocks, by_uri)
+        for file, first_row, block in _placed(blocks, files)
         for number in block[_CONTINUED]
     ]
     if not opened:
-        return records
-    marked = local_rows(records.sparkSession, opened, f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint")
+        return numbered
+    marked = local_rows(numbered.sparkSession, opened, f"{c.SOURCE_FILE} string, {c.SOURCE_ROW} bigint")
     is_open = marked.distinct().withColumn(_IS_OPEN, F.lit(True))
-    joined = records.join(F.broadcast(is_open), on=[c.SOURCE_FILE, c.SOURCE_ROW], how="left")
-    return joined.withColumn(IS_MALFORMED, F.col(IS_MALFORMED) | F.coalesce(_IS_OPEN, F.lit(False)))
+    joined = numbered.join(F.broadcast(is_open), on=[c.SOURCE_FILE, c.SOURCE_ROW], how="left")
+    return joined.withColumn(IS_MALFORMED, F.col(IS_MALFORMED) | F.coalesce(_IS_OPEN, F.lit(False))).drop(_IS_OPEN)
 
 
-def _placed(blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> Iterator[tuple[InputFile, int, Row]]:
+def _placed(blocks: Sequence[Row], files: Sequence[InputFile]) -> Iterator[tuple[InputFile, int, Row]]:
     """File, number within it of the block's first record, block."""
-    for uri, members in groupby(blocks, key=itemgetter(URI)):
+    for number, members in groupby(blocks, key=_number_of_file):
         rows_before = 0
         for block in members:
-            yield by_uri[uri], rows_before + 1, block
+            yield files[number], rows_before + 1, block
             rows_before += block[c.ROWS_READ]
 
 
-def _with_file_and_row(scanned: DataFrame, blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> DataFrame:
+def _with_file_and_row(rows: DataFrame, blocks: Sequence[Row], files: Sequence[InputFile]) -> DataFrame:
     offsets = [
-        (block[URI], block[BLOCK], *_of_file(file), first_row - block[SCAN_ID])
-        for file, first_row, block in _placed(blocks, by_uri)
+        (block[BLOCK], file.path, file.known_ms, first_row - block[SCAN_ID])
+        for file, first_row, block in _placed(blocks, files)
     ]
-    schema = f"{URI} string, {BLOCK} bigint, {_OF_FILE}, {_OFFSET} bigint"
-    places = _with_known_ts(local_rows(scanned.sparkSession, offsets, schema))
-    placed = scanned.join(F.broadcast(places), on=[URI, BLOCK], how="inner")
-    return placed.withColumn(c.SOURCE_ROW, F.col(SCAN_ID) + F.col(_OFFSET))
+    schema = f"{BLOCK} bigint, {c.SOURCE_FILE} string, {c.KNOWN_MS} bigint, {_OFFSET} bigint"
+    places = local_rows(rows.sparkSession, offsets, schema).withColumn(c.KNOWN_TS, F.timestamp_millis(c.KNOWN_MS))
+    placed = rows.join(F.broadcast(places.drop(c.KNOWN_MS)), on=BLOCK, how="inner")
+    return placed.withColumn(c.SOURCE_ROW, F.col(SCAN_ID) + F.col(_OFFSET)).drop(BLOCK, SCAN_ID, _OFFSET)
 
 
-def _rows_by_file(blocks: Sequence[Row], by_uri: Mapping[str, InputFile]) -> dict[str, int]:
+def _rows_by_file(blocks: Sequence[Row], files: Sequence[InputFile]) -> dict[str, int]:
     return {
-        by_uri[uri].path: sum(block[c.ROWS_READ] for block in members)
-        for uri, members in groupby(blocks, key=itemgetter(URI))
+        files[number].path: sum(block[c.ROWS_READ] for block in members)
+        for number, members in groupby(blocks, key=_number_of_file)
     }

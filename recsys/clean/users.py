@@ -5,26 +5,26 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean import values
-from recsys.clean.duplicates import Parted, part
 from recsys.clean.history import Described
 from recsys.clean.mapping import UsersMapping
-from recsys.clean.rules import USERS, judge
-from recsys.clean.scans import RAW_COLUMNS
+from recsys.clean.rules import USERS, Judged, judge
+from recsys.clean.scans import carried
 from recsys.config import CleanConfig
 from recsys.tables import USERS as TABLE
 
 USER = Described(key=c.USER_ID, values=(c.IS_OPTED_OUT, c.ATTRIBUTES))
+ONE_A_FILE = (c.SOURCE_FILE, c.USER_ID)
 _LARGE = "_large"
 
 
-def part_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -> Parted:
+def judged_users(records: DataFrame, mapping: UsersMapping, limits: CleanConfig) -> Judged:
     typed = records.select(
         values.mapped_text(mapping, c.USER_ID),
         values.flag(mapping.is_opted_out).alias(c.IS_OPTED_OUT),
         values.text_map(mapping.attributes).alias(c.ATTRIBUTES),
-        *RAW_COLUMNS,
+        *carried(records),
     )
-    return part(judge(typed, USERS, limits), [c.SOURCE_FILE, c.USER_ID])
+    return judge(typed, USERS, limits)
 
 
 def clean_users(named: DataFrame | None, events: DataFrame, limits: CleanConfig) -> DataFrame:

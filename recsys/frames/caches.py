@@ -22,6 +22,12 @@ def releasing(release: Callable[[], object]) -> Iterator[None]:
     release()
 
 
+def in_memory(rows: DataFrame) -> DataFrame:
+    """Kept once something reads them all, on disk where memory ends. Spark moves no filter below it, which it would
+    work columns out again for."""
+    return rows.persist(StorageLevel.MEMORY_AND_DISK)
+
+
 def counted(few: DataFrame) -> DataFrame:
     """Cached, and counted, so that Spark knows how few they are and broadcasts them."""
     kept = few.persist(StorageLevel.MEMORY_AND_DISK)

@@ -41,12 +41,16 @@ _DEFAULTS = {
     "spark.sql.ui.retainedExecutions": "5",
     # A job has hundreds of stages: of Spark's 100 none would be left when the next run of a session asks for it.
     "spark.sql.codegen.cache.maxEntries": "1000",
+    # Java compiles no method of more bytes. Of steps that would make a larger one, Spark makes many instead.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     # Adaptive plans are told anew, as text, after every stage, whether a page is served or not: for the plan of a day's
     # ingest that text fills the heap.
     "spark.sql.maxPlanStringLength": "100000",
     # Else every call on a column asks the JVM five things more, to name its line of Python in a later error.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+    # What is kept lives for minutes, and lies on disk where memory ends: Spark would try each way of packing a column.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.sql.shuffle.partitions": "8",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.log.level": "ERROR",

@@ -8,9 +8,10 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys import tables
+from recsys.clean.duplicates import part
 from recsys.clean.events import (
     clean_events,
-    part_events,
+    judged_events,
     typed_events,
     with_first_known_event,
     with_known,
@@ -74,7 +75,7 @@ def test_events_of_unknown_items_and_users_are_left_out(
     rows = records(NAMES, ("u1", "i1", *good), ("u1", "i9", *good), ("u9", "i1", *good))
     items = local_rows(spark, [("i1",)], "item_id string")
     users = local_rows(spark, [("u1",)], "user_id string")
-    parted = part_events(rows, mapping(), limits, known_items=items, known_users=users)
+    parted = part(judged_events(rows, mapping(), limits, known_items=items, known_users=users), [])
     assert [row[c.SOURCE_ROW] for row in parted.kept.collect()] == [1]
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in parted.left_out.collect()}
     assert left_out == {2: ["unknown_item"], 3: ["unknown_user"]}
@@ -90,7 +91,7 @@ def test_an_event_after_its_file_is_left_out_where_names_tell_when_files_became_
     day_long = replace(limits, max_hours_after_file=24, last_event_date="2099-12-31")
     by_name = mapping(known={"pattern": "(?P<year>....)(?P<month>..)(?P<day>..)"})
     for of_shop, expected in ((mapping(), []), (by_name, [(2, ["after_its_file"], None)])):
-        parted = part_events(rows, of_shop, day_long, known_items=items, known_users=None)
+        parted = part(judged_events(rows, of_shop, day_long, known_items=items, known_users=None), [])
         found = parted.left_out.select(c.SOURCE_ROW, c.REASONS, c.EVENT_DATE).collect()
         assert [tuple(row) for row in found] == expected
         assert parted.kept.count() == 2 - len(expected)

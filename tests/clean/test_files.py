@@ -10,6 +10,7 @@ from recsys.clean.files import RawFolder, heads
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.sources import read_raw
 from recsys.errors import InputError, SchemaError
+from recsys.frames.caches import in_memory
 from tests.clean.conftest import EVENT_LINES, write_lines
 
 Mapping = Callable[..., EventsMapping]
@@ -75,8 +76,9 @@ def test_a_file_cut_off_in_the_middle(spark: SparkSession, tmp_path: Path, mappi
     packed = gzip.compress("\n".join(lines).encode())
     (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
     folder = RawFolder(spark, str(tmp_path))
+    raw = read_raw(spark, folder, mapping(files="*.csv.gz"), folder.files("*.csv.gz"))
     with pytest.raises(InputError, match=r"a.csv.gz cannot be read as csv: Unexpected end of input stream"):
-        read_raw(spark, folder, mapping(files="*.csv.gz"), folder.files("*.csv.gz"), allow_empty_files=False)
+        raw.numbered(in_memory(raw.records), allow_empty_files=False)
 
 
 def test_a_parquet_file_that_is_none(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
-from recsys.clean.items import clean_items, part_items
+from recsys.clean.items import clean_items, judged_items, part_items
 from recsys.clean.mapping import EligibleMapping, ItemsMapping, KnownMapping, TimeMapping
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
@@ -27,7 +27,7 @@ def test_an_item_file_with_a_repeated_key_keeps_the_first(
 ) -> None:
     mapping = ItemsMapping(files="*", format="csv", columns={"item_id": "sku", "name": "title"})
     rows = records(("sku", "title"), ("i1", "lamp"), ("i1", "bulb"), (None, "pot"), ("i2", None))
-    parted, item_values = part_items(rows, mapping, limits)
+    parted, item_values = part_items(judged_items(rows, mapping, limits), mapping)
     assert item_values is None
     assert {(row[c.ITEM_ID], row[c.NAME], row[c.BRAND]) for row in parted.kept.collect()} == {
         ("i1", "lamp", None),
@@ -46,7 +46,7 @@ def test_rows_say_nothing_of_a_day_after_their_file(records: Callable[..., DataF
     rows = records(("sku", "at"), ("i1", "2025-01-02"), ("i2", "2025-01-03"), ("i3", "noon"))
     day_long = replace(limits, max_hours_after_file=48, last_event_date="2099-12-31")
     for of_shop, of_i2 in ((mapping, date(2025, 1, 3)), (replace(mapping, known=known), None)):
-        _, item_values = part_items(rows, of_shop, day_long)
+        _, item_values = part_items(judged_items(rows, of_shop, day_long), of_shop)
         assert item_values is not None
         days = {row[c.ITEM_ID]: row[c.EVENT_DATE] for row in item_values.collect()}
         assert days == {"i1": date(2025, 1, 2), "i2": of_i2, "i3": None}

@@ -1,6 +1,7 @@
 """A log as bad as they come: each row is right or in quarantine."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from recsys import columns as c
-from recsys.clean.events import part_events
+from recsys.clean.duplicates import part
+from recsys.clean.events import judged_events
 from recsys.clean.files import RawFolder
 from recsys.clean.mapping import EventsMapping
+from recsys.clean.rules import without_malformed
 from recsys.clean.sources import read_raw
 from recsys.config import CleanConfig
+from recsys.frames.caches import in_memory
 
 Mapping = Callable[..., EventsMapping]
 BOM = "\ufeff"
@@ -62,9 +66,11 @@ def parted(
     spark: SparkSession, folder: Path, mapping: EventsMapping, limits: CleanConfig
 ) -> tuple[list[Row], dict[int, list[str]]]:
     raw = RawFolder(spark, str(folder))
-    records = read_raw(spark, raw, mapping, raw.files(mapping.files), allow_empty_files=False).records
+    table = read_raw(spark, raw, mapping, raw.files(mapping.files))
     items = spark.createDataFrame([(item,) for item in ("i1", 'i"1"', "商品😀")], "item_id string")
-    found = part_events(records, mapping, limits, known_items=items, known_users=None)
+    judged = judged_events(table.records, mapping, limits, known_items=items, known_users=None)
+    rows = without_malformed(table.numbered(in_memory(judged.rows), allow_empty_files=False).rows)
+    found = part(replace(judged, rows=rows), mapping.key)
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in found.left_out.collect()}
     return found.kept.orderBy(c.SOURCE_ROW).collect(), left_out
 

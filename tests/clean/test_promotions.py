@@ -4,10 +4,12 @@ from datetime import date, datetime
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
+from recsys.clean.duplicates import part
 from recsys.clean.mapping import FlagMapping, PeriodMapping, PromotionsMapping
-from recsys.clean.promotions import clean_promotions, part_promotions, with_first_known_promotion
+from recsys.clean.promotions import clean_promotions, judged_promotions, with_first_known_promotion
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
+from recsys.tables import PROMOTIONS
 from tests.clean.conftest import KNOWN_TS
 
 COLUMNS = {"item_id": "sku", "store_id": "shop"}
@@ -34,7 +36,7 @@ def test_week_numbers_become_days_and_codes_become_flags(
         ("i1", "s1", "2000000000", "A"),
         ("i1", "s1", None, "A"),
     )
-    parted = part_promotions(rows, mapping, limits)
+    parted = part(judged_promotions(rows, mapping, limits), PROMOTIONS.key)
     assert {tuple(row) for row in clean_promotions(spark, parted.kept).collect()} == {
         ("s1", "i1", date(2016, 12, 26), date(2017, 1, 2), True, False, KNOWN_TS),
         ("s1", "i1", date(2017, 12, 25), date(2018, 1, 1), False, False, KNOWN_TS),
@@ -49,7 +51,7 @@ def test_days_may_be_given_themselves(
     period = PeriodMapping(starts_on="from", ends_before="to")
     mapping = PromotionsMapping(files="*", format="csv", columns=COLUMNS, period=period)
     rows = records(("sku", "shop", "from", "to"), ("i1", "s1", "2024-02-29", "2024-03-01"))
-    kept = part_promotions(rows, mapping, limits).kept
+    kept = part(judged_promotions(rows, mapping, limits), PROMOTIONS.key).kept
     expected = ("s1", "i1", date(2024, 2, 29), date(2024, 3, 1), False, False, KNOWN_TS)
     assert [tuple(row) for row in clean_promotions(spark, kept).collect()] == [expected]
 

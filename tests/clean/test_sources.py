@@ -14,8 +14,9 @@ from recsys.clean import sources
 from recsys.clean.files import HEAD_BYTES, RawFolder
 from recsys.clean.mapping import EventsMapping
 from recsys.clean.scans import IS_MALFORMED, RECORD, unnamed_columns, with_raw
-from recsys.clean.sources import RawTable, read_raw
+from recsys.clean.sources import Numbered, read_raw
 from recsys.errors import InputError, SchemaError
+from recsys.frames.caches import in_memory
 from tests.clean.conftest import EVENT_LINES, write_lines
 
 Mapping = Callable[..., EventsMapping]
@@ -23,19 +24,20 @@ HEADER, FIRST, SECOND = EVENT_LINES
 SPLIT_BYTES = "spark.sql.files.maxPartitionBytes"
 
 
-def read(spark: SparkSession, folder: Path, mapping: EventsMapping, *, allow_empty_files: bool = False) -> RawTable:
+def read(spark: SparkSession, folder: Path, mapping: EventsMapping, *, allow_empty_files: bool = False) -> Numbered:
     raw = RawFolder(spark, str(folder))
-    return read_raw(spark, raw, mapping, raw.files(mapping.files), allow_empty_files=allow_empty_files)
+    table = read_raw(spark, raw, mapping, raw.files(mapping.files))
+    return table.numbered(in_memory(table.records), allow_empty_files=allow_empty_files)
 
 
-def places(raw: RawTable, column: str = "user") -> list[tuple[str, int, str | None]]:
+def places(raw: Numbered, column: str = "user") -> list[tuple[str, int, str | None]]:
     value = F.col(RECORD).getField(column).alias("value")
-    rows = raw.records.select(c.SOURCE_FILE, c.SOURCE_ROW, value).orderBy(c.SOURCE_FILE, c.SOURCE_ROW).collect()
+    rows = raw.rows.select(c.SOURCE_FILE, c.SOURCE_ROW, value).orderBy(c.SOURCE_FILE, c.SOURCE_ROW).collect()
     return [tuple(row) for row in rows]
 
 
-def require_known_with_their_files(raw: RawTable, folder: Path) -> None:
-    found = raw.records.groupBy(c.SOURCE_FILE).agg(F.collect_set(F.unix_millis(c.KNOWN_TS))).collect()
+def require_known_with_their_files(raw: Numbered, folder: Path) -> None:
+    found = raw.rows.groupBy(c.SOURCE_FILE).agg(F.collect_set(F.unix_millis(c.KNOWN_TS))).collect()
     assert found
     for path, known_ms in found:
         assert known_ms == [(folder / path).stat().st_mtime_ns // 1_000_000], path
@@ -59,7 +61,7 @@ def test_records_are_numbered_by_file_however_files_are_split_and_packed(
     (tmp_path / "packed.csv.gz").write_bytes(gzip.compress("\n".join([HEADER, FIRST, "", SECOND]).encode()))
     write_lines(tmp_path / "day 1" / "a b%20[1].csv", "price,n,at,item,user", "1,1,2024-05-03 09:00:00,i1,u7")
     raw = read(spark, tmp_path, mapping(files="{*.csv,*.gz,day*}"))
-    assert raw.records.rdd.getNumPartitions() > 3
+    assert raw.rows.rdd.getNumPartitions() > 3
     require_known_with_their_files(raw, tmp_path)
     assert places(raw) == [
         ("day 1/a b%20[1].csv", 1, "u7"),
@@ -89,7 +91,7 @@ def test_parquet_columns_of_any_type_are_read(spark: SparkSession, tmp_path: Pat
     spark.sql(f"SELECT {values}").coalesce(1).write.parquet(str(tmp_path / "day"))
     raw = read(spark, tmp_path, mapping(files="day", format="parquet"))
     require_known_with_their_files(raw, tmp_path)
-    row = with_raw(raw.records).select("text.*", c.RAW).collect()[0]
+    row = with_raw(raw.rows).select("text.*", c.RAW).collect()[0]
     assert (row["item"], row["at"], row["n"], row["price"]) == ("7", "1", "2", "2.5")
     assert json.loads(row[c.RAW])["at"] == " 1 "
 
@@ -98,9 +100,7 @@ def test_a_line_with_other_than_the_headers_values_is_malformed_and_kept_as_text
     spark: SparkSession, tmp_path: Path, mapping: Mapping
 ) -> None:
     write_lines(tmp_path / "a.csv", HEADER, FIRST, "u2,i1", f"{SECOND},more")
-    rows = (
-        with_raw(read(spark, tmp_path, mapping()).records).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
-    )
+    rows = with_raw(read(spark, tmp_path, mapping()).rows).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
     assert [tuple(row) for row in rows] == [
         (False, '{"user":"u1","item":"i1","at":"2024-05-03 09:00:00","n":"1","price":"2.50"}'),
         (True, '{"line":"u2,i1"}'),
@@ -116,7 +116,7 @@ def test_json_lines(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> No
     raw = read(spark, tmp_path, mapping(files="*.jsonl.gz", format="json"))
     assert places(raw) == [("a.jsonl.gz", 1, "u1"), ("a.jsonl.gz", 2, None), ("a.jsonl.gz", 3, "u3")]
     assert [value for _, _, value in places(raw, "item")] == ["7", None, "7"]
-    rows = with_raw(raw.records).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
+    rows = with_raw(raw.rows).orderBy(c.SOURCE_ROW).select(IS_MALFORMED, c.RAW).collect()
     assert [row[IS_MALFORMED] for row in rows] == [False, True, False]
     assert [json.loads(row[c.RAW]) for row in rows] == [good, {"line": '{"user": "u2",'}, {**good, "user": "u3"}]
 
@@ -127,9 +127,10 @@ def test_json_names_that_come_behind_the_head_are_read_too(
     good = {"user": "u1", "item": "i1", "at": "2024-05-03", "n": 1, "price": 2}
     filler = json.dumps({**good, "note": "x" * HEAD_BYTES})
     write_lines(tmp_path / "a.json", json.dumps(good), filler, json.dumps({**good, "gift": "yes"}), '{"gone": 1')
-    raw = read(spark, tmp_path, mapping(files="*.json", format="json", ignored=["note"]))
+    of_file = mapping(files="*.json", format="json", ignored=["note"])
+    raw = read(spark, tmp_path, of_file)
     assert [value for _, _, value in places(raw, "gift")] == [None, None, "yes", None]
-    assert "gone" not in unnamed_columns(raw.records, raw.mapping)
+    assert "gone" not in unnamed_columns(raw.rows, of_file)
     assert raw.rows_read == {"a.json": 4}
 
     write_lines(tmp_path / "b.json", json.dumps(good), filler, json.dumps({**good, "User": "u2"}))

@@ -4,8 +4,9 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys import columns as c
+from recsys.clean.duplicates import part
 from recsys.clean.mapping import FlagMapping, UsersMapping
-from recsys.clean.users import clean_users, part_users
+from recsys.clean.users import ONE_A_FILE, clean_users, judged_users
 from recsys.config import CleanConfig
 from recsys.frames.local_rows import local_rows
 from tests.clean.conftest import KNOWN_TS
@@ -24,7 +25,7 @@ def test_users_of_files_and_of_events_become_one_table(
     )
     rows = records(("id", "age", "city", "no_ads"), ("u1", "40", None, "1"), ("u2", None, None, "0"))
     events = local_rows(spark, [("u2",), ("u3",), ("u3",)], "user_id string")
-    named = part_users(rows, mapping, limits).kept
+    named = part(judged_users(rows, mapping, limits), ONE_A_FILE).kept
     users = clean_users(named, events, limits)
     assert {row[c.USER_ID]: row[c.KNOWN_TS] for row in users.collect()} == {"u1": KNOWN_TS, "u2": KNOWN_TS, "u3": None}
     found = {row[c.USER_ID]: (row[c.IS_OPTED_OUT], row[c.ATTRIBUTES]) for row in users.collect()}
