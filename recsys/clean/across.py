@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import reduce
 
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -19,7 +18,7 @@ from recsys.clean.duplicates import IS_DUPLICATE, Parted, day_of
 from recsys.clean.scans import OF_RAW, with_raw
 from recsys.clean.sessions import with_sessions
 from recsys.config import CleanConfig
-from recsys.frames.caches import counted, settled
+from recsys.frames.caches import counted, in_memory, settled
 
 NEAR_DUPLICATE = "near_duplicate"
 PRICE_OUTLIER = "price_outlier"
@@ -33,7 +32,6 @@ LINE = (
 FOUND = (*_PLACE, c.REASONS, c.CANCELLED_QUANTITY, c.CANCELLED_CENTS)
 _IS_NEAR_DUPLICATE = "_is_near_duplicate"
 _THEN, _THEN_CANCELLED = "_then", "_then_cancelled"
-_STORAGE = StorageLevel.MEMORY_AND_DISK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +286,7 @@ def sifted(good: Parted, looked: Looked, records: DataFrame) -> Parted:
     )
     whole = with_raw(records.select(*_PLACE, *OF_RAW).join(named, on=list(_PLACE), how="inner"))
     is_duplicate = (F.col(c.REASONS) == F.array(F.lit(NEAR_DUPLICATE))).alias(IS_DUPLICATE)
-    held = whole.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, c.EVENT_DATE, c.EVENT, is_duplicate).persist(_STORAGE)
+    held = in_memory(whole.select(*_PLACE, c.REASONS, c.RAW, c.IDENTITY, c.EVENT_DATE, c.EVENT, is_duplicate))
     return Parted(kept=_without_cancelled(looked), left_out=good.left_out.unionByName(held, allowMissingColumns=True))
 
 

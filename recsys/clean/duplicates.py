@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -18,7 +17,6 @@ EXACT_DUPLICATE = "exact_duplicate"
 KEY_DUPLICATE = "key_duplicate"
 IS_DUPLICATE = "is_duplicate"
 _POSITION, _IS_EQUAL, _FIRST_KNOWN, _IS_REPEATED = "_position", "_is_equal", "_first_known", "_is_repeated"
-_STORAGE = StorageLevel.MEMORY_AND_DISK
 _PLACE = (c.SOURCE_FILE, c.SOURCE_ROW)
 # What a kept row does without.
 _OF_LEFT_OUT = (*OF_RAW, IS_GOOD, ASKED, CONTENT_HASH)
@@ -107,7 +105,8 @@ def _rejected(judged: Judged) -> DataFrame:
     no_identity = F.lit(None).cast("bigint").alias(c.IDENTITY)
     # The time of such a row says no day that anything happened on.
     day = F.when(~F.arrays_overlap(c.REASONS, F.array(*map(F.lit, TIMELESS))), day_of(whole)).alias(c.EVENT_DATE)
-    return whole.select(*_PLACE, c.REASONS, c.RAW, no_identity, day, F.lit(False).alias(IS_DUPLICATE)).persist(_STORAGE)
+    is_duplicate = F.lit(False).alias(IS_DUPLICATE)
+    return in_memory(whole.select(*_PLACE, c.REASONS, c.RAW, no_identity, day, is_duplicate))
 
 
 def _numbered(suspects: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -22,7 +22,7 @@ _NANOSECOND_COLUMN = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """`location` is the plain name, `uri` its spelling in Spark's _metadata.file_path, `path` relative to the input.
+    """`location` is the plain name, `uri` the address, of a local file with one slash, `path` relative to the input.
 
     `known_ms`: when what it says now became known, `first_known_ms`: when what it ever said did. Both are its
     modification time until clean.ledger or its name says otherwise.

@@ -48,12 +48,12 @@ from recsys.clean.quality import (
     require_events,
     require_reconciled,
 )
-from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS, Judged, without_malformed
+from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS, Judged
 from recsys.clean.scans import unnamed_columns
 from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import ONE_A_FILE, USER, judged_users
 from recsys.config import CleanConfig, SourceConfig
-from recsys.frames.caches import counted, in_memory, settled
+from recsys.frames.caches import counted, settled
 from recsys.logs import timed
 from recsys.tables import ITEM_VALUES, USER_HISTORY, Table
 from recsys.tables import PROMOTIONS as PROMOTIONS_TABLE
@@ -273,8 +273,8 @@ def _users(parter: "_Parter", mapping: SourceMapping, intake: Intake, past: Data
     files = intake.files.get(USERS)
     if mapping.users is None or not files:
         return None
-    judged = partial(judged_users, mapping=mapping.users, limits=parter.limits)
-    parted = parter.part(USERS, files, judged, partial(part, key=ONE_A_FILE))
+    judge = partial(judged_users, mapping=mapping.users, limits=parter.limits)
+    parted = parter.part(USERS, files, judge, partial(part, key=ONE_A_FILE))
     return _by_files(parted.kept, past, files, USER, _first_day(parter.limits))
 
 
@@ -303,8 +303,8 @@ def _promotions(parter: "_Parter", mapping: SourceMapping, intake: Intake, past:
     files = intake.files.get(PROMOTIONS)
     if mapping.promotions is None or not files:
         return None
-    judged = partial(judged_promotions, mapping=mapping.promotions, limits=parter.limits)
-    parted = parter.part(PROMOTIONS, files, judged, partial(part, key=PROMOTIONS_TABLE.key))
+    judge = partial(judged_promotions, mapping=mapping.promotions, limits=parter.limits)
+    parted = parter.part(PROMOTIONS, files, judge, partial(part, key=PROMOTIONS_TABLE.key))
     return with_first_known_promotion(parted.kept, past)
 
 
@@ -314,8 +314,8 @@ def _offers(parter: "_Parter", mapping: SourceMapping, intake: Intake) -> dict[T
     for name, table in OFFER_TABLES.items():
         of_table, files = mapping.of_offers[name], intake.files.get(name)
         if of_table is not None and files:
-            judged = partial(judged_offers, mapping=of_table, limits=parter.limits, name=name)
-            parted = parter.part(name, files, judged, partial(part, key=table.key))
+            judge = partial(judged_offers, mapping=of_table, limits=parter.limits, name=name)
+            parted = parter.part(name, files, judge, partial(part, key=table.key))
             found[table] = parted.kept.select(*table.column_names)
     return found
 
@@ -406,13 +406,14 @@ class _Parter:
         """Raises DataQualityError unless all records of the files are accounted for."""
         mapping = self._source.mapping.tables[table]
         with timed(logger, f"{table}: reading and judging {len(files)} files"), refusing_broken_files(mapping):
-            raw = read_raw(self._spark, self._source.folder, mapping, files)
-            judged = judge(raw.records)
-            numbered = raw.numbered(in_memory(judged.rows), allow_empty_files=self.limits.allow_empty_files)
-            parted = part(replace(judged, rows=without_malformed(numbered.rows)))
+            raw = read_raw(
+                self._spark, self._source.folder, mapping, files, allow_empty_files=self.limits.allow_empty_files
+            )
+            judged, rows_read = raw.judged(judge)
+            parted = part(judged)
             left_out = count_left_out(parted)
-            counts = count_days(table, numbered.rows_read, parted, left_out)
-        require_reconciled(numbered.rows_read, counts)
+            counts = count_days(table, rows_read, parted, left_out)
+        require_reconciled(rows_read, counts)
         read, kept = (sum(getattr(count, name) for count in counts) for name in (c.ROWS_READ, c.ROWS_KEPT))
         logger.info("%s: %d records in %d files, %d kept", table, read, len(files), kept)
         self.files[table], self.parts[table], self.counts[table] = files, parted, counts

@@ -243,11 +243,6 @@ def judge(rows: DataFrame, table: str, limits: CleanConfig) -> Judged:
     return Judged(rows=judged, reasons=reasons)
 
 
-def without_malformed(numbered: DataFrame) -> DataFrame:
-    """With what is known of broken lines once the lines behind them were read."""
-    return numbered.withColumn(IS_GOOD, F.col(IS_GOOD) & ~F.col(IS_MALFORMED))
-
-
 def with_reasons(bad: DataFrame, judged: Judged) -> DataFrame:
     """`bad`: rows of `judged`."""
     asked = [f"{ASKED}.*"] if ASKED in bad.columns else []

@@ -2,21 +2,21 @@
 the records counted by file."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
 from operator import attrgetter
 from urllib.parse import unquote
 
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.clean.files import FileHead, InputFile, RawFolder, heads, require_apart, unreadable
 from recsys.clean.mapping import TableMapping
+from recsys.clean.rules import IS_GOOD, Judged
 from recsys.clean.scans import (
     BLOCK,
     FIRST_KNOWN_TS,
@@ -34,9 +34,9 @@ from recsys.clean.scans import (
     scan_parquet,
 )
 from recsys.errors import InputError
+from recsys.frames.caches import in_memory
 from recsys.frames.local_rows import local_rows
 
-_STORAGE = StorageLevel.MEMORY_AND_DISK
 _FILE_BITS = 42  # files of up to 4 TiB, and two million of them
 _FIRST_BLOCK = "_first_block"
 _OFFSET = "_offset"
@@ -60,9 +60,18 @@ class RawTable:
     mapping: TableMapping
     records: DataFrame
     files: Sequence[InputFile]
-    footers: Mapping[str, int] | None = None
+    allow_empty_files: bool
+    footers: Mapping[str, int] | None
 
-    def numbered(self, rows: DataFrame, *, allow_empty_files: bool) -> Numbered:
+    def judged(self, judge: Callable[[DataFrame], Judged]) -> tuple[Judged, Mapping[str, int]]:
+        """Numbered, in memory; and the rows read of each file. Raises as `numbered` does."""
+        found = judge(self.records)
+        numbered = self.numbered(in_memory(found.rows))
+        # Numbering finds lines that end within quotes.
+        rows = numbered.rows.withColumn(IS_GOOD, F.col(IS_GOOD) & ~F.col(IS_MALFORMED))
+        return replace(found, rows=rows), numbered.rows_read
+
+    def numbered(self, rows: DataFrame) -> Numbered:
         """`rows`: what was made of the records, one of each, in memory; they are counted before anything else is.
 
         Raises InputError for a file that cannot be read to its end, has no record, or is no CSV file as mapped.
@@ -73,7 +82,7 @@ class RawTable:
         _require_few_continued(blocks, self.files)
         counted = _rows_by_file(blocks, self.files) if self.footers is None else self.footers
         rows_read = {file.path: counted.get(file.path, 0) for file in self.files}
-        if not allow_empty_files:
+        if not self.allow_empty_files:
             _require_records(rows_read)
         return Numbered(
             rows=_without_open_quotes(_with_file_and_row(rows, blocks, self.files), blocks, self.files),
@@ -81,18 +90,33 @@ class RawTable:
         )
 
 
-def read_raw(spark: SparkSession, folder: RawFolder, mapping: TableMapping, files: Sequence[InputFile]) -> RawTable:
-    """Raises InputError for a file that cannot be read, SchemaError for one that lacks a column."""
+def read_raw(
+    spark: SparkSession,
+    folder: RawFolder,
+    mapping: TableMapping,
+    files: Sequence[InputFile],
+    *,
+    allow_empty_files: bool,
+) -> RawTable:
+    """Raises InputError for a file that cannot be read or whose footer says that it has no record, SchemaError for one
+    that lacks a column."""
     file_heads = heads(folder, files, mapping)
+    footers = _footers(files, file_heads) if mapping.format == "parquet" else None
+    if footers is not None and not allow_empty_files:
+        _require_records(footers)
     with refusing_broken_files(mapping):
         scanned = _scanned(spark, files, file_heads, mapping)
-    footers = {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
     return RawTable(
         mapping=mapping,
         records=prepared(_with_file(scanned, files)),
         files=files,
-        footers=footers if mapping.format == "parquet" else None,
+        allow_empty_files=allow_empty_files,
+        footers=footers,
     )
+
+
+def _footers(files: Sequence[InputFile], file_heads: Sequence[FileHead]) -> dict[str, int]:
+    return {file.path: head.rows or 0 for file, head in zip(files, file_heads, strict=True)}
 
 
 @contextmanager
@@ -137,7 +161,7 @@ def _scanned_json(
     scanned = _union([scan_json(spark, group, columns) for group in groups])
     if is_whole:
         return scanned
-    later = later_names(scanned.persist(_STORAGE), columns)
+    later = later_names(in_memory(scanned), columns)
     if not later:
         return scanned
     scanned.unpersist()
@@ -190,7 +214,7 @@ def _with_file(scanned: DataFrame, files: Sequence[InputFile]) -> DataFrame:
 
 def _spellings(uri: str) -> set[str]:
     """Spark writes a local file's address with one slash or three, by format and plan."""
-    return {uri, re.sub("^file:/+", "file:/", uri), re.sub("^file:/+", "file:///", uri)}
+    return {uri, re.sub("^file:/", "file:///", uri)}
 
 
 def _count_blocks(rows: DataFrame, is_continued: Column) -> list[Row]:

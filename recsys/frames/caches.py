@@ -30,7 +30,7 @@ def in_memory(rows: DataFrame) -> DataFrame:
 
 def counted(few: DataFrame) -> DataFrame:
     """Cached, and counted, so that Spark knows how few they are and broadcasts them."""
-    kept = few.persist(StorageLevel.MEMORY_AND_DISK)
+    kept = in_memory(few)
     kept.count()
     return kept
 

@@ -76,9 +76,9 @@ def test_a_file_cut_off_in_the_middle(spark: SparkSession, tmp_path: Path, mappi
     packed = gzip.compress("\n".join(lines).encode())
     (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
     folder = RawFolder(spark, str(tmp_path))
-    raw = read_raw(spark, folder, mapping(files="*.csv.gz"), folder.files("*.csv.gz"))
+    raw = read_raw(spark, folder, mapping(files="*.csv.gz"), folder.files("*.csv.gz"), allow_empty_files=False)
     with pytest.raises(InputError, match=r"a.csv.gz cannot be read as csv: Unexpected end of input stream"):
-        raw.numbered(in_memory(raw.records), allow_empty_files=False)
+        raw.numbered(in_memory(raw.records))
 
 
 def test_a_parquet_file_that_is_none(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:

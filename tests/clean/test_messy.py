@@ -1,8 +1,8 @@
 """A log as bad as they come: each row is right or in quarantine."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,8 @@ from recsys.clean.duplicates import part
 from recsys.clean.events import judged_events
 from recsys.clean.files import RawFolder
 from recsys.clean.mapping import EventsMapping
-from recsys.clean.rules import without_malformed
 from recsys.clean.sources import read_raw
 from recsys.config import CleanConfig
-from recsys.frames.caches import in_memory
 
 Mapping = Callable[..., EventsMapping]
 BOM = "\ufeff"
@@ -66,11 +64,11 @@ def parted(
     spark: SparkSession, folder: Path, mapping: EventsMapping, limits: CleanConfig
 ) -> tuple[list[Row], dict[int, list[str]]]:
     raw = RawFolder(spark, str(folder))
-    table = read_raw(spark, raw, mapping, raw.files(mapping.files))
+    table = read_raw(spark, raw, mapping, raw.files(mapping.files), allow_empty_files=False)
     items = spark.createDataFrame([(item,) for item in ("i1", 'i"1"', "商品😀")], "item_id string")
-    judged = judged_events(table.records, mapping, limits, known_items=items, known_users=None)
-    rows = without_malformed(table.numbered(in_memory(judged.rows), allow_empty_files=False).rows)
-    found = part(replace(judged, rows=rows), mapping.key)
+    judge = partial(judged_events, mapping=mapping, limits=limits, known_items=items, known_users=None)
+    judged, _ = table.judged(judge)
+    found = part(judged, mapping.key)
     left_out = {row[c.SOURCE_ROW]: row[c.REASONS] for row in found.left_out.collect()}
     return found.kept.orderBy(c.SOURCE_ROW).collect(), left_out
 

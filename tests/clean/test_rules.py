@@ -108,7 +108,9 @@ def reasons(
     rows = [(i, *{**good, **change}.values()) for i, change in enumerate(changes)]
     judged = judge(local_rows(spark, rows, f"i int, {types}"), table, limits)
     found = rules.with_reasons(judged.rows, judged).orderBy("i").collect()
-    return [[] if row[rules.IS_GOOD] else row[c.REASONS] for row in found]
+    told = [[] if row[rules.IS_GOOD] else row[c.REASONS] for row in found]
+    assert [row[rules.IS_GOOD] for row in found] == [not of_row for of_row in told]
+    return told
 
 
 def test_each_rule_of_events(spark: SparkSession, limits: CleanConfig) -> None:

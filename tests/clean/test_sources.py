@@ -26,8 +26,8 @@ SPLIT_BYTES = "spark.sql.files.maxPartitionBytes"
 
 def read(spark: SparkSession, folder: Path, mapping: EventsMapping, *, allow_empty_files: bool = False) -> Numbered:
     raw = RawFolder(spark, str(folder))
-    table = read_raw(spark, raw, mapping, raw.files(mapping.files))
-    return table.numbered(in_memory(table.records), allow_empty_files=allow_empty_files)
+    table = read_raw(spark, raw, mapping, raw.files(mapping.files), allow_empty_files=allow_empty_files)
+    return table.numbered(in_memory(table.records))
 
 
 def places(raw: Numbered, column: str = "user") -> list[tuple[str, int, str | None]]:
@@ -165,6 +165,15 @@ def test_a_file_without_a_record_is_refused_unless_empty_days_are_usual(
     raw = read(spark, tmp_path, mapping(), allow_empty_files=True)
     assert raw.rows_read == {"a.csv": 1, "b.csv": 0, "c.csv": 0}
     assert places(raw) == [("a.csv", 1, "u1")]
+
+
+def test_a_parquet_file_whose_footer_tells_of_no_record_is_refused_before_it_is_read(
+    spark: SparkSession, tmp_path: Path, mapping: Mapping
+) -> None:
+    pd.DataFrame({name: pd.Series(dtype=str) for name in HEADER.split(",")}).to_parquet(tmp_path / "a.parquet")
+    raw, of_file = RawFolder(spark, str(tmp_path)), mapping(files="*.parquet", format="parquet")
+    with pytest.raises(InputError, match=r"a.parquet has no record; of 1 files 1 are empty"):
+        read_raw(spark, raw, of_file, raw.files(of_file.files), allow_empty_files=False)
 
 
 def test_only_empty_files(spark: SparkSession, tmp_path: Path, mapping: Mapping) -> None:
