@@ -22,6 +22,7 @@ from recsys import columns as c
 from recsys.arguments import parse_day
 from recsys.clean.across import is_any_asked
 from recsys.clean.alarms import require_known_rules
+from recsys.clean.inputs import Source, open_source, require_readable, rules_hash, state
 from recsys.clean.ledger import (
     Entry,
     Files,
@@ -32,18 +33,7 @@ from recsys.clean.ledger import (
     plan_intake,
     require_none_forgotten,
 )
-from recsys.clean.log import (
-    Before,
-    CleanLog,
-    Past,
-    Source,
-    clean_log,
-    open_source,
-    require_readable,
-    rules_hash,
-    state,
-    tables_by_file,
-)
+from recsys.clean.log import Before, CleanLog, Past, clean_log, tables_by_file
 from recsys.clean.quality import figures, quality_rows, rows_by_file
 from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS
 from recsys.clean.users import clean_users

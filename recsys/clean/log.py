@@ -3,14 +3,11 @@
 Either the whole log or, beside what is already clean, the files that are new or changed: both end with equal tables.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,11 +15,11 @@ from pyspark.sql import functions as F
 from recsys import columns as c
 from recsys.clean.across import is_any_asked, look_across, sifted, standing_lines, with_local_date
 from recsys.clean.alarms import require_below_alarms
-from recsys.clean.drift import require_kinds
 from recsys.clean.duplicates import Parted, part, settled_parts
 from recsys.clean.events import clean_events, judged_events, with_first_known_event
-from recsys.clean.files import InputFile, RawFolder, heads
+from recsys.clean.files import InputFile
 from recsys.clean.history import Described, history_of_files, newest, with_first_known, with_first_told_in_files
+from recsys.clean.inputs import Source
 from recsys.clean.items import (
     ITEM,
     clean_item_history,
@@ -34,8 +31,8 @@ from recsys.clean.items import (
     merged_items,
     part_items,
 )
-from recsys.clean.ledger import Entry, Files, Intake, by_path, known_kinds
-from recsys.clean.mapping import ItemsMapping, SourceMapping, input_folder, load_mapping, mapping_file
+from recsys.clean.ledger import Files, Intake, by_path
+from recsys.clean.mapping import ItemsMapping, SourceMapping
 from recsys.clean.offers import TABLES as OFFER_TABLES
 from recsys.clean.offers import judged_offers
 from recsys.clean.promotions import clean_promotions, judged_promotions, no_rows, with_first_known_promotion
@@ -52,26 +49,13 @@ from recsys.clean.rules import EVENTS, ITEMS, PROMOTIONS, USERS, Judged
 from recsys.clean.scans import unnamed_columns
 from recsys.clean.sources import read_raw, refusing_broken_files
 from recsys.clean.users import ONE_A_FILE, USER, judged_users
-from recsys.config import CleanConfig, SourceConfig
+from recsys.config import CleanConfig
 from recsys.frames.caches import counted, settled
 from recsys.logs import timed
 from recsys.tables import ITEM_VALUES, USER_HISTORY, Table
 from recsys.tables import PROMOTIONS as PROMOTIONS_TABLE
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A mapping and the folder it is applied to."""
-
-    mapping: SourceMapping
-    mapping_file: Path
-    folder: RawFolder
-
-    def files(self) -> dict[str, Files]:
-        """Of each source table, by path."""
-        return {name: self.folder.files(table.files) for name, table in self.mapping.tables.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,43 +124,6 @@ class CleanLog:
     reasons: Mapping[str, Mapping[str, int]]
     unnamed: Mapping[str, Sequence[str]]
     are_users_whole: bool
-
-
-def open_source(spark: SparkSession, conf_folder: Path, source: SourceConfig) -> Source:
-    """Raises ConfigError for a wrong mapping and InputError for a missing input folder."""
-    file = mapping_file(conf_folder, source.name)
-    mapping = load_mapping(file)
-    return Source(mapping=mapping, mapping_file=file, folder=RawFolder(spark, input_folder(mapping, source.input)))
-
-
-def require_readable(source: Source, files: Mapping[str, Files], entries: Sequence[Entry]) -> None:
-    """Looks at the head of each file. Raises InputError or SchemaError for the first that is not as mapped, or as the
-    `entries` of earlier files say."""
-    for name, of_table in files.items():
-        mapping = source.mapping.tables[name]
-        found = heads(source.folder, of_table, mapping)
-        require_kinds(of_table, found, mapping, known_kinds(entries, name, of_table))
-
-
-def state(source: Source) -> tuple[str, str]:
-    """Hashes of the mapping and of the listing of the files: equal means the same input."""
-    files = sorted({file for of_table in source.files().values() for file in of_table}, key=lambda file: file.path)
-    listing = "\n".join(f"{file.path} {file.num_bytes} {file.modified_ms}" for file in files)
-    return mapping_hash(source), hashlib.sha256(listing.encode()).hexdigest()
-
-
-def mapping_hash(source: Source) -> str:
-    return hashlib.sha256(source.mapping_file.read_bytes()).hexdigest()
-
-
-def rules_hash(source: Source, limits: CleanConfig) -> str:
-    """Equal where a file would be judged alike: what the mapping and the limits say of rows, and the code."""
-    mapping = asdict(replace(source.mapping, note=None, input=None))
-    of_rows = {key: value for key, value in asdict(limits).items() if not key.startswith("alarm_")}
-    digest = hashlib.sha256(json.dumps([mapping, of_rows], sort_keys=True).encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def tables_by_file(mapping: SourceMapping) -> frozenset[str]:
