@@ -6,6 +6,7 @@ Shapes: see recsys/models/inputs.py; K neighbours, X ids with those of neighbour
 of a neighbour, O of a node itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from recsys import columns as c
 from recsys.catalog import NEIGHBOUR_IDS, NEIGHBOUR_WEIGHTS
 from recsys.manifest import Inputs
+from recsys.models.halves import first_layer, first_of_halves, half_of_first, logits_behind_first
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
 from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
@@ -52,26 +54,65 @@ class GraphSage(nn.Module):
         item_dim = config.id_dim + config.category_dim
         self.of_user = Convolution(config.id_dim, item_dim, config.dim)
         self.of_item = Convolution(item_dim, config.id_dim, config.dim)
+        self.dim = config.dim
+        self.half_width = config.hidden[0] + config.dim
         self.layers = logit_layers(3 * config.dim + len(inputs.numeric), config.hidden, config.dropout)
 
     def forward(self, ids_BX: Tensor, numeric_BY: Tensor) -> Tensor:
         """Columns of both as Inputs.columns names them."""
+        told = self._told(ids_BX, numeric_BY)
+        return column(self.layers(_first(self._user(told), self._item(told), self.numbers(told.numeric_BF))))
+
+    def half_of(self, ids_XX: Tensor, number_XY: Tensor, *, of_users: bool) -> Tensor:
+        """See recsys/models/halves.py; columns of both as of forward."""
+        told = self._told(ids_XX, number_XY)
+        vector_XD = self._user(told) if of_users else self._item(told)
+        nothing_XD = torch.zeros_like(vector_XD)
+        both = (vector_XD, nothing_XD) if of_users else (nothing_XD, vector_XD)
+        return half_of_first(first_layer(self.layers), _first(*both, told.numeric_BF), vector_XD)
+
+    def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
+        products = range(2 * self.dim, 3 * self.dim)
+        places = [*products, *(3 * self.dim + place for place in places_K)]
+        hidden_BH = first_of_halves(first_layer(self.layers), user_BW, item_BW, number_BK, places)
+        return logits_behind_first(self.layers, hidden_BH)
+
+    def _told(self, ids_BX: Tensor, numeric_BY: Tensor) -> "_Told":
         ids_BI, *lists = torch.split(ids_BX, self.id_widths, dim=1)
         numeric_BF, *weights = torch.split(numeric_BY, self.number_widths, dim=1)
         idx, weight = dict(zip(NEIGHBOUR_IDS, lists, strict=True)), dict(zip(NEIGHBOUR_WEIGHTS, weights, strict=True))
-        user_BE, item_BE, category_BE = self.embeddings(ids_BI)
+        return _Told(embedded=self.embeddings(ids_BI), numeric_BF=numeric_BF, idx=idx, weight=weight)
+
+    def _user(self, told: "_Told") -> Tensor:
         items_BKN = torch.cat(
             [
-                self.embeddings.of(_ITEM, idx[c.USER_NEIGHBOURS_ITEM_IDX]),
-                self.embeddings.of(_CATEGORY, idx[c.USER_NEIGHBOURS_CATEGORY_IDX]),
+                self.embeddings.of(_ITEM, told.idx[c.USER_NEIGHBOURS_ITEM_IDX]),
+                self.embeddings.of(_CATEGORY, told.idx[c.USER_NEIGHBOURS_CATEGORY_IDX]),
             ],
             dim=2,
         )
-        users_BKN = self.embeddings.of(_USER, idx[c.ITEM_NEIGHBOURS_USER_IDX])
-        user_BD = self.of_user(user_BE, items_BKN, weight[c.USER_NEIGHBOURS_WEIGHT])
-        item_BD = self.of_item(torch.cat([item_BE, category_BE], dim=1), users_BKN, weight[c.ITEM_NEIGHBOURS_WEIGHT])
-        parts = [user_BD, item_BD, user_BD * item_BD, self.numbers(numeric_BF)]
-        return column(self.layers(torch.cat(parts, dim=1)))
+        user_BD: Tensor = self.of_user(told.embedded[_USER], items_BKN, told.weight[c.USER_NEIGHBOURS_WEIGHT])
+        return user_BD
+
+    def _item(self, told: "_Told") -> Tensor:
+        users_BKN = self.embeddings.of(_USER, told.idx[c.ITEM_NEIGHBOURS_USER_IDX])
+        own_BO = torch.cat([told.embedded[_ITEM], told.embedded[_CATEGORY]], dim=1)
+        item_BD: Tensor = self.of_item(own_BO, users_BKN, told.weight[c.ITEM_NEIGHBOURS_WEIGHT])
+        return item_BD
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What rows say: of their own ids, (B, E) each, and by name of their neighbours, (B, K) each."""
+
+    embedded: list[Tensor]
+    numeric_BF: Tensor
+    idx: dict[str, Tensor]
+    weight: dict[str, Tensor]
+
+
+def _first(user_BD: Tensor, item_BD: Tensor, number_BF: Tensor) -> Tensor:
+    return torch.cat([user_BD, item_BD, user_BD * item_BD, number_BF], dim=1)
 
 
 class Convolution(nn.Module):

@@ -3,6 +3,7 @@
 Shapes: B batch, I id inputs, F numeric inputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +50,16 @@ class Linear(nn.Module):
         self.numbers = NormalizedNumbers(inputs)
         self.register_buffer("weight_F", torch.zeros(len(inputs.numeric)))
         self.register_buffer("bias", torch.zeros(()))
+        self.half_width = 1
 
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:  # noqa: ARG002  # as every network of features
         number_BF: Tensor = self.numbers(numeric_BF)
         return (number_BF * self.weight_F).sum(dim=1) + self.bias
+
+    def half_of(self, ids_XI: Tensor, number_XF: Tensor, *, of_users: bool) -> Tensor:  # noqa: ARG002  # both alike
+        """See recsys/models/halves.py: what a half adds to the logit."""
+        return ((number_XF * self.weight_F).sum(dim=1) + self.bias / 2)[:, None]
+
+    def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
+        of_halves_B = (user_BW + item_BW)[:, 0]
+        return of_halves_B + (number_BK * self.weight_F[list(places_K)]).sum(dim=1)

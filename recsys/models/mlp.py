@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.manifest import Inputs
+from recsys.models.halves import first_layer, first_of_halves, half_of_first, logits_behind_first
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
 from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
@@ -46,27 +45,15 @@ class Mlp(nn.Module):
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:
         return column(self.layers(_first(self.embeddings(ids_BI), self.numbers(numeric_BF))))
 
-    def half_of(self, ids_XI: Tensor, number_XF: Tensor) -> Tensor:
-        """The share of the first layer, half of its bias in it, and the embedding of the id that is known."""
-        user_XD, item_XD, category_XD = self.embeddings(ids_XI)
-        first_XW = _first([user_XD, item_XD, category_XD], number_XF)
-        share_XH = F.linear(first_XW, self._linear.weight, self._linear.bias / 2)
-        return torch.cat([share_XH, user_XD + item_XD], dim=1)
+    def half_of(self, ids_XI: Tensor, number_XF: Tensor, *, of_users: bool) -> Tensor:
+        embedded = self.embeddings(ids_XI)
+        return half_of_first(first_layer(self.layers), _first(embedded, number_XF), embedded[0 if of_users else 1])
 
     def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
-        of_embedding = slice(-self.id_dim, None)
-        pair_BK = torch.cat([user_BW[:, of_embedding] * item_BW[:, of_embedding], number_BK], dim=1)
-        places = [*range(2 * self.id_dim, 3 * self.id_dim), *(self.first_number + place for place in places_K)]
-        # In place: memory that the system hands out anew costs as much as the products.
-        user_BW += item_BW
-        hidden_BH = torch.addmm(user_BW[:, : -self.id_dim], pair_BK, self._linear.weight.T[places])
-        for layer in list(self.layers)[1:]:
-            hidden_BH = hidden_BH.relu_() if isinstance(layer, nn.ReLU) else layer(hidden_BH)
-        return column(hidden_BH)
-
-    @property
-    def _linear(self) -> nn.Linear:
-        return cast(nn.Linear, self.layers[0])
+        products = range(2 * self.id_dim, 3 * self.id_dim)
+        places = [*products, *(self.first_number + place for place in places_K)]
+        hidden_BH = first_of_halves(first_layer(self.layers), user_BW, item_BW, number_BK, places)
+        return logits_behind_first(self.layers, hidden_BH)
 
 
 def _first(embedded: list[Tensor], number_BF: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Wide and deep (Cheng et al. 2016): a linear model with crosses beside hidden layers, trained as one.
 
-Shapes: see recsys/models/inputs.py; C crosses.
+Shapes: see recsys/models/inputs.py; of halves recsys/models/halves.py; C crossed ids.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 from recsys.catalog import ID_INPUTS
 from recsys.errors import ConfigError
 from recsys.manifest import Inputs
+from recsys.models.halves import first_layer, first_of_halves, half_of_first, logits_behind_first
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
 from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
 _ID_NAMES = tuple(id_input.name for id_input in ID_INPUTS)
 # Odd and large, so that neighbouring rows fall into buckets far apart (Knuth's multiplicative hashing).
 _MULTIPLIER = 2_654_435_761
+_LOW = 2**12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +52,49 @@ class WideAndDeep(nn.Module):
         self.embeddings = IdEmbeddings(inputs, dims, hidden=config.hidden_ids)
         self.numbers = NormalizedNumbers(inputs)
         self.wide = Wide(config, inputs)
-        width = config.id_dim + sum(dims) + len(inputs.numeric)
-        self.layers = logit_layers(width, config.hidden, config.dropout)
+        self.id_dim, self.first_number = config.id_dim, config.id_dim + sum(dims)
+        self.layers = logit_layers(self.first_number + len(inputs.numeric), config.hidden, config.dropout)
+        self.half_width = config.hidden[0] + config.id_dim + 2 * len(inputs.ids) + 1
 
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:
         row_BI, number_BF = self.embeddings.rows(ids_BI), self.numbers(numeric_BF)
-        user_BD, item_BD, category_BD = self.embeddings.embed(row_BI)
-        parts = [user_BD, item_BD, user_BD * item_BD, category_BD, number_BF]
-        deep_B = column(self.layers(torch.cat(parts, dim=1)))
+        deep_B = column(self.layers(_first(self.embeddings.embed(row_BI), number_BF)))
         wide_B: Tensor = self.wide(row_BI, number_BF)
         return deep_B + wide_B
+
+    def half_of(self, ids_XI: Tensor, number_XF: Tensor, *, of_users: bool) -> Tensor:
+        """That of the deep part; the rows of the ids, which crosses need, 0 for those of the other half; and what the
+        wide part adds without crosses."""
+        row_XI = self.embeddings.rows(ids_XI)
+        embedded = self.embeddings.embed(row_XI)
+        vector_XD = embedded[0 if of_users else 1]
+        deep_XH = half_of_first(first_layer(self.layers), _first(embedded, number_XF), vector_XD)
+        wide_X = self.wide.of_ids(row_XI) + self.wide.of_numbers(number_XF)
+        return torch.cat([deep_XH, *_in_two(row_XI), wide_X[:, None]], dim=1)
+
+    def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
+        linear, places = first_layer(self.layers), list(places_K)
+        deep = linear.out_features + self.id_dim
+        *two, wide_B1 = (user_BW[:, deep:] + item_BW[:, deep:]).split([*2 * [len(self.embeddings.tables)], 1], dim=1)
+        wide_B = column(wide_B1) + self.wide.of_crosses(_whole(*two)) + number_BK @ self.wide.linear.weight[0, places]
+        at_first = [*range(2 * self.id_dim, 3 * self.id_dim), *(self.first_number + place for place in places)]
+        hidden_BH = first_of_halves(linear, user_BW[:, :deep], item_BW[:, :deep], number_BK, at_first)
+        return wide_B + logits_behind_first(self.layers, hidden_BH)
+
+
+def _first(embedded: list[Tensor], number_BF: Tensor) -> Tensor:
+    user_BD, item_BD, category_BD = embedded
+    return torch.cat([user_BD, item_BD, user_BD * item_BD, category_BD, number_BF], dim=1)
+
+
+def _in_two(row_XI: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows as floats of 32 bits, of which one alone would tell rows up to 2**24 only."""
+    high_XI = torch.div(row_XI, _LOW, rounding_mode="floor")
+    return high_XI.float(), (row_XI - high_XI * _LOW).float()
+
+
+def _whole(high_BI: Tensor, low_BI: Tensor) -> Tensor:
+    return high_BI.long() * _LOW + low_BI.long()
 
 
 class Wide(nn.Module):
@@ -75,9 +111,23 @@ class Wide(nn.Module):
             nn.init.zeros_(weight)  # type: ignore[arg-type]  # a module's attribute is a Tensor or a Module to mypy
 
     def forward(self, row_BI: Tensor, number_BF: Tensor) -> Tensor:
-        rows = [*row_BI.unbind(dim=1), *(self._bucket(row_BI[:, position]) for position in self.positions)]
-        terms = [column(table(row_B)) for table, row_B in zip(self.weights, rows, strict=True)]
-        return torch.stack([*terms, column(self.linear(number_BF))]).sum(dim=0)
+        return self.of_ids(row_BI) + self.of_crosses(row_BI) + self.of_numbers(number_BF)
+
+    def of_ids(self, row_BI: Tensor) -> Tensor:
+        return self._weights(range(row_BI.shape[1]), row_BI.unbind(dim=1))
+
+    def of_crosses(self, row_BI: Tensor) -> Tensor:
+        if not self.positions:
+            return torch.zeros(len(row_BI), device=row_BI.device)
+        buckets = [self._bucket(row_BI[:, position]) for position in self.positions]
+        return self._weights(range(row_BI.shape[1], len(self.weights)), buckets)
+
+    def of_numbers(self, number_BF: Tensor) -> Tensor:
+        return column(self.linear(number_BF))
+
+    def _weights(self, tables: Iterable[int], rows: Sequence[Tensor]) -> Tensor:
+        terms = [column(self.weights[table](row_B)) for table, row_B in zip(tables, rows, strict=True)]
+        return torch.stack(terms).sum(dim=0)
 
     def _bucket(self, row_BC: Tensor) -> Tensor:
         """From 1 on; 0 where one of the crossed ids is unknown."""

@@ -70,7 +70,7 @@ class PairScorer(Protocol):
 
     def has_halves(self, num_rows: int) -> bool: ...
 
-    def half_of(self, ids_BI: Indexes, numeric_BF: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def half_of(self, ids_BI: Indexes, numeric_BF: NDArray[np.float32], *, of_users: bool) -> NDArray[np.float32]: ...
 
     def score_halves(
         self,
@@ -205,7 +205,7 @@ def catalogue_of(
 
 def _told_of_items(scorer: PairScorer, items: pa.Table) -> Side:
     side = side_of(scorer, _arrays(items))
-    return with_half(scorer, side, len(items)) if len(items) and scorer.has_halves(len(items)) else side
+    return with_half(scorer, side, len(items), of_users=False) if len(items) and scorer.has_halves(len(items)) else side
 
 
 def _neighbours(rows: pa.Table | None, num_items: int) -> Neighbours:
@@ -227,13 +227,13 @@ def side_of(scorer: PairScorer, columns: Columns) -> Side:
     return Side(ids=ids, numbers=numbers)
 
 
-def with_half(scorer: PairScorer, side: Side, num_rows: int) -> Side:
+def with_half(scorer: PairScorer, side: Side, num_rows: int, *, of_users: bool) -> Side:
     """By batches of one size, as scores are made: a row's half does not depend on its company."""
     batch = _Batch(scorer)
     halves = []
     for first in range(0, num_rows, scorer.batch_rows):
         batch.take(side, np.arange(first, min(first + scorer.batch_rows, num_rows)))
-        halves.append(scorer.half_of(batch.ids_BI, batch.numeric_BF))
+        halves.append(scorer.half_of(batch.ids_BI, batch.numeric_BF, of_users=of_users))
     return replace(side, half_XW=np.concatenate(halves)[:num_rows])
 
 
@@ -327,7 +327,7 @@ def _sides(
     store_B = _codes_among(of_user.text_R, catalogue.stores)
     told_of_users = side_of(scorer, _told_of_users(of_user, user_lists))
     if catalogue.items.half_XW is not None:
-        told_of_users = with_half(scorer, told_of_users, len(users))
+        told_of_users = with_half(scorer, told_of_users, len(users), of_users=True)
     return [
         (told_of_users, pairs.row_P),
         (catalogue.items, pairs.item_P),

@@ -121,10 +121,12 @@ class PairScorer:
         return _probabilities(self.network(torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF)))
 
     @torch.no_grad()
-    def half_of(self, ids_BI: "NDArray[np.int64]", numeric_BF: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    def half_of(
+        self, ids_BI: "NDArray[np.int64]", numeric_BF: "NDArray[np.float32]", *, of_users: bool
+    ) -> "NDArray[np.float32]":
         """See recsys/models/halves.py; asked for where has_halves says so."""
-        network = cast(Halves, self.network)
-        half: NDArray[np.float32] = network.half_of(torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF)).numpy()
+        network, ids, numeric = cast(Halves, self.network), torch.from_numpy(ids_BI), torch.from_numpy(numeric_BF)
+        half: NDArray[np.float32] = network.half_of(ids, numeric, of_users=of_users).numpy()
         return half
 
     @torch.no_grad()

@@ -1,20 +1,32 @@
 """What every registered model keeps, on planted tastes: even users like even items, odd users odd ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from recsys import columns as c
+from recsys.catalog import NEIGHBOUR_WEIGHTS
 from recsys.config import CONF_FOLDER, load_config
+from recsys.examples.neighbourhoods import OF_ITEMS, OF_USERS
 from recsys.families import FEATURES, TOWERS
 from recsys.manifest import Inputs
+from recsys.models import wide_and_deep
 from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.training.batches import Batch, ordered_batches
-from recsys.training.export import PairScorer, load_network, load_pair_scorer, load_scorer, save_model, state_bytes
+from recsys.training.export import (
+    PairScorer,
+    load_network,
+    load_pair_scorer,
+    load_scorer,
+    network_with,
+    save_model,
+    state_bytes,
+)
 from recsys.training.loop import Fit, log_loss_of_rows, take_step
 from recsys.training.objective import LossSum
 from recsys.training.towers import log_shares, tower_loss
@@ -34,6 +46,7 @@ TINY = {
     "two_tower": {**DIMS, "dim": 4, "words": 2, "word_buckets": 4, "word_dim": 2, "temperature": 0.2},
     "wide_and_deep": {**DIMS, "crosses": [["user_idx", "category_idx"]], "cross_buckets": 64},
 }
+WITH_HALVES = pytest.mark.parametrize("name", ["deepfm", "graphsage", "mlp", "wide_and_deep"])
 EVERY_MODEL = pytest.mark.parametrize("name", names_of(FEATURES, TOWERS))
 
 
@@ -181,30 +194,75 @@ def test_numbers_that_are_prepared_by_parts_give_the_same_scores(name: str, tmp_
     assert len(np.unique(expected)) > 1000
 
 
-@pytest.mark.parametrize("settings", [TINY["mlp"], model_settings(CONF_FOLDER / "models" / "mlp.yaml")[0]])
-def test_scores_of_halves_are_those_of_the_network_in_any_company(settings: dict[str, object], tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    spec = model_spec("mlp", settings)
-    scorer = load_pair_scorer(exported(tmp_path, spec, spec.build(inputs("mlp"))))
+@WITH_HALVES
+@pytest.mark.parametrize("is_tiny", [True, False])
+def test_scores_of_halves_are_those_of_the_network_in_any_company(name: str, is_tiny: bool, tmp_path: Path) -> None:
+    scorer = random_scorer(name, is_tiny, tmp_path)
     generator = np.random.default_rng(1)
-    ids = generator.integers(-1, USERS, (scorer.batch_rows, 3))
-    numbers = generator.normal(size=(scorer.batch_rows, len(scorer.number_columns))).astype(np.float32)
+    ids = generator.integers(-1, USERS, (scorer.batch_rows, max(place.stop for place in scorer.id_columns.values())))
+    width = max(place.stop for place in scorer.number_columns.values())
+    numbers = generator.normal(size=(scorer.batch_rows, width)).astype(np.float32)
+    for weights in set(NEIGHBOUR_WEIGHTS) & set(scorer.number_columns):
+        numbers[:, scorer.number_columns[weights]] = generator.integers(0, 3, (scorer.batch_rows, NEIGHBOURS))
     expected = scorer.score(ids, numbers)
     assert len(np.unique(expected)) > 1000
-    assert of_halves(scorer, ids, numbers) == pytest.approx(expected, abs=1e-6)
+    assert of_halves(scorer, ids, numbers) == pytest.approx(expected, abs=2e-6)
     order = generator.permutation(scorer.batch_rows)
     assert np.array_equal(of_halves(scorer, ids[order], numbers[order]), of_halves(scorer, ids, numbers)[order])
 
 
+def random_scorer(name: str, is_tiny: bool, tmp_path: Path) -> PairScorer:
+    """All that the network learns is drawn, also what begins as zeros."""
+    spec = tiny(name) if is_tiny else model_spec(name, model_settings(CONF_FOLDER / "models" / f"{name}.yaml")[0])
+    torch.manual_seed(1)
+    network = spec.build(inputs(name))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.2)
+        for table in (module for module in network.modules() if isinstance(module, nn.Embedding)):
+            table.weight[table.padding_idx] = 0
+    return load_pair_scorer(exported(tmp_path, spec, network))
+
+
 def of_halves(scorer: PairScorer, ids: NDArray[np.int64], numbers: NDArray[np.float32]) -> NDArray[np.float64]:
     """Users have the first 20 numbers, items the next 10; pairs the others, in no order."""
-    of_user, of_item = (np.isin(np.arange(numbers.shape[1]), np.arange(*places)) for places in ((0, 20), (20, 30)))
-    places = np.flatnonzero(~of_user & ~of_item)[::-1].tolist()
+    users, items = (np.isin(np.arange(numbers.shape[1]), np.arange(*places)) for places in ((0, 20), (20, 30)))
+    of_users, of_items = (c.USER_IDX, *OF_USERS), (c.ITEM_IDX, c.CATEGORY_IDX, *OF_ITEMS)
+    for is_told, names in ((users, of_users), (items, of_items)):
+        is_told |= at_columns(scorer.number_columns, names, len(is_told))
+    places = np.flatnonzero(~users & ~items)[::-1].tolist()
     halves = (
-        scorer.half_of(np.where(is_known, ids, -1), np.where(is_told, numbers, 0))
-        for is_known, is_told in (([True, False, False], of_user), ([False, True, True], of_item))
+        scorer.half_of(
+            np.where(at_columns(scorer.id_columns, names, ids.shape[1]), ids, -1),
+            np.where(is_told, numbers, 0),
+            of_users=is_of_users,
+        )
+        for is_told, names, is_of_users in ((users, of_users, True), (items, of_items, False))
     )
     return scorer.score_halves(*halves, np.ascontiguousarray(numbers[:, places]), places)
+
+
+def at_columns(places: Mapping[str, slice], names: Sequence[str], width: int) -> NDArray[np.bool_]:
+    is_there = np.zeros(width, dtype=np.bool_)
+    for name in names:
+        is_there[places.get(name, slice(0))] = True
+    return is_there
+
+
+def test_rows_of_ids_that_one_float_cannot_tell_come_back_whole() -> None:
+    row_XI = torch.tensor([[0, 2**24 + 1, 2**31 - 1]])
+    assert torch.equal(wide_and_deep._whole(*wide_and_deep._in_two(row_XI)), row_XI)
+
+
+def test_a_linear_model_adds_up_its_halves(tmp_path: Path) -> None:
+    spec = model_spec("linear_svm", model_settings(CONF_FOLDER / "models" / "linear_svm.yaml")[0])
+    weight = np.linspace(-1, 1, len(inputs("mlp").numeric), dtype=np.float32)
+    network = network_with(spec, inputs("mlp"), {"weight_F": weight, "bias": np.float32(0.5)})
+    save_model(tmp_path, spec, inputs("mlp"), state_bytes(network))
+    scorer = load_pair_scorer(tmp_path)
+    numbers = np.random.default_rng(1).normal(size=(scorer.batch_rows, len(weight))).astype(np.float32)
+    ids = np.full((scorer.batch_rows, 3), -1)
+    assert of_halves(scorer, ids, numbers) == pytest.approx(scorer.score(ids, numbers), abs=1e-6)
 
 
 def test_halves_are_made_by_networks_that_can_and_up_to_a_size(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ class HalvesScorer(SumScorer):
     def has_halves(self, num_rows):
         return num_rows == 4
 
-    def half_of(self, ids_BI, numeric_BF):
-        is_one_side_B = (ids_BI[:, 0] < 0) | (ids_BI[:, 1:] < 0).all(axis=1)
+    def half_of(self, ids_BI, numeric_BF, *, of_users):
+        is_one_side_B = (ids_BI[:, 1:] < 0).all(axis=1) if of_users else ids_BI[:, 0] < 0
         return ((numeric_BF @ WEIGHTS) + np.where(is_one_side_B, 0, 1e6)).astype(np.float32)[:, None]
 
     def score_halves(self, user_BW, item_BW, number_BK, places_K):
