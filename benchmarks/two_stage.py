@@ -33,12 +33,12 @@ from jobs._candidates import lists_of_candidates, ranked_rows
 from jobs._models import Model
 from recsys import columns as c
 from recsys import tables, tracking
-from recsys.catalog import NUMERIC_INPUTS
-from recsys.config import CONF_FOLDER, load_config, load_yaml
+from recsys.catalog import NEIGHBOUR_IDS, NEIGHBOUR_WEIGHTS, NUMERIC_INPUTS
+from recsys.config import CONF_FOLDER, load_config
 from recsys.frames.local_rows import fields_of
 from recsys.lake.session import build_session
 from recsys.lake.store import Lake
-from recsys.models.registry import model_spec
+from recsys.models.registry import model_settings, model_spec
 from recsys.stages import Run
 from recsys.tables import Table
 from recsys.tracking import TrainingRecord
@@ -49,6 +49,8 @@ THREADS = 2
 DAY = date(2024, 5, 8)
 STORES = 100
 OWN_ITEMS, OWN_CATEGORIES, STORE_ITEMS = 100, 20, 2_000
+# Of models that read neighbourhoods: items a user, users an item, as features.sampled_neighbours of conf/base.yaml.
+NEIGHBOURS = 10
 
 Columns = dict[str, Any]
 
@@ -93,6 +95,23 @@ def write_tables(lake: Lake, users: int) -> None:
     }
     for table, columns in features.items():
         write(lake, table, {**columns, **_numbers(table, columns, generator)})
+    write_neighbourhoods(lake, user_id, item_id, generator)
+
+
+def write_neighbourhoods(lake: Lake, user_id: NDArray[Any], item_id: NDArray[Any], generator: Any) -> None:
+    def listed(values: NDArray[Any]) -> pa.Array:
+        return pa.ListArray.from_arrays(np.arange(0, len(values) + 1, NEIGHBOURS, dtype=np.int32), pa.array(values))
+
+    sides = (
+        (tables.USER_NEIGHBOURS_FEATURES, c.USER_ID, user_id, item_id),
+        (tables.ITEM_NEIGHBOURS_FEATURES, c.ITEM_ID, item_id, user_id),
+    )
+    for table, key, ids, others in sides:
+        size = len(ids) * NEIGHBOURS
+        values = (others[generator.integers(0, len(others), size)], np.ones(size, np.bool_), np.ones(size))
+        names = [name for name in table.column_names if name not in (c.AS_OF_DATE, key)]
+        lists = {name: listed(value) for name, value in zip(names, values, strict=True)}
+        write(lake, table, {key: ids, **lists})
 
 
 def write(lake: Lake, table: Table, columns: Columns) -> None:
@@ -125,12 +144,14 @@ def _tiled(groups: int, length: int) -> NDArray[np.int64]:
 def register(run: Run, name: str, folder: Path) -> Model:
     """With random weights."""
     torch.manual_seed(SEED)
-    spec = model_spec(name, load_yaml(CONF_FOLDER / "models" / f"{name}.yaml"))
-    save_model(folder, spec, planted_inputs(), state_bytes(spec.build(planted_inputs())))
+    spec = model_spec(name, model_settings(CONF_FOLDER / "models" / f"{name}.yaml")[0])
+    neighbours = NEIGHBOURS if spec.reads_neighbours else 0
+    inputs = replace(planted_inputs(), neighbours=neighbours)
+    save_model(folder, spec, inputs, state_bytes(spec.build(inputs)))
     registered = tracking.registered_name(name)
     record = TrainingRecord(name=registered, fingerprint=name, params={}, tags={}, curve=[], model_folder=folder)
     version = tracking.log_and_register(tracking.registry_of(run.config.tracking, run.lake.root), record).version
-    return Model(name=registered, version=version)
+    return Model(name=registered, version=version, neighbours=neighbours)
 
 
 @contextmanager
@@ -168,7 +189,7 @@ def bare_share(arguments: tuple[Path, int, int]) -> float:
     folder, rows, seed = arguments
     torch.set_num_threads(1)
     network, inputs = load_network(folder)
-    columns = planted_columns(rows, seed)
+    columns = {**planted_columns(rows, seed), **planted_neighbours(rows, inputs.neighbours, seed)}
     ids, numbers = (
         torch.from_numpy(np.column_stack([columns[name] for name in names]).astype(dtype))
         for names, dtype in zip(inputs.columns, (np.int64, np.float32), strict=True)
@@ -178,6 +199,16 @@ def bare_share(arguments: tuple[Path, int, int]) -> float:
         batch = slice(first, first + SCORE_BATCH_ROWS)
         torch.sigmoid(network(ids[batch], numbers[batch]).double())
     return time.perf_counter() - started
+
+
+def planted_neighbours(rows: int, size: int, seed: int) -> dict[str, NDArray[Any]]:
+    generator = np.random.default_rng(seed)
+    kinds = (c.ITEM_IDX, c.CATEGORY_IDX, c.USER_IDX)
+    ids = {
+        name: generator.integers(0, VOCABULARY[kind], (rows, size))
+        for name, kind in zip(NEIGHBOUR_IDS, kinds, strict=True)
+    }
+    return {**ids, **{name: np.ones((rows, size)) for name in NEIGHBOUR_WEIGHTS}}
 
 
 def bare(folder: Path, pairs: int) -> float:
