@@ -20,7 +20,7 @@ from benchmarks.report import emit
 from jobs._diverse import diverse_lists, longer_by
 from jobs._models import newest_model
 from jobs._rules import facts_loader
-from jobs._window import LabelWindow, test_window
+from jobs._window import LabelWindow, ranked_candidates, test_window
 from jobs.evaluate import DIVERSE, asked_of_buyers, ranked_lists
 from recsys import columns as c
 from recsys import tables
@@ -77,7 +77,7 @@ def report(name: str, values: dict[str, dict[str, float]], difference: Sequence[
 def curve(run: Run, by: str, weights: Sequence[float]) -> None:
     model, window = newest_model(run), test_window(run)
     asked = asked_of_buyers(run, window, model) if model.ranks_all_items else None
-    ranked = ranked_lists(run, window, model, asked, longer_by(run))
+    ranked = ranked_lists(run, window, asked or ranked_candidates(run, model, window), longer_by(run))
     longer = ranked.where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).persist()
     load_facts, load = facts_loader(run, window.as_of), asked.load if asked else None
     plain = _named(MODEL, longer.where(F.col(c.RANK) <= run.config.evaluation.k))

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.report import emit
 from benchmarks.two_stage import planted_run
-from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._candidates import lists_of_candidates, of_run_date, ranked_rows
 from jobs._models import Model
 from jobs._reasons import with_reasons_of
 from jobs._rules import Shaping, depth, facts_loader, shaped
@@ -38,12 +38,12 @@ PLAIN = Shaping(rules=(), diversity=None, excluded=None)
 
 
 def plain_rows(run: Run, model: Model) -> DataFrame:
-    rows = ranked_rows(lists_of_candidates(run, model, depth(run)))
+    rows = ranked_rows(lists_of_candidates(run, model, depth(run), of_run_date(run)))
     return rows.where(F.col(c.RANK) <= run.config.score.top_n)
 
 
 def shaped_rows(run: Run, model: Model, shaping: Shaping) -> DataFrame:
-    lists = lists_of_candidates(run, model, depth(run))
+    lists = lists_of_candidates(run, model, depth(run), of_run_date(run))
     users = run.lake.read(tables.USERS)
     return shaped(
         run, shaping, lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), users, facts_loader(run, run.day)

@@ -29,7 +29,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from benchmarks.planted_examples import VOCABULARY, planted_columns, planted_inputs
 from benchmarks.report import emit
-from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._candidates import lists_of_candidates, of_run_date, ranked_rows
 from jobs._models import Model
 from recsys import columns as c
 from recsys import tables, tracking
@@ -170,8 +170,8 @@ def planted_run(users: int, name: str) -> Iterator[tuple[Run, Model, Path]]:
 def in_spark(run: Run, model: Model) -> float:
     """Seconds to the written lists."""
     started = time.perf_counter()
-    # A run of its own: it looks the features up anew.
-    rows = ranked_rows(lists_of_candidates(replace(run), model, run.config.score.top_n))
+    run = replace(run)  # It looks the features up anew.
+    rows = ranked_rows(lists_of_candidates(run, model, run.config.score.top_n, of_run_date(run)))
     rows.write.format("delta").mode("overwrite").save(f"{run.lake.root}/lists")
     return time.perf_counter() - started
 

@@ -3,9 +3,10 @@
 Usage: python -m benchmarks.worker_scaling [--quick]
 
 The value is rows a second of the last epochs' median; the peer is twice that of one worker, so that the ratio is the
-efficiency. Both run in a Spark session of their own. A figure of its own is the share of the two workers' seconds in
-which the leader adds gradients up or waits for the other to; all phases of the MLP's step (`train.profile`) are on
-standard error.
+efficiency. A second peer tells what of it is the machine's: two trainings of one worker at the same time that know
+nothing of each other, and so share cores, caches and memory, but add nothing up. All run in a Spark session of their
+own. A figure of its own is the share of the two workers' seconds in which the leader adds gradients up or waits for the
+other to; all phases of the MLP's step (`train.profile`) are on standard error.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from recsys.models.registry import Spec, model_settings, model_spec
 from recsys.training.interactions import PairTask, train_on_pairs
 from recsys.training.pair_files import write_pair_files
 from recsys.training.run import TrainingTask, train_with
-from recsys.training.workers import run_on_spark
+from recsys.training.workers import OneWorker, run_on_spark
 
 SEED = 7
 ROW_GROUPS = 16
@@ -83,6 +84,14 @@ def paced(train: Callable[..., Any], task: TrainingTask | PairTask, rows: int) -
     )
 
 
+def alone(train: Callable[..., Any], task: TrainingTask | PairTask, rows: int) -> Pace:  # noqa: ARG001  # as paced
+    """The same without the others, who do the same: each goes over all rows."""
+    configure_logging()
+    task = replace(task, config=replace(task.config, workers=1))
+    curve = train(task, OneWorker()).curve
+    return Pace(rows_per_s=float(median(epoch.rows_per_s for epoch in curve[1:])), added_up_share=0.0)
+
+
 CASES: Sequence[tuple[str, Callable[..., Any], Callable[..., Any], int]] = (
     ("mlp", feature_task, train_with, 1_600_000),
     ("lightgcn", pair_task, train_on_pairs, 800_000),
@@ -90,20 +99,28 @@ CASES: Sequence[tuple[str, Callable[..., Any], Callable[..., Any], int]] = (
 
 
 def measure(model: str, make: Callable[..., Any], train: Callable[..., Any], rows: int) -> None:
-    one, two = (_measured(model, make, train, rows, workers) for workers in (1, WORKERS))
-    case = f"{model}, {rows:,} rows, {WORKERS} workers"
-    emit("worker_scaling", case, two.rows_per_s, "rows/s", peer=f"{WORKERS} times one worker",
-         peer_value=WORKERS * one.rows_per_s, digits=1)  # fmt: skip
-    emit("worker_scaling", f"{case}, adding up", two.added_up_share, "share of seconds")
+    (one,), two = (_measured(paced, model, make, train, rows, workers) for workers in (1, WORKERS))
+    side_by_side = _measured(alone, model, make, train, rows, WORKERS)
+    case, both = f"{model}, {rows:,} rows, {WORKERS} workers", two[0].rows_per_s
+    peers = {
+        f"{WORKERS} times one worker": WORKERS * one.rows_per_s,
+        f"{WORKERS} trainings at the same time that add nothing up": sum(pace.rows_per_s for pace in side_by_side),
+    }
+    for peer, rows_per_s in peers.items():
+        emit("worker_scaling", case, both, "rows/s", peer=peer, peer_value=rows_per_s, digits=1)
+    emit("worker_scaling", f"{case}, adding up", two[0].added_up_share, "share of seconds")
 
 
-def _measured(model: str, make: Callable[..., Any], train: Callable[..., Any], rows: int, workers: int) -> Pace:
+def _measured(  # what each worker does, and what with
+    work: Callable[..., Pace], model: str, make: Callable[..., Any], train: Callable[..., Any], rows: int, workers: int
+) -> list[Pace]:
+    """Of each worker."""
     session = build_session("recsys-benchmark", load_config([], [f"spark.master=local[{workers}]"]).spark)
     try:
         with tempfile.TemporaryDirectory() as folder:
             task = make(model, Path(folder), rows, workers)
             arguments = [train, task, rows]
-            return run_on_spark(paced, arguments, workers=workers, start_timeout_s=task.config.start_timeout_s)[0]
+            return run_on_spark(work, arguments, workers=workers, start_timeout_s=task.config.start_timeout_s)
     finally:
         session.stop()
 

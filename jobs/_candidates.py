@@ -2,14 +2,16 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs._candidate_sources import factor_lists, more_sources
-from jobs._models import Model
-from jobs._recommend import loader
+from jobs._candidate_sources import more_sources
+from jobs._models import Model, factors_model
+from jobs._recommend import asking, loader, longer_lists
 from jobs._taken import ids_of
 from recsys import columns as c
 from recsys import tables
@@ -31,9 +33,19 @@ from recsys.lake.interaction_files import write_input_files
 from recsys.lake.read_features import read_neighbours
 from recsys.lake.told import told_by
 from recsys.scoring.candidates import NEW_RANK, WEIGHT, neighbour_weights, new_ranks, with_seller_ranks
+from recsys.scoring.catalogue import load_catalogue
 from recsys.scoring.top_n import as_rows
-from recsys.scoring.two_stage import best_candidates, load_catalogue, user_columns
-from recsys.scoring.user_rows import CATEGORY_KIND, FACTORS_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, by_user, of_kind
+from recsys.scoring.two_stage import ListSettings, best_candidates, user_columns
+from recsys.scoring.user_rows import (
+    CATEGORY_KIND,
+    FACTORS_KIND,
+    IS_SAMPLED,
+    LEFT_OUT_KIND,
+    OWN_KIND,
+    USER_KIND,
+    by_user,
+    of_kind,
+)
 from recsys.stages import Run
 
 _ITEMS, _STORE_ITEMS, _NEIGHBOURS = "items", "store_items", "neighbours"
@@ -41,30 +53,49 @@ _ITEMS, _STORE_ITEMS, _NEIGHBOURS = "items", "store_items", "neighbours"
 Files = tuple[str, ...]
 
 
-def lists_of_candidates(run: Run, model: Model, n: int, excluded: DataFrame | None = None) -> DataFrame:
-    """See best_candidates. `excluded`: user_id and item_id of what must not be named."""
-    read, features = run.lake.read, run.features
+@dataclass(frozen=True, kw_only=True)
+class CutOff:
+    """A day, the features of that day alone, and who is asked about: rows with user_id."""
+
+    as_of: date
+    features: FeatureTables
+    users: DataFrame
+
+
+def of_run_date(run: Run) -> CutOff:
+    """And all who are served."""
+    users = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
+    return CutOff(as_of=run.day, features=run.features, users=users)
+
+
+def lists_of_candidates(
+    run: Run, model: Model, n: int, of: CutOff, *, excluded: DataFrame | None = None, sampled: Sequence[str] = ()
+) -> DataFrame:
+    """See best_candidates. `excluded`: user_id and item_id of what must not be named. `sampled`: a hundred users, or
+    fewer, of whom all items are ranked too."""
+    read, features = run.lake.read, of.features
     taken = numeric_inputs(told_by(run.lake))
     items = read(tables.ITEMS).where(c.IS_ELIGIBLE).join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
     item_ids = items.select(c.ITEM_ID, c.ITEM_IDX)
     rows = [
-        _user_rows(run, model, features, taken),
+        _user_rows(run, model, of, taken, sampled),
         _own_rows(features, item_ids, taken),
         _category_rows(features, taken),
     ]
     if excluded is not None:
         left_out = excluded.join(item_ids, on=c.ITEM_ID, how="inner")
         rows.append(of_kind(left_out, LEFT_OUT_KIND, F.array(c.ITEM_IDX)))
-    listed = _factor_rows(run, features, excluded)
+    listed = _factor_rows(run, of, excluded)
     if listed is not None:
         rows.append(listed)
-    files = _item_files(run, model, features, items, taken)
+    files = _item_files(run, model, of, items, taken)
+    settings = ListSettings(
+        n=n, exact_n=run.config.score.top_n, quotas=run.config.candidates, user_lists=_lists_of(model)
+    )
     return best_candidates(
         by_user(functools.reduce(DataFrame.unionByName, rows), run.config.spark.shuffle_partitions),
         functools.partial(_load, loader(run, model, "load_pair_scorer"), *files),
-        n,
-        run.config.candidates,
-        user_lists=_lists_of(model),
+        settings,
         block_pairs=run.config.score.batch_rows,
     )
 
@@ -74,13 +105,13 @@ def ranked_rows(lists: DataFrame) -> DataFrame:
     return as_rows(lists, (c.ITEM_ID, c.SCORE, c.SOURCE), beside=[c.NUM_ITEMS])
 
 
-def _user_rows(run: Run, model: Model, features: FeatureTables, taken: Sequence[Feature]) -> DataFrame:
-    served = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
-    users = served.select(c.USER_ID, F.lit(run.day).alias(c.AS_OF_DATE))
-    rows = assemble_users(users, features, ids_of(run.lake), taken, beside=[c.LOOKUP_STORE_ID])
+def _user_rows(run: Run, model: Model, of: CutOff, taken: Sequence[Feature], sampled: Sequence[str]) -> DataFrame:
+    users = of.users.select(c.USER_ID, F.lit(of.as_of).alias(c.AS_OF_DATE))
+    rows = assemble_users(users, of.features, ids_of(run.lake), taken, beside=[c.LOOKUP_STORE_ID])
     if model.neighbours:
-        drawn, _ = read_neighbours(run.lake, [run.day])
-        rows = with_user_neighbours(rows, drawn, features.item, ids_of(run.lake), model.neighbours)
+        drawn, _ = read_neighbours(run.lake, [of.as_of])
+        rows = with_user_neighbours(rows, drawn, of.features.item, ids_of(run.lake), model.neighbours)
+    rows = rows.withColumn(IS_SAMPLED, F.col(c.USER_ID).isin(list(sampled)).cast("int"))
     ints, floats = (_joined(names) for names in user_columns(_lists_of(model)))
     return of_kind(rows, USER_KIND, ints, floats, text=c.LOOKUP_STORE_ID)
 
@@ -99,14 +130,19 @@ def _category_rows(features: FeatureTables, taken: Sequence[Feature]) -> DataFra
     return of_kind(features.user_category, CATEGORY_KIND, F.array(purchases), numbers, text=c.CATEGORY)
 
 
-def _factor_rows(run: Run, features: FeatureTables, excluded: DataFrame | None) -> DataFrame | None:
-    seen = features.user_item.select(c.USER_ID, c.ITEM_ID)
+def _factor_rows(run: Run, of: CutOff, excluded: DataFrame | None) -> DataFrame | None:
+    """Best first, without what the user has seen or may not be shown; of users whom the model knows."""
+    model = factors_model(run)
+    if model is None:
+        return None
+    seen = of.features.user_item.select(c.USER_ID, c.ITEM_ID)
     if excluded is not None:
         seen = seen.unionByName(excluded.select(c.USER_ID, c.ITEM_ID))
-    lists = factor_lists(run, run.day, run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)), seen)
-    if lists is None:
-        return None
-    missing = F.lit(run.config.candidates.factor_items) - F.size(c.ITEM_IDX)
+    asked = asking(run, model, of.as_of)
+    of_users = replace(asked, users=asked.users.join(of.users.select(c.USER_ID), on=c.USER_ID, how="left_semi"))
+    quota = run.config.candidates.factor_items
+    lists = longer_lists(run, of_users, quota, seen)
+    missing = F.lit(quota) - F.size(c.ITEM_IDX)
     return of_kind(lists, FACTORS_KIND, F.concat(c.ITEM_IDX, F.array_repeat(F.lit(-1), missing)))
 
 
@@ -121,18 +157,16 @@ def _joined(names: Sequence[str]) -> Column:
     )
 
 
-def _item_files(
-    run: Run, model: Model, features: FeatureTables, eligible: DataFrame, taken: Sequence[Feature]
-) -> list[Files]:
+def _item_files(run: Run, model: Model, of: CutOff, eligible: DataFrame, taken: Sequence[Feature]) -> list[Files]:
     """As load_catalogue takes them."""
-    read, ids = run.lake.read, ids_of(run.lake)
-    wanted = eligible.select(c.ITEM_ID, F.lit(run.day).alias(c.AS_OF_DATE))
+    read, ids, features = run.lake.read, ids_of(run.lake), of.features
+    wanted = eligible.select(c.ITEM_ID, F.lit(of.as_of).alias(c.AS_OF_DATE))
     rows = assemble_items(wanted, features, read(tables.ITEMS), ids, taken, beside=[c.LOOKUP_CATEGORY])
     names = [c.ITEM_ID, c.ITEM_IDX, c.CATEGORY_IDX, c.LOOKUP_CATEGORY, *_numbers(ITEM.name)]
     if model.neighbours:
-        _, drawn = read_neighbours(run.lake, [run.day])
+        _, drawn = read_neighbours(run.lake, [of.as_of])
         rows, names = with_item_neighbours(rows, drawn, ids, model.neighbours), [*names, *OF_ITEMS]
-    more = more_sources(run, [run.day])
+    more = more_sources(run, [of.as_of])
     # Of the bare ids: what was joined to the items would be joined once more for the ranks.
     ranks = _with_new_ranks(with_seller_ranks(eligible.select(c.ITEM_ID), features.item), more.new)
     ranked = rows.select(*names).join(ranks, on=c.ITEM_ID, how="left")
@@ -142,7 +176,7 @@ def _item_files(
     if more.neighbours is not None:
         tables_of[_NEIGHBOURS] = _neighbour_rows(more.neighbours, eligible)
     written = [
-        functools.partial(write_input_files, run.lake, run.day, f"{model.name}/{kind}", rows)
+        functools.partial(write_input_files, run.lake, of.as_of, f"{model.name}/{kind}", rows)
         for kind, rows in tables_of.items()
     ]
     return at_once(run.spark, written)

@@ -5,35 +5,28 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from jobs._candidate_sources import sources_of
 from jobs._models import Model, names_of
-from jobs._recommend import (
-    Asking,
-    all_items_lists,
-    scored,
-    with_inputs,
-)
-from jobs._window import candidates_text, recall_of_candidates, test_window
+from jobs._recommend import Asking, all_items_lists, asking
+from jobs._window import candidates_text, ranked_candidates, recall_of_candidates, test_window
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.lists import REPEATS_ALLOWED
-from recsys.evaluation.ranking import share_found
+from recsys.evaluation.ranking import DECIMALS, share_found
 from recsys.frames.caches import held
 from recsys.lake.runs import newest_figures
-from recsys.scoring.candidates import candidates
-from recsys.scoring.top_n import top_n
+from recsys.scoring.two_stage import NUM_EXACT, NUM_EXACT_NAMED
 from recsys.search_by import EXACT, EXACTLY
 from recsys.stages import Run
 
 logger = logging.getLogger(__name__)
 
 _SEARCHED_USERS = 1000
-_SCORED_USERS = 100
-# Of users and all eligible items: some seconds of two cores, also of a daily run for few users.
-_MOST_PAIRS = 500_000
+_RANKED_USERS = 100
+# Of users and all eligible items: a second or two of a core.
+_MOST_PAIRS = 2_000_000
 
 
 def later_recall(run: Run, models: Sequence[Model]) -> float | None:
@@ -44,7 +37,11 @@ def later_recall(run: Run, models: Sequence[Model]) -> float | None:
     if last is not None and (last["candidates"], last.get("models")) == (text, names_of(models)):
         return float(last["candidate_recall"])
     window = test_window(run)
-    found = recall_of_candidates(run, models, window).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
+    named_by = [
+        asking(run, model, window.as_of) if model.ranks_all_items else ranked_candidates(run, model, window)
+        for model in models
+    ]
+    found = recall_of_candidates(run, window, named_by).where(F.col(c.LIST_KIND) == REPEATS_ALLOWED).first()
     window.truth.unpersist()
     return None if found is None else float(found[c.VALUE])
 
@@ -62,31 +59,30 @@ def search_recall(run: Run, asked: Asking | None) -> float | None:
         return share_found(exact, found)
 
 
-def exact_recall(run: Run, model: Model, users: DataFrame) -> float | None:
+def sampled_users(run: Run, users: DataFrame) -> list[str]:
+    """Of whom all items are ranked: a hundred users, fewer where the catalogue is large, always the same ones while
+    users stay the same."""
+    count = num_sampled_users(run.lake.read(tables.ITEMS).where(c.IS_ELIGIBLE).count())
+    return [row[c.USER_ID] for row in _sampled(users, count).select(c.USER_ID).collect()]
+
+
+def exact_figures() -> tuple[Column, Column]:
+    """To observe of lists of candidates."""
+    exact, named = (F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in (NUM_EXACT, NUM_EXACT_NAMED))
+    return exact, named
+
+
+def exact_recall(counted: Observation) -> float | None:
     """Of the first score.top_n items of all eligible ones, as the network itself ranks them, those that are among the
-    user's candidates; of a hundred users, fewer where the catalogue is large, always the same ones while users stay the
-    same. None of a model that ranks all items, and where there is nothing to rank."""
-    if model.ranks_all_items:
-        return None
-    items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
-    eligible = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID)
-    num_items = eligible.count()
-    num_users = num_scored_users(num_items)
-    sample = _sampled(users, num_users)
-    with held(sample):
-        pairs = sample.select(c.USER_ID, F.lit(run.day).alias(c.AS_OF_DATE)).crossJoin(eligible)
-        best = top_n(scored(run, model, with_inputs(run, model, pairs, run.features, run.day)), n)
-        more = sources_of(run, run.day, run.features, sample)
-        recall = share_found(best, candidates(run.features, items, sample, run.config.candidates, more))
-    logger.info(
-        "candidates hold %s of the best %d of all %d eligible items, of %d users or fewer%s", recall, n, num_items,
-        num_users, f": no more than {_MOST_PAIRS} pairs are scored" if num_users < _SCORED_USERS else "",
-    )  # fmt: skip
-    return recall
+    user's candidates; of sampled users with candidates. None where there is nothing to rank. `counted`:
+    exact_figures."""
+    exact, named = (int(counted.get[name]) for name in (NUM_EXACT, NUM_EXACT_NAMED))
+    logger.info("candidates hold %d of %d items that are best among all eligible ones, of sampled users", named, exact)
+    return round(named / exact, DECIMALS) if exact else None
 
 
-def num_scored_users(num_items: int) -> int:
-    return min(max(_MOST_PAIRS // max(num_items, 1), 1), _SCORED_USERS)
+def num_sampled_users(num_items: int) -> int:
+    return min(max(_MOST_PAIRS // max(num_items, 1), 1), _RANKED_USERS)
 
 
 def _sampled(users: DataFrame, count: int) -> DataFrame:

@@ -1,4 +1,5 @@
-"""The last label window: what was bought in it, candidates of its cut-off, and the share of the one among the other."""
+"""The last label window: what was bought in it, candidates of its cut-off, ranked, and the share of the one among the
+other."""
 
 import functools
 from collections.abc import Sequence
@@ -7,9 +8,9 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 
-from jobs._candidate_sources import sources_of
+from jobs._candidates import CutOff, lists_of_candidates, ranked_rows
 from jobs._models import Model, factors_model, names_of
-from jobs._recommend import Asking, asking
+from jobs._recommend import Asking
 from recsys import columns as c
 from recsys import tables
 from recsys.config import QUOTAS
@@ -20,18 +21,21 @@ from recsys.examples.split import cutoffs_of
 from recsys.frames.feature_tables import FeatureTables
 from recsys.lake.read_features import read_features
 from recsys.scoring.all_items import keep_known
-from recsys.scoring.candidates import candidates
 from recsys.stages import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelWindow:
-    """Features of one cut-off, what was bought in the days after it, and candidates for those who bought."""
+    """Features of one cut-off, what was bought in the days after it, and user_id of those who bought."""
 
     as_of: date
     features: FeatureTables
     truth: DataFrame
-    candidates: DataFrame
+    buyers: DataFrame
+
+    @property
+    def cutoff(self) -> CutOff:
+        return CutOff(as_of=self.as_of, features=self.features, users=self.buyers)
 
 
 def test_window(run: Run) -> LabelWindow:
@@ -41,26 +45,29 @@ def test_window(run: Run) -> LabelWindow:
     features, items, users = read_features(lake, [day]), lake.read(tables.ITEMS), lake.read(tables.USERS)
     purchases = purchases_in_windows(lake.read(tables.EVENTS), [day], settings.label_days)
     truth = truth_of(purchases, items, users, features.user_item).persist()
-    buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi")
-    named = candidates(features, items, buyers, run.config.candidates, sources_of(run, day, features, buyers))
-    return LabelWindow(as_of=day, features=features, truth=truth, candidates=named)
+    buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi").select(c.USER_ID)
+    return LabelWindow(as_of=day, features=features, truth=truth, buyers=buyers)
 
 
-def recall_of_candidates(
-    run: Run, models: Sequence[Model], window: LabelWindow, asked: Sequence[Asking | None] = ()
-) -> DataFrame:
-    """Per list_kind, the share of the truth that one of the models can name at all. `asked`: of the window and each
-    model, if at hand; None for one that ranks candidates."""
-    at_hand = asked or [asking(run, model, window.as_of) if model.ranks_all_items else None for model in models]
-    named = [_nameable(run, window, one) for one in at_hand]
+def ranked_candidates(run: Run, model: Model, window: LabelWindow) -> DataFrame:
+    """All of them: user_id, rank, item_id, score and source."""
+    lists = lists_of_candidates(run, model, run.config.candidates.most, window.cutoff)
+    return ranked_rows(lists).drop(c.NUM_ITEMS)
+
+
+def recall_of_candidates(run: Run, window: LabelWindow, named_by: Sequence[Asking | DataFrame]) -> DataFrame:
+    """Per list_kind, the share of the truth that one of the models can name at all: candidates, or whatever a model
+    that ranks all items knows."""
+    named = [_nameable(run, window, one) for one in named_by]
     pairs = named[0] if len(named) == 1 else functools.reduce(DataFrame.unionByName, named).distinct()
     return candidate_recall(pairs, window.truth)
 
 
-def _nameable(run: Run, window: LabelWindow, asked: Asking | None) -> DataFrame:
+def _nameable(run: Run, window: LabelWindow, named_by: Asking | DataFrame) -> DataFrame:
     """user_id and item_id of candidates, or of those pairs of the truth that the model knows."""
-    if asked is None:
-        return window.candidates.select(c.USER_ID, c.ITEM_ID)
+    if isinstance(named_by, DataFrame):
+        return named_by.select(c.USER_ID, c.ITEM_ID)
+    asked = named_by
     pairs, items = window.truth.select(c.USER_ID, c.ITEM_ID).distinct(), run.lake.read(tables.ITEM_IDS)
     indexed = pairs.join(asked.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
     return keep_known(indexed, asked.load).select(c.USER_ID, c.ITEM_ID)

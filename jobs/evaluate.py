@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs._diverse import diverse_lists, diversity_inputs, diversity_of, longer_by, vectors_loader
@@ -18,12 +18,10 @@ from jobs._recommend import (
     all_items_lists,
     asking,
     reads_of,
-    scored,
-    with_inputs,
     with_popular,
 )
 from jobs._rules import facts_loader
-from jobs._window import LabelWindow, candidates_text, recall_of_candidates, test_window
+from jobs._window import LabelWindow, candidates_text, ranked_candidates, recall_of_candidates, test_window
 from recsys import columns as c
 from recsys import tables
 from recsys.app import run_program, summary
@@ -31,11 +29,9 @@ from recsys.errors import InputError
 from recsys.evaluation.baselines import BASELINES, baseline_lists, popular_ranks
 from recsys.evaluation.list_quality import list_quality
 from recsys.evaluation.lists import (
-    IS_NEW,
     LIST_KINDS,
     NEW_ITEMS_ONLY,
     REPEATS_ALLOWED,
-    is_new_item,
     owned_items,
     with_cold_lists,
     with_cold_truth,
@@ -46,7 +42,6 @@ from recsys.frames.local_rows import local_rows
 from recsys.lake.interaction_files import delete_vector_files
 from recsys.scoring.diversity import Diversity
 from recsys.scoring.item_facts import ItemFacts
-from recsys.scoring.top_n import top_n
 from recsys.stages import Figures, Outcome, Run, Stage, newest_run_date, run_stage
 
 DIVERSE = "diverse"
@@ -63,7 +58,10 @@ def run(run: Run) -> Figures:
     window = replace(window, truth=with_cold_truth(window.truth, earlier).persist())
     of_baselines = _baseline_lists(run, window).persist()
     asked = [asked_of_buyers(run, window, model) if model.ranks_all_items else None for model in models]
-    of_models = _lists_of_models(run, window, models, asked, of_baselines, diversity)
+    named_by = [
+        one or ranked_candidates(run, model, window).persist() for model, one in zip(models, asked, strict=True)
+    ]
+    of_models = _lists_of_models(run, window, models, named_by, of_baselines, diversity)
     both = of_models.unionByName(of_baselines).persist()
     lists = with_cold_lists(both, window.truth)
     beside = (*_alone(run), *([DIVERSE] if diversity else []), *BASELINES)
@@ -73,12 +71,13 @@ def run(run: Run) -> Figures:
     rows = metric_rows(
         _collected(sums),
         _collected(list_quality(_of_evaluated(lists, window), run.lake.read(tables.ITEMS))),
-        _collected(recall_of_candidates(run, models, window, asked)),
+        _collected(recall_of_candidates(run, window, named_by)),
         beside,
         settings.k,
     )
     _write(run, rows, models)
-    for frame in (both, of_baselines, window.truth, *(one.users for one in asked if one)):
+    held = (one.users if isinstance(one, Asking) else one for one in named_by)
+    for frame in (both, of_baselines, window.truth, *held):
         frame.unpersist()
     delete_vector_files(run.lake)
     told = {"candidates": candidates_text(run, models), "models": names_of(models)}
@@ -95,18 +94,19 @@ def _lists_of_models(  # those of run
     run: Run,
     window: LabelWindow,
     models: Sequence[Model],
-    asked: Sequence[Asking | None],
+    named_by: Sequence[Asking | DataFrame],
     of_baselines: DataFrame,
     diversity: Diversity | None,
 ) -> DataFrame:
-    """A user whom a model that ranks all items does not know, or no model that is fused, gets the popular list."""
+    """`named_by`: how each model that ranks all items is asked, of another one its ranked candidates.
+
+    A user whom a model that ranks all items does not know, or no model that is fused, gets the popular list.
+    """
     k, names = run.config.evaluation.k, _alone(run) or (MODEL,)
     is_cut = len(models) > 1 or diversity is not None
-    ranked = [
-        ranked_lists(run, window, model, one, longer_by(run) if is_cut else k)
-        for model, one in zip(models, asked, strict=True)
-    ]
-    fills = [None if one is None else of_baselines for one in asked]
+    ranked = [ranked_lists(run, window, one, longer_by(run) if is_cut else k) for one in named_by]
+    asked = [one if isinstance(one, Asking) else None for one in named_by]
+    fills = [of_baselines if one else None for one in asked]
     lists = [_best(rows, k, name, fill) for rows, name, fill in zip(ranked, names, fills, strict=True)]
     load_facts = facts_loader(run, window.as_of) if is_cut else None
     longer, fill = ranked[0], fills[0]
@@ -126,14 +126,17 @@ def _best(ranked: DataFrame, k: int, recommender: str, of_baselines: DataFrame |
     return filled.select(c.LIST_KIND, F.lit(recommender).alias(c.RECOMMENDER), c.USER_ID, c.RANK, c.ITEM_ID)
 
 
-def ranked_lists(run: Run, window: LabelWindow, model: Model, asked: Asking | None, n: int) -> DataFrame:
-    """list_kind, user_id, rank, item_id and score of the best `n` of each kind of list."""
-    if asked is None:
-        pairs = with_inputs(run, model, window.candidates, window.features, window.as_of)
-        scored_pairs = scored(run, model, pairs.withColumn(IS_NEW, is_new_item())).persist()
-        return _of_kinds(top_n(scored_pairs, n), top_n(scored_pairs.where(IS_NEW), n))
+def ranked_lists(run: Run, window: LabelWindow, named_by: Asking | DataFrame, n: int) -> DataFrame:
+    """list_kind, user_id, rank, item_id and score of the best `n` of each kind of list; `named_by`: how a model that
+    ranks all items is asked, or the ranked candidates of another one."""
     owned = owned_items(window.features.user_item)
-    return _of_kinds(all_items_lists(run, asked, n), all_items_lists(run, asked, n, owned=owned)).persist()
+    if isinstance(named_by, Asking):
+        repeats, new = all_items_lists(run, named_by, n), all_items_lists(run, named_by, n, owned=owned)
+        return _of_kinds(repeats, new).persist()
+    unowned = named_by.join(owned, on=[c.USER_ID, c.ITEM_ID], how="left_anti")
+    best_first = Window.partitionBy(c.USER_ID).orderBy(c.RANK)
+    new = unowned.withColumn(c.RANK, F.row_number().over(best_first)).where(F.col(c.RANK) <= n)
+    return _of_kinds(named_by.where(F.col(c.RANK) <= n), new)
 
 
 def asked_of_buyers(run: Run, window: LabelWindow, model: Model) -> Asking:

@@ -5,13 +5,13 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from jobs._candidates import lists_of_candidates, ranked_rows
+from jobs._candidates import lists_of_candidates, of_run_date, ranked_rows
 from jobs._cold_users import with_cold_lists, with_longer_cold_lists
 from jobs._day_rules import optional_inputs, optional_reads
 from jobs._diverse import vectors_loader
@@ -20,7 +20,7 @@ from jobs._incremental import Rescoring, record, rescoring
 from jobs._models import Model, model_columns, model_inputs, require_trained, served_models
 from jobs._publishing import Lists, of_run, publish
 from jobs._reasons import features_of_few, with_reasons_of
-from jobs._recall import exact_recall, later_recall, search_recall
+from jobs._recall import exact_figures, exact_recall, later_recall, sampled_users, search_recall
 from jobs._recommend import (
     Asking,
     all_items_lists,
@@ -65,7 +65,7 @@ def _run(run: Run) -> Figures:
     # All that may fail comes before the lists are seen: where the stage fails, they would be taken back.
     quality = _quality(lists.new, run.lake.read(tables.ITEMS)) if change.kept is None else {}
     pairs = 0 if scored is None else _num_pairs_of(scored, change)
-    recalls = _recalls(run, models, asked, served)
+    recalls = _recalls(run, models, asked, scored)
     size = publish(run, lists, list(_written_beside(run, shaping, change, scored)))
     _clear(run, (*(scored.held if scored else ()), *change.held))
     without = 0 if scored is None else scored.without.num_users
@@ -83,9 +83,9 @@ def _run(run: Run) -> Figures:
     }
 
 
-def _recalls(run: Run, models: Sequence[Model], asked: Sequence[Asking | None], served: DataFrame) -> Figures:
+def _recalls(run: Run, models: Sequence[Model], asked: Sequence[Asking | None], scored: "Scored | None") -> Figures:
     """Of several models the lowest."""
-    exact = [exact_recall(run, model, served) for model in models]
+    exact = [exact_recall(counted) for counted in scored.counting.exact.values()] if scored else []
     search = [search_recall(run, one) for one in asked]
     return {
         "candidate_recall": later_recall(run, models),
@@ -105,12 +105,22 @@ def _clear(run: Run, frames: Sequence[DataFrame]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counting:
+    """What Spark counts while lists are made: `pairs`, and of each model that ranks candidates, by its name, what these
+    miss: of `sampled` users."""
+
+    pairs: Observation
+    exact: Mapping[str, Observation]
+    sampled: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """Of the users that were scored: rows of recs.top_n, checked, and what they were made from; `held`: in memory."""
 
     lists: DataFrame
     best: DataFrame
-    counted: Observation
+    counting: Counting
     without: WithoutList
     held: tuple[DataFrame, ...]
 
@@ -118,19 +128,24 @@ class Scored:
 def _scored(
     run: Run, models: Sequence[Model], shaping: Shaping, asked: Sequence[Asking | None], change: Rescoring
 ) -> Scored:
-    counted, users, features = Observation("scored"), change.users, run.features
+    counting, users, features = _counting(run, models, change.users), change.users, run.features
     of_few: list[DataFrame] = []
     if change.kept is not None:
         asked = [_in_memory(_asked_by(one, users)) if one else None for one in asked]
         features = features_of_few(features, users)
         of_few = [*(one.users for one in asked if one), features.user_item, features.user_category]
-    best = _best(run, models, asked, shaping, users, counted).persist()
+    best = _best(run, models, asked, shaping, users, counting).persist()
     lists = _published(run, models, with_reasons_of(run, models, best, asked, features=features)).persist()
     items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
     without = require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
     if without.num_users:
         require_lists(without, _served(run).count(), run.config.publishing.max_users_without_list)
-    return Scored(lists=lists, best=best, counted=counted, without=without, held=(lists, best, *of_few))
+    return Scored(lists=lists, best=best, counting=counting, without=without, held=(lists, best, *of_few))
+
+
+def _counting(run: Run, models: Sequence[Model], users: DataFrame) -> Counting:
+    exact = {model.name: Observation(f"exact-{model.name}") for model in models if not model.ranks_all_items}
+    return Counting(pairs=Observation("scored"), exact=exact, sampled=sampled_users(run, users) if exact else [])
 
 
 def _written_beside(
@@ -172,27 +187,27 @@ def _best(  # those of the scored, and who these are
     asked: Sequence[Asking | None],
     shaping: Shaping,
     users: DataFrame,
-    counted: Observation,
+    counting: Counting,
 ) -> DataFrame:
     """With `rules` and rank_before_rules; `asked`: of each model, None for one that ranks candidates."""
     if len(models) > 1:
-        return _shaped_of_several(run, models, asked, shaping, users, counted)
+        return _shaped_of_several(run, models, asked, shaping, users, counting)
     (model,), (of_model,) = models, asked
     if shaping.is_plain:
         best = (
-            _best_of_candidates(run, model, users, counted)
+            _best_of_candidates(run, model, users, counting)
             if of_model is None
-            else _best_of_all(run, of_model, users, counted)
+            else _best_of_all(run, of_model, users, counting.pairs)
         )
         return best.withColumns({c.RULES: F.array().cast("array<string>"), c.RANK_BEFORE_RULES: F.col(c.RANK)})
     if of_model is None:
-        return _shaped_candidates(run, model, shaping, counted)
-    return _shaped_of_all(run, of_model, shaping, users, counted)
+        return _shaped_candidates(run, model, shaping, counting)
+    return _shaped_of_all(run, of_model, shaping, users, counting.pairs)
 
 
-def _best_of_candidates(run: Run, model: Model, users: DataFrame, counted: Observation) -> DataFrame:
-    lists = lists_of_candidates(run, model, run.config.score.top_n)
-    ranked = ranked_rows(lists.observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
+def _best_of_candidates(run: Run, model: Model, users: DataFrame, counting: Counting) -> DataFrame:
+    lists = _counted_lists(run, model, run.config.score.top_n, counting)
+    ranked = ranked_rows(lists.observe(counting.pairs, _num_pairs(F.col(c.NUM_ITEMS)))).drop(c.NUM_ITEMS)
     return with_cold_lists(run, ranked.persist(), users)
 
 
@@ -202,8 +217,8 @@ def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation
     return with_cold_lists(run, best.drop(c.NUM_ITEMS).withColumn(c.SOURCE, F.lit(ALL)).persist(), users)
 
 
-def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counted: Observation) -> DataFrame:
-    lists = _candidate_lists(run, model, shaping).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counting: Counting) -> DataFrame:
+    lists = _candidate_lists(run, model, shaping, counting).observe(counting.pairs, _num_pairs(F.col(c.NUM_ITEMS)))
     return shaped(run, shaping, lists, _served(run), facts_loader(run, run.day))
 
 
@@ -220,14 +235,14 @@ def _shaped_of_several(  # those of _best
     asked: Sequence[Asking | None],
     shaping: Shaping,
     users: DataFrame,
-    counted: Observation,
+    counting: Counting,
 ) -> DataFrame:
     """Vectors that tell how alike items are: those of the first model that has some."""
     of_models = [
-        _candidate_lists(run, model, shaping) if of_model is None else _lists_of_all(run, of_model, shaping)
+        _candidate_lists(run, model, shaping, counting) if of_model is None else _lists_of_all(run, of_model, shaping)
         for model, of_model in zip(models, asked, strict=True)
     ]
-    of_members = by_member(of_models).observe(counted, _num_pairs(F.col(c.NUM_ITEMS)))
+    of_members = by_member(of_models).observe(counting.pairs, _num_pairs(F.col(c.NUM_ITEMS)))
     load_facts = facts_loader(run, run.day)
     lists = fused_lists(run, of_members, load_facts, n=run.config.score.top_n, length=depth(run))
     whole = with_longer_cold_lists(run, lists, asked, users, depth(run))
@@ -235,8 +250,13 @@ def _shaped_of_several(  # those of _best
     return shaped(run, shaping, whole, users, load_facts, load_ranker)
 
 
-def _candidate_lists(run: Run, model: Model, shaping: Shaping) -> DataFrame:
-    lists = lists_of_candidates(run, model, depth(run), shaping.excluded)
+def _counted_lists(run: Run, model: Model, n: int, counting: Counting, excluded: DataFrame | None = None) -> DataFrame:
+    lists = lists_of_candidates(run, model, n, of_run_date(run), excluded=excluded, sampled=counting.sampled)
+    return lists.observe(counting.exact[model.name], *exact_figures())
+
+
+def _candidate_lists(run: Run, model: Model, shaping: Shaping, counting: Counting) -> DataFrame:
+    lists = _counted_lists(run, model, depth(run), counting, shaping.excluded)
     return lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, c.NUM_ITEMS)
 
 
@@ -249,7 +269,7 @@ def _num_pairs_of(scored: Scored, change: Rescoring) -> int:
     """Where the model ranked for none of a few users, Spark leaves the counting out and its result never comes."""
     if change.kept is not None and scored.best.where(F.col(c.SOURCE) == ALL).isEmpty():
         return 0
-    return int(scored.counted.get["pairs"])
+    return int(scored.counting.pairs.get["pairs"])
 
 
 def _num_pairs(of_user: Column) -> Column:

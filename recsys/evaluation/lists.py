@@ -66,10 +66,5 @@ def by_list_kind(pairs: DataFrame) -> DataFrame:
     return pairs.withColumn(c.LIST_KIND, F.explode(kinds)).drop(IS_NEW)
 
 
-def is_new_item() -> Column:
-    """On pairs with model inputs: the user has no purchase day of the item in features.user_item."""
-    return (F.col(c.USER_ITEM_PURCHASES_365D) == 0).alias(IS_NEW)
-
-
 def _kinds(*names: str) -> Column:
     return F.array(*(F.lit(name) for name in names))

@@ -78,7 +78,8 @@ class DeepFm(nn.Module):
 
     def _through_first(self, places: Sequence[int]) -> Tensor:
         """(K, H)."""
-        weight_HJD = first_layer(self.layers).weight.unflatten(1, (-1, self.field_dim))
+        linear = first_layer(self.layers)
+        weight_HJD = linear.weight.reshape(linear.out_features, -1, self.field_dim)
         of_numbers_HKD = weight_HJD[:, -len(self.directions_FD) :][:, places]
         return torch.einsum("hkd,kd->kh", of_numbers_HKD, self.directions_FD[places])
 

@@ -75,7 +75,8 @@ class WideAndDeep(nn.Module):
     def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
         linear, places = first_layer(self.layers), list(places_K)
         deep = linear.out_features + self.id_dim
-        *two, wide_B1 = (user_BW[:, deep:] + item_BW[:, deep:]).split([*2 * [len(self.embeddings.tables)], 1], dim=1)
+        widths = [*2 * [len(self.embeddings.tables)], 1]
+        *two, wide_B1 = torch.split(user_BW[:, deep:] + item_BW[:, deep:], widths, dim=1)
         wide_B = column(wide_B1) + self.wide.of_crosses(_whole(*two)) + number_BK @ self.wide.linear.weight[0, places]
         at_first = [*range(2 * self.id_dim, 3 * self.id_dim), *(self.first_number + place for place in places)]
         hidden_BH = first_of_halves(linear, user_BW[:, :deep], item_BW[:, :deep], number_BK, at_first)

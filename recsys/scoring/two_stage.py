@@ -1,40 +1,42 @@
 """Names each user's candidates and ranks them with a network: what is said of a user, and of an item, comes to the
 executors once, not with each pair.
 
-Shapes: B users of a block, P pairs, I items, X rows of a side, C columns, K candidates, N list length.
+Shapes: B users of a block, P pairs, X rows of a side, C columns, N list length.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from recsys import columns as c
-from recsys.catalog import (
-    CONTEXT,
-    NEIGHBOUR_IDS,
-    NEIGHBOUR_INPUTS,
-    NUMERIC_INPUTS,
-    STORE_ITEM,
-    USER,
-    USER_CATEGORY,
-    USER_ITEM,
-    Grain,
-)
+from recsys.catalog import CONTEXT, NEIGHBOUR_IDS, NUMERIC_INPUTS, USER, USER_CATEGORY, USER_ITEM, Grain
 from recsys.config import CandidatesConfig
-from recsys.scoring.arrow_lists import rectangular, whole
-from recsys.scoring.candidates import NEW_RANK, POPULAR_RANK, SELLER_ORDER, SELLER_RANK, SOURCES, WEIGHT
-from recsys.scoring.named_pairs import Neighbours, Pairs, Sellers, named_pairs, neighbours_of, sellers_of
+from recsys.scoring.candidates import SOURCES
+from recsys.scoring.catalogue import (
+    Catalogue,
+    Columns,
+    Indexes,
+    InputBatch,
+    PairScorer,
+    Side,
+    codes_among,
+    keyed,
+    names_of,
+    side_of,
+    with_defaults,
+    with_half,
+)
+from recsys.scoring.named_pairs import Pairs, named_pairs
 from recsys.scoring.pairs import SCORE_DECIMALS
-from recsys.scoring.parquet_files import read_files
 from recsys.scoring.user_rows import (
     CATEGORY_KIND,
+    IS_SAMPLED,
+    LEFT_OUT_KIND,
     OWN_KIND,
     USER_KIND,
     OfKind,
@@ -43,254 +45,56 @@ from recsys.scoring.user_rows import (
     whole_users,
 )
 
+NUM_EXACT, NUM_EXACT_NAMED = "num_exact", "num_exact_named"
 _LISTS_SCHEMA = (
     f"{c.USER_ID} string, {c.ITEM_IDX} array<int>, {c.ITEM_ID} array<string>, {c.SCORE} array<double>, "
-    f"{c.SOURCE} array<string>, {c.NUM_ITEMS} bigint"
+    f"{c.SOURCE} array<string>, {c.NUM_ITEMS} bigint, {NUM_EXACT} bigint, {NUM_EXACT_NAMED} bigint"
 )
 
-Indexes = NDArray[np.int64]
-Columns = Mapping[str, NDArray[Any]]
-
-
-class PairScorer(Protocol):
-    """What the executors load: recsys.training.export.PairScorer."""
-
-    @property
-    def id_columns(self) -> Mapping[str, slice]: ...
-
-    @property
-    def number_columns(self) -> Mapping[str, slice]: ...
-
-    @property
-    def batch_rows(self) -> int: ...
-
-    def prepared(self, columns: slice, values_XC: NDArray[np.float32]) -> NDArray[np.float32]: ...
-
-    def score(self, ids_BI: Indexes, numeric_BF: NDArray[np.float32]) -> NDArray[np.float64]: ...
-
-    def has_halves(self, num_rows: int) -> bool: ...
-
-    def half_of(self, ids_BI: Indexes, numeric_BF: NDArray[np.float32], *, of_users: bool) -> NDArray[np.float32]: ...
-
-    def score_halves(
-        self,
-        user_BW: NDArray[np.float32],
-        item_BW: NDArray[np.float32],
-        number_BK: NDArray[np.float32],
-        places_K: Sequence[int],
-    ) -> NDArray[np.float64]: ...
-
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """What one table says: for columns of the network's ids and of its numbers, a row for each of X.
+class ListSettings:
+    """`n`: length of the lists. `exact_n`: so many of the best of all items are looked for among the candidates.
+    `user_lists`: see user_columns."""
 
-    `half_XW`: what the network makes of all that, if it can and it fits (recsys/models/halves.py).
-    """
-
-    ids: Sequence[tuple[slice, Indexes]]
-    numbers: Sequence[tuple[slice, NDArray[np.float32]]]
-    half_XW: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Keyed:
-    """A side whose rows are found by a key; row 0 has the catalogue's defaults. `key_X` is in order."""
-
-    key_X: Indexes
-    side: Side
-
-    def rows_of(self, key_P: Indexes) -> Indexes:
-        if not len(self.key_X):
-            return np.zeros(len(key_P), dtype=np.int64)
-        at_P = np.searchsorted(self.key_X, key_P)
-        is_found_P = self.key_X.take(at_P, mode="clip") == key_P
-        return np.where(is_found_P, at_P + 1, 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Catalogue:
-    """Items by item index, and items in stores, as each process of an executor holds them.
-
-    `place_I`: of the item id among all in their order. `category_I`: from 1, 0 for none; the number in `categories`.
-    """
-
-    item_id_I: pa.Array
-    place_I: Indexes
-    category_I: Indexes
-    categories: pa.Array
-    sellers: Sellers
-    neighbours: Neighbours
-    items: Side
-    stores: pa.Array
-    store_items: Keyed
-
-    def __len__(self) -> int:
-        return len(self.place_I)
+    n: int
+    exact_n: int
+    quotas: CandidatesConfig
+    user_lists: Sequence[str]
 
 
 def best_candidates(
-    rows: DataFrame,
-    load: Callable[[], tuple[PairScorer, Catalogue]],
-    n: int,
-    quotas: CandidatesConfig,
-    *,
-    user_lists: Sequence[str],
-    block_pairs: int,
+    rows: DataFrame, load: Callable[[], tuple[PairScorer, Catalogue]], settings: ListSettings, *, block_pairs: int
 ) -> DataFrame:
-    """A row a user with candidates: the `n` best, best first, as lists of item_idx, item_id, score and source, and
-    num_items, the number of candidates.
+    """A row a user with candidates: the best ones, best first, as lists of item_idx, item_id, score and source;
+    num_items, the number of candidates; and of sampled users, num_exact, of the best of all items that may be named,
+    and num_exact_named, those of them that are candidates, 0 for all others.
 
-    `rows`: of recsys/scoring/user_rows.py, a user's one after the other; `user_lists`: see user_columns. Scores are
-    rounded to 6 decimals; at equal ones the smaller item id comes first. `load` runs in every task: it should keep what
-    it loads, one a process. Users are taken together up to about `block_pairs` candidates.
+    `rows`: of recsys/scoring/user_rows.py, a user's one after the other. Scores are rounded to 6 decimals; at equal
+    ones the smaller item id comes first. `load` runs in every task: it should keep what it loads, one a process. Users
+    are taken together up to about `block_pairs` candidates; all items of a sampled user at once.
     """
-    block_users = max(block_pairs // quotas.most, 1)
+    block_users = max(block_pairs // settings.quotas.most, 1)
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer, catalogue = load()
         for batch in whole_users(batches):
             for users in users_of(batch).blocks(block_users):
-                yield _ranked(users, scorer, catalogue, n, quotas, user_lists)
+                yield _ranked(users, scorer, catalogue, settings)
 
     return rows.mapInArrow(rank, _LISTS_SCHEMA)
-
-
-@functools.lru_cache(maxsize=1)
-def load_catalogue(
-    scorer: PairScorer,
-    item_files: tuple[str, ...],
-    store_item_files: tuple[str, ...],
-    neighbour_files: tuple[str, ...] = (),
-) -> Catalogue:
-    """Once a process.
-
-    `item_files`: item_id, lookup_category, what candidates.with_seller_ranks adds, new_rank and what is said of items,
-    of those that may be candidates.
-    `store_item_files`: store_id, item_idx and what is said of both. `neighbour_files`: item_idx,
-    neighbour_idx and weight; none where no candidates come from neighbours."""
-    neighbours = read_files(neighbour_files) if neighbour_files else None
-    return catalogue_of(scorer, read_files(item_files), read_files(store_item_files), neighbours)
-
-
-def catalogue_of(
-    scorer: PairScorer, items: pa.Table, store_items: pa.Table, neighbours: pa.Table | None = None
-) -> Catalogue:
-    idx = items.column(c.ITEM_IDX).to_numpy()
-    size = int(idx.max(initial=-1)) + 1
-    row_of_I = np.zeros(size, dtype=np.int64)
-    row_of_I[idx] = np.arange(len(idx))
-    is_there_I = np.zeros(size, dtype=np.bool_)
-    is_there_I[idx] = True
-    in_order = items.take(pa.array(row_of_I)) if size else items
-    ranks = [_ranks(in_order, name) * is_there_I for name in (SELLER_RANK, POPULAR_RANK, SELLER_ORDER, NEW_RANK)]
-    category = whole(in_order.column(c.LOOKUP_CATEGORY)).dictionary_encode()
-    item_id_I = whole(in_order.column(c.ITEM_ID))
-    place_I = np.asarray(pc.rank(item_id_I, tiebreaker="first")).astype(np.int64) - 1
-    category_I = _codes(category.indices)
-    stores = whole(store_items.column(c.STORE_ID)).dictionary_encode()
-    key = _codes(stores.indices) * size + store_items.column(c.ITEM_IDX).to_numpy()
-    return Catalogue(
-        item_id_I=item_id_I,
-        place_I=place_I,
-        category_I=category_I,
-        categories=category.dictionary,
-        sellers=sellers_of(category_I, place_I, *ranks),
-        neighbours=_neighbours(neighbours, size),
-        items=_told_of_items(scorer, in_order),
-        stores=stores.dictionary,
-        store_items=keyed(scorer, STORE_ITEM, key, _matrix(store_items, STORE_ITEM)),
-    )
-
-
-def _told_of_items(scorer: PairScorer, items: pa.Table) -> Side:
-    side = side_of(scorer, _arrays(items))
-    return with_half(scorer, side, len(items), of_users=False) if len(items) and scorer.has_halves(len(items)) else side
-
-
-def _neighbours(rows: pa.Table | None, num_items: int) -> Neighbours:
-    nothing = np.zeros(0, dtype=np.int64)
-    item_N, neighbour_N, weight_N = (
-        nothing if rows is None else rows.column(name).to_numpy().astype(np.int64)
-        for name in (c.ITEM_IDX, c.NEIGHBOUR_IDX, WEIGHT)
-    )
-    return neighbours_of(item_N, neighbour_N, weight_N, num_items)
-
-
-def side_of(scorer: PairScorer, columns: Columns) -> Side:
-    """Of those columns that the network takes; lists are two-dimensional."""
-    ids = [(place, _stacked(columns, names, np.int64)) for place, names in _runs(scorer.id_columns, columns)]
-    numbers = [
-        (place, scorer.prepared(place, _stacked(columns, names, np.float32)))
-        for place, names in _runs(scorer.number_columns, columns)
-    ]
-    return Side(ids=ids, numbers=numbers)
-
-
-def with_half(scorer: PairScorer, side: Side, num_rows: int, *, of_users: bool) -> Side:
-    """By batches of one size, as scores are made: a row's half does not depend on its company."""
-    batch = _Batch(scorer)
-    halves = []
-    for first in range(0, num_rows, scorer.batch_rows):
-        batch.take(side, np.arange(first, min(first + scorer.batch_rows, num_rows)))
-        halves.append(scorer.half_of(batch.ids_BI, batch.numeric_BF, of_users=of_users))
-    return replace(side, half_XW=np.concatenate(halves)[:num_rows])
-
-
-def keyed(scorer: PairScorer, grain: Grain, key_X: Indexes, values_XC: NDArray[np.float32]) -> Keyed:
-    """`values_XC`: the grain's numbers in the catalogue's order."""
-    order = np.argsort(key_X)
-    return Keyed(key_X=key_X[order], side=_with_defaults(scorer, grain, values_XC[order]))
-
-
-def _with_defaults(scorer: PairScorer, grain: Grain, values_XC: NDArray[np.float32]) -> Side:
-    """Row 0 has those of the catalogue."""
-    features = [f for f in NUMERIC_INPUTS if f.grain == grain.name]
-    rows_XC = np.concatenate([[[f.default for f in features]], values_XC], dtype=np.float32)
-    return _numbers_side(scorer, [f.name for f in features], rows_XC)
-
-
-def _numbers_side(scorer: PairScorer, names: list[str], values_XC: NDArray[np.float32]) -> Side:
-    numbers = []
-    for place, run in _runs(scorer.number_columns, names):
-        first = names.index(run[0])
-        is_whole = names[first : first + len(run)] == run
-        columns = slice(first, first + len(run)) if is_whole else [names.index(name) for name in run]
-        numbers.append((place, scorer.prepared(place, np.ascontiguousarray(values_XC[:, columns]))))
-    return Side(ids=[], numbers=numbers)
-
-
-def _runs(places: Mapping[str, slice], given: Iterable[str]) -> list[tuple[slice, list[str]]]:
-    """Names that stand side by side in the network's tensor, which are copied at once."""
-    runs: list[tuple[slice, list[str]]] = []
-    for name in sorted((name for name in given if name in places), key=lambda name: places[name].start):
-        place = places[name]
-        # Weights of neighbours are no numbers of the catalogue: they are not prepared with them.
-        if runs and runs[-1][0].stop == place.start and name not in NEIGHBOUR_INPUTS:
-            before, names = runs.pop()
-            runs.append((slice(before.start, place.stop), [*names, name]))
-        else:
-            runs.append((place, [name]))
-    return runs
-
-
-def _stacked(columns: Columns, names: Sequence[str], dtype: type) -> NDArray[Any]:
-    return np.column_stack([np.asarray(columns[name], dtype=dtype) for name in names])
 
 
 def user_columns(user_lists: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names of the ints and of the floats of rows of USER_KIND; `user_lists`: the lists of neighbours among them."""
     numbers = [f.name for f in NUMERIC_INPUTS if f.grain in (USER.name, CONTEXT.name)]
     ids = [name for name in user_lists if name in NEIGHBOUR_IDS]
-    return [c.USER_IDX, *ids], [*numbers, *(name for name in user_lists if name not in ids)]
+    return [c.USER_IDX, IS_SAMPLED, *ids], [*numbers, *(name for name in user_lists if name not in ids)]
 
 
-def _ranked(  # users, what ranks them, and how
-    users: Users, scorer: PairScorer, catalogue: Catalogue, n: int, quotas: CandidatesConfig, user_lists: Sequence[str]
-) -> pa.RecordBatch:
-    pairs = _pairs_of(users, catalogue, quotas)
-    score_P = _scores(scorer, _sides(users, pairs, scorer, catalogue, user_lists), len(pairs.row_P))
-    best_BN = best_of_each(pairs.row_P, pairs.place_P, score_P, catalogue.place_I[pairs.item_P], len(users), n)
+def _ranked(users: Users, scorer: PairScorer, catalogue: Catalogue, settings: ListSettings) -> pa.RecordBatch:
+    pairs = _pairs_of(users, catalogue, settings.quotas)
+    score_P, best_BN = _best(users, pairs, scorer, catalogue, settings.user_lists, settings.n)
     is_there_BN = best_BN >= 0
     best_T, length_B = best_BN[is_there_BN], is_there_BN.sum(axis=1)
     offsets = np.concatenate([[0], np.cumsum(length_B)]).astype(np.int32)
@@ -298,14 +102,46 @@ def _ranked(  # users, what ranks them, and how
     sources = pa.array(SOURCES, pa.string()).take(pa.array(pairs.source_P[best_T]))
     item_ids = catalogue.item_id_I.take(pa.array(item_T))
     values = (pa.array(item_T.astype(np.int32)), item_ids, pa.array(score_P[best_T]), sources)
-    counts = np.bincount(pairs.row_P, minlength=len(users))
-    columns = [users.user_id_B, *(pa.ListArray.from_arrays(offsets, value) for value in values), pa.array(counts)]
-    names = [c.USER_ID, c.ITEM_IDX, c.ITEM_ID, c.SCORE, c.SOURCE, c.NUM_ITEMS]
-    return pa.RecordBatch.from_arrays(columns, names=names).filter(pa.array(length_B > 0))
+    counts = (np.bincount(pairs.row_P, minlength=len(users)), *_exact(users, pairs, scorer, catalogue, settings))
+    lists = (pa.ListArray.from_arrays(offsets, value) for value in values)
+    names = [c.USER_ID, c.ITEM_IDX, c.ITEM_ID, c.SCORE, c.SOURCE, c.NUM_ITEMS, NUM_EXACT, NUM_EXACT_NAMED]
+    ranked = pa.RecordBatch.from_arrays([users.user_id_B, *lists, *map(pa.array, counts)], names=names)
+    return ranked.filter(pa.array(length_B > 0))
+
+
+def _best(  # users and their pairs, what ranks these, and how many
+    users: Users, pairs: Pairs, scorer: PairScorer, catalogue: Catalogue, user_lists: Sequence[str], n: int
+) -> tuple[NDArray[np.float64], Indexes]:
+    """The score of each pair, and the pairs that are the best of each user as best_of_each gives them."""
+    score_P = _scores(scorer, _sides(users, pairs, scorer, catalogue, user_lists), len(pairs.row_P))
+    order_P = catalogue.place_I[pairs.item_P]
+    return score_P, best_of_each(pairs.row_P, pairs.place_P, score_P, order_P, len(users), n)
+
+
+def _exact(
+    users: Users, pairs: Pairs, scorer: PairScorer, catalogue: Catalogue, settings: ListSettings
+) -> tuple[Indexes, Indexes]:
+    """(B,) each: see num_exact and num_exact_named of best_candidates."""
+    num_best_B, num_named_B = np.zeros((2, len(users)), dtype=np.int64)
+    for row in np.flatnonzero(users.kinds[USER_KIND].ints_RC[:, 1]):
+        user = users.slice_of(row, row + 1)
+        every = _every_pair(user, catalogue)
+        _, best_1N = _best(user, every, scorer, catalogue, settings.user_lists, settings.exact_n)
+        items = every.item_P[best_1N[best_1N >= 0]]
+        num_best_B[row], num_named_B[row] = len(items), np.isin(items, pairs.item_P[pairs.row_P == row]).sum()
+    return num_best_B, num_named_B
+
+
+def _every_pair(user: Users, catalogue: Catalogue) -> Pairs:
+    """Of one user with all items that may be named; their sources mean nothing."""
+    left_out = user.kinds[LEFT_OUT_KIND]
+    item_P = np.setdiff1d(catalogue.item_E, left_out.ints_RC[:, 0]) if len(left_out) else catalogue.item_E
+    nothing_P = np.zeros_like(item_P)
+    return Pairs(row_P=nothing_P, place_P=np.arange(len(item_P)), item_P=item_P, source_P=nothing_P)
 
 
 def _pairs_of(users: Users, catalogue: Catalogue, quotas: CandidatesConfig) -> Pairs:
-    code_F = _codes_among(users.kinds[CATEGORY_KIND].text_R, catalogue.categories)
+    code_F = codes_among(users.kinds[CATEGORY_KIND].text_R, catalogue.categories)
     return named_pairs(users, code_F, catalogue.sellers, catalogue.neighbours, quotas)
 
 
@@ -318,13 +154,13 @@ def _sides(
     own_key = own.row_R * size + (own.ints_RC[:, 0] if len(own) else own.row_R)
     own_items = keyed(scorer, USER_ITEM, own_key, _floats(own, USER_ITEM))
     # By user and category: there are few enough of both for a table.
-    code = _codes_among(bought.text_R, catalogue.categories)
+    code = codes_among(bought.text_R, catalogue.categories)
     category_row = np.zeros((len(users), num_categories), dtype=np.int64)
     category_row[bought.row_R, code] = np.arange(len(bought)) + 1
     # That of items without a category: a category that no item has must not be found by it.
     category_row[:, 0] = 0
-    by_category = _with_defaults(scorer, USER_CATEGORY, _floats(bought, USER_CATEGORY))
-    store_B = _codes_among(of_user.text_R, catalogue.stores)
+    by_category = with_defaults(scorer, USER_CATEGORY, _floats(bought, USER_CATEGORY))
+    store_B = codes_among(of_user.text_R, catalogue.stores)
     told_of_users = side_of(scorer, _told_of_users(of_user, user_lists))
     if catalogue.items.half_XW is not None:
         told_of_users = with_half(scorer, told_of_users, len(users), of_users=True)
@@ -351,20 +187,7 @@ def _told_of_users(users: OfKind, user_lists: Sequence[str]) -> Columns:
 
 def _floats(rows: OfKind, grain: Grain) -> NDArray[np.float32]:
     """A block may have no rows of a kind, and so nothing that tells how many numbers they have."""
-    return rows.floats_RC if len(rows) else np.zeros((0, len(_names(grain))), dtype=np.float32)
-
-
-class _Batch:
-    """The network's two tensors of one batch; ids are unknown and numbers 0 where nothing is taken."""
-
-    def __init__(self, scorer: PairScorer) -> None:
-        self.ids_BI = np.full((scorer.batch_rows, _width(scorer.id_columns)), -1, dtype=np.int64)
-        self.numeric_BF = np.zeros((scorer.batch_rows, _width(scorer.number_columns)), dtype=np.float32)
-
-    def take(self, side: Side, row: Indexes) -> None:
-        for tensor, parts in ((self.ids_BI, side.ids), (self.numeric_BF, side.numbers)):
-            for place, values in parts:
-                tensor[: len(row), place] = values.take(row, axis=0)
+    return rows.floats_RC if len(rows) else np.zeros((0, len(names_of(grain))), dtype=np.float32)
 
 
 def _scores(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]], num_pairs: int) -> NDArray[np.float64]:
@@ -382,7 +205,7 @@ def _scores(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]], num_pairs
 
 
 def _by_inputs(scorer: PairScorer, sides: Sequence[tuple[Side, Indexes]]) -> Callable[[slice], NDArray[np.float64]]:
-    batch = _Batch(scorer)
+    batch = InputBatch(scorer)
 
     def score(pairs: slice) -> NDArray[np.float64]:
         for side, row_P in sides:
@@ -437,37 +260,3 @@ def best_of_each(  # columns of pairs, and two sizes
         few_BN = np.argpartition(key_BK, n - 1, axis=1)[:, :n]
         key_BK, pair_BK = np.take_along_axis(key_BK, few_BN, axis=1), np.take_along_axis(pair_BK, few_BN, axis=1)
     return np.take_along_axis(pair_BK, np.argsort(key_BK, axis=1), axis=1)
-
-
-def _width(places: Mapping[str, slice]) -> int:
-    return max((int(place.stop) for place in places.values()), default=0)
-
-
-def _matrix(rows: pa.Table, grain: Grain) -> NDArray[np.float32]:
-    return np.column_stack([rows.column(name).to_numpy() for name in _names(grain)]).astype(np.float32)
-
-
-def _names(grain: Grain) -> list[str]:
-    return [feature.name for feature in NUMERIC_INPUTS if feature.grain == grain.name]
-
-
-def _arrays(rows: pa.Table) -> dict[str, NDArray[Any]]:
-    """The columns of numbers, and of lists of them."""
-    is_text = pa.types.is_string
-    return {name: rectangular(whole(rows[name])) for name in rows.column_names if not is_text(rows[name].type)}
-
-
-def _ranks(items: pa.Table, name: str) -> Indexes:
-    """0 for null."""
-    ranks: Indexes = np.asarray(pc.fill_null(whole(items.column(name)), 0)).astype(np.int64)
-    return ranks
-
-
-def _codes_among(texts: pa.Array, known: pa.Array) -> Indexes:
-    return _codes(pc.index_in(texts, value_set=known))
-
-
-def _codes(indexes: pa.Array) -> Indexes:
-    """From 1; 0 for null."""
-    codes: Indexes = np.asarray(pc.fill_null(indexes, -1)).astype(np.int64) + 1
-    return codes

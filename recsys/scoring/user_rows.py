@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 
 from recsys import columns as c
 
-# The user itself: text is its store; ints: user_idx and the ids of its neighbours; floats: what is said of users.
+# The user itself: text is its store; ints: user_idx, is_sampled and the ids of its neighbours; floats: what is said of
+# users.
 USER_KIND = 0
 # An item of features.user_item: item_idx, place and recency of own_order; what is said of both.
 OWN_KIND = 1
@@ -29,6 +30,8 @@ LEFT_OUT_KIND = 3
 FACTORS_KIND = 4
 KINDS = (USER_KIND, OWN_KIND, CATEGORY_KIND, LEFT_OUT_KIND, FACTORS_KIND)
 
+# 1: of this user all items are ranked, too, to tell what the candidates miss.
+IS_SAMPLED = "is_sampled"
 _KIND, _TEXT, _INTS, _FLOATS = "kind", "text", "ints", "floats"
 
 Indexes = NDArray[np.int64]
@@ -104,8 +107,12 @@ class Users:
 
     def blocks(self, size: int) -> Iterator["Users"]:
         for first in range(0, len(self), size):
-            kinds = [rows.slice_of(first, first + size) for rows in self.kinds]
-            yield Users(user_id_B=self.user_id_B[first : first + size], kinds=kinds)
+            yield self.slice_of(first, first + size)
+
+    def slice_of(self, first: int, last: int) -> "Users":
+        """Those from `first` to before `last`."""
+        kinds = [rows.slice_of(first, last) for rows in self.kinds]
+        return Users(user_id_B=self.user_id_B[first:last], kinds=kinds)
 
 
 def users_of(batch: pa.RecordBatch) -> Users:

@@ -9,11 +9,11 @@ from chispa import assert_approx_df_equality, assert_df_equality
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs._candidate_sources import sources_of
-from jobs._candidates import lists_of_candidates, ranked_rows
-from jobs._models import newest_model
-from jobs._recall import num_scored_users
-from jobs._recommend import scored, with_inputs
+from jobs._candidate_sources import more_sources
+from jobs._candidates import lists_of_candidates, of_run_date, ranked_rows
+from jobs._models import factors_model, newest_model
+from jobs._recall import num_sampled_users
+from jobs._recommend import asking, longer_lists, scored, with_inputs
 from jobs._window import candidates_text
 from jobs.score import STAGE
 from recsys import catalog, tables, tracking
@@ -24,7 +24,7 @@ from recsys.evaluation.list_quality import LIST_METRICS
 from recsys.lake.read_features import read_features
 from recsys.lake.store import Lake
 from recsys.scoring.candidates import candidates
-from recsys.scoring.top_n import top_n
+from recsys.scoring.top_n import as_rows, top_n
 from recsys.stages import Figures, Run, run_stage
 from recsys.training.export import load_scorer
 from tests.feature_rows import write_rows
@@ -73,8 +73,8 @@ def test_what_lists_are_like_is_told_where_all_users_were_scored(lake: Lake, fir
 
 
 def test_the_larger_the_catalogue_the_fewer_users_are_ranked_exactly() -> None:
-    counts = {num_items: num_scored_users(num_items) for num_items in (0, 16, 5_000, 5_001, 92_000, 3_000_000)}
-    assert counts == {0: 100, 16: 100, 5_000: 100, 5_001: 99, 92_000: 5, 3_000_000: 1}
+    counts = {num_items: num_sampled_users(num_items) for num_items in (0, 16, 20_000, 20_001, 92_000, 3_000_000)}
+    assert counts == {0: 100, 16: 100, 20_000: 100, 20_001: 99, 92_000: 21, 3_000_000: 1}
 
 
 def test_a_second_run_publishes_equal_lists_whatever_the_number_of_partitions(lake: Lake, first: Figures) -> None:
@@ -129,12 +129,12 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
     settings = (f"candidates.{quota}" for quota in quotas)
     run = run_of(lake, *settings, "features.grains=[item_item]", "score.batch_rows=40")
     features, users = read_features(lake, [RUN_DATE]), lake.read(tables.USERS)
-    more = sources_of(run, RUN_DATE, features, users)
+    more = replace(more_sources(run, [RUN_DATE]), factors=ranked_by_factors(run, features.user_item))
     named = candidates(features, lake.read(tables.ITEMS), users, run.config.candidates, more)
     told = "own 2, factor 2 of recsys-mf/1, neighbour 1, category 150, new 1 of 28 days, popular 150"
     assert candidates_text(run, [model]) == told
     expected = top_n(scored(run, model, with_inputs(run, model, named, features, RUN_DATE)), 9)
-    lists = lists_of_candidates(run, model, 9)
+    lists = lists_of_candidates(run, model, 9, of_run_date(run))
     columns = [c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE]
     # The network's two halves are added up in another order than its whole: the last decimal may be rounded otherwise.
     assert_approx_df_equality(
@@ -147,9 +147,18 @@ def test_rows_by_user_give_the_lists_of_pairs_with_all_their_inputs(trained_lake
     sources = expected.select(c.SOURCE).distinct().collect()
     assert {row[c.SOURCE] for row in sources} == {"own", "factors", "neighbours", "category", "new", "popular"}
     excluded = named.where(F.col(c.ITEM_ID) == "i03").select(c.USER_ID, c.ITEM_ID)
-    rows = ranked_rows(lists_of_candidates(run, model, 99, excluded))
+    rows = ranked_rows(lists_of_candidates(run, model, 99, of_run_date(run), excluded=excluded))
     assert rows.where(F.col(c.ITEM_ID) == "i03").isEmpty()
     assert rows.count() == 13 * (len(ITEMS) - 1)
+
+
+def ranked_by_factors(run: Run, seen: DataFrame) -> DataFrame:
+    """What examples go without: items that candidates.factors_model ranks first, of those that a user has not seen."""
+    model = factors_model(run)
+    assert model is not None
+    lists = longer_lists(run, asking(run, model, run.day), run.config.candidates.factor_items, seen)
+    ranked = as_rows(lists, [c.ITEM_IDX]).join(run.lake.read(tables.ITEM_IDS), on=c.ITEM_IDX, how="inner")
+    return ranked.select(F.lit(run.day).alias(c.AS_OF_DATE), c.USER_ID, c.RANK, c.ITEM_ID)
 
 
 @pytest.mark.long

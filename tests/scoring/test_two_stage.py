@@ -5,7 +5,15 @@ import pytest
 from recsys import columns as c
 from recsys.catalog import NUMERIC_INPUTS, USER_CATEGORY, USER_ITEM
 from recsys.scoring.candidates import NEW_RANK, POPULAR_RANK, SELLER_ORDER, SELLER_RANK
-from recsys.scoring.two_stage import _ranked, best_of_each, catalogue_of, user_columns
+from recsys.scoring.catalogue import catalogue_of
+from recsys.scoring.two_stage import (
+    NUM_EXACT,
+    NUM_EXACT_NAMED,
+    ListSettings,
+    _ranked,
+    best_of_each,
+    user_columns,
+)
 from recsys.scoring.user_rows import CATEGORY_KIND, LEFT_OUT_KIND, OWN_KIND, USER_KIND, users_of
 from tests.feature_rows import quotas_of
 
@@ -82,18 +90,18 @@ def catalogue(scorer):
     return catalogue_of(scorer, items, pa.table({**stores, **mail}))
 
 
-def block(left_out=()):
+def block(left_out=(), sampled=()):
     """u bought a and of dairy, and of a category that no item has; v is known by the number of its purchases alone."""
     own = {**defaults(USER_ITEM), c.USER_ITEM_PURCHASES_91D: 4.0}
     dairy, of_no_item = ({**defaults(USER_CATEGORY), c.USER_CATEGORY_PURCHASES_91D: bought} for bought in (2.0, 9.0))
     rows = [
-        of_user("nobody", None, -1, 0),
+        of_user("nobody", None, -1, 0, sampled),
         ("u", OWN_KIND, None, [3, -1, 5], list(own.values())),
         ("u", CATEGORY_KIND, "dairy", [2], list(dairy.values())),
-        of_user("u", "s1", 0, 6),
+        of_user("u", "s1", 0, 6, sampled),
         ("u", CATEGORY_KIND, "no item's", [9], list(of_no_item.values())),
         *(("u", LEFT_OUT_KIND, None, [item], []) for item in left_out),
-        of_user("v", "unheard of", 1, 8),
+        of_user("v", "unheard of", 1, 8, sampled),
         ("without a row of its own", OWN_KIND, None, [0, -1, 5], list(own.values())),
     ]
     types = (pa.string(), pa.int8(), pa.string(), pa.list_(pa.int32()), pa.list_(pa.float32()))
@@ -101,17 +109,25 @@ def block(left_out=()):
     return pa.RecordBatch.from_arrays(columns, names=[c.USER_ID, "kind", "text", "ints", "floats"])
 
 
-def of_user(user, store, user_idx, purchases):
+def of_user(user, store, user_idx, purchases, sampled):
     _, numbers = user_columns(())
-    return user, USER_KIND, store, [user_idx], [float(purchases * (name == c.USER_PURCHASES_28D)) for name in numbers]
+    is_sampled = int(user in sampled)
+    return (
+        user,
+        USER_KIND,
+        store,
+        [user_idx, is_sampled],
+        [float(purchases * (name == c.USER_PURCHASES_28D)) for name in numbers],
+    )
 
 
 QUOTAS = quotas_of(own_items=2, category_items=2, popular_items=2)
 
 
-def ranked(n, left_out=(), quotas=QUOTAS, scorer=None):
+def ranked(n, left_out=(), quotas=QUOTAS, scorer=None, sampled=(), exact_n=2):
     scorer = scorer or SumScorer()
-    return _ranked(users_of(block(left_out)), scorer, catalogue(scorer), n, quotas, ()).to_pylist()
+    settings = ListSettings(n=n, exact_n=exact_n, quotas=quotas, user_lists=())
+    return _ranked(users_of(block(left_out, sampled)), scorer, catalogue(scorer), settings).to_pylist()
 
 
 def test_a_users_candidates_are_scored_by_what_each_table_says_and_ranked() -> None:
@@ -124,6 +140,8 @@ def test_a_users_candidates_are_scored_by_what_each_table_says_and_ranked() -> N
         c.SCORE: pytest.approx([0.50036, 0.02416, 0.02016]),
         c.SOURCE: ["popular", "own", "category"],
         c.NUM_ITEMS: 3,
+        NUM_EXACT: 0,
+        NUM_EXACT_NAMED: 0,
     }
     assert (nobody[c.ITEM_ID], nobody[c.SOURCE], nobody[c.NUM_ITEMS]) == (["b", "d"], ["popular"] * 2, 2)
     assert (second[c.USER_ID], second[c.ITEM_ID], second[c.SCORE]) == ("v", ["b", "d"], [0.00038, 0.00018])
@@ -144,6 +162,17 @@ def test_only_the_best_are_kept_and_what_is_left_out_is_not_counted() -> None:
     _, first, second = ranked(n=1, left_out=[2, 9])
     assert (first[c.ITEM_ID], first[c.NUM_ITEMS]) == (["a"], 2)
     assert (second[c.ITEM_ID], second[c.NUM_ITEMS]) == (["b"], 2)
+
+
+def test_of_sampled_users_the_best_of_all_items_are_looked_for_among_the_candidates() -> None:
+    """Of u these are b, a, d and c, with .50036, .02416, .02016 and .00026."""
+    only_popular = quotas_of(own_items=0, category_items=0, popular_items=1)
+    told = {row[c.USER_ID]: (row[NUM_EXACT], row[NUM_EXACT_NAMED]) for row in ranked(9, (), only_popular, sampled="u")}
+    assert told == {"nobody": (0, 0), "u": (2, 1), "v": (0, 0)}
+    nobody, first, _ = ranked(9, left_out=[3], sampled=("nobody", "u"), exact_n=9)
+    # Without a, u's candidates are b and d; c, which nobody bought, is named for nobody.
+    assert (first[NUM_EXACT], first[NUM_EXACT_NAMED]) == (3, 2)
+    assert (nobody[NUM_EXACT], nobody[NUM_EXACT_NAMED]) == (4, 2)
 
 
 def test_what_is_left_out_takes_no_place_of_a_quota() -> None:
