@@ -46,7 +46,11 @@ def shaped_rows(run: Run, model: Model, shaping: Shaping) -> DataFrame:
     lists = lists_of_candidates(run, model, depth(run), of_run_date(run))
     users = run.lake.read(tables.USERS)
     return shaped(
-        run, shaping, lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE), users, facts_loader(run, run.day)
+        run,
+        shaping,
+        lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, c.CONTRIBUTION),
+        users,
+        facts_loader(run, run.day),
     )
 
 

@@ -102,7 +102,7 @@ def lists_of_candidates(
 
 def ranked_rows(lists: DataFrame) -> DataFrame:
     """A row for each item of the lists, with `rank` from 1."""
-    return as_rows(lists, (c.ITEM_ID, c.SCORE, c.SOURCE), beside=[c.NUM_ITEMS])
+    return as_rows(lists, (c.ITEM_ID, c.SCORE, c.SOURCE, c.CONTRIBUTION), beside=[c.NUM_ITEMS])
 
 
 def _user_rows(run: Run, model: Model, of: CutOff, taken: Sequence[Feature], sampled: Sequence[str]) -> DataFrame:

@@ -21,7 +21,7 @@ _SEEN_DAYS = 91  # in which an event tells the user's store
 def with_cold_lists(run: Run, ranked: DataFrame, users: DataFrame) -> DataFrame:
     """`ranked`, rows that are read twice, and a list of score.top_n items for those of `users` without a row there."""
     unknown = users.select(c.USER_ID).join(ranked, on=c.USER_ID, how="left_anti")
-    return ranked.unionByName(_lists_of(run, unknown, run.config.score.top_n))
+    return ranked.unionByName(_lists_of(run, unknown, run.config.score.top_n), allowMissingColumns=True)
 
 
 def with_longer_cold_lists(

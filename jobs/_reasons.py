@@ -7,16 +7,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._models import Model
-from jobs._recommend import Asking, scored, with_inputs
+from jobs._recommend import Asking
 from recsys import columns as c
 from recsys import tables
 from recsys.families import HISTORIES
 from recsys.frames.best import first_of_each
 from recsys.frames.feature_tables import FeatureTables
 from recsys.scoring.all_items import ASKED
-from recsys.scoring.candidates import CATEGORY, OWN, VIEWED
 from recsys.scoring.evidence import TAKEN, TAKEN_IDX, evidence_of
-from recsys.scoring.pairs import SCORE_DECIMALS
 from recsys.scoring.reasons import BOUGHT, with_reasons
 from recsys.scoring.reasons import TAKEN as TAKEN_KIND
 from recsys.scoring.top_n import ALL
@@ -36,8 +34,8 @@ def with_reasons_of(
     *,
     features: FeatureTables,
 ) -> DataFrame:
-    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates;
-    `features`: of the run date, of the users of `best` at least.
+    """`best` with reason, evidence and sentences. `asked`: of each model, None for one that ranks candidates, whose
+    rows tell their contribution; `features`: of the run date, of the users of `best` at least.
 
     Of fused lists nothing is told: what one model's score owes to an item is no part of the fused one, which ranks or
     the other items of the list make.
@@ -47,10 +45,9 @@ def with_reasons_of(
     if len(models) > 1:
         return with_reasons(rows.withColumns({c.OWN_EVIDENCE: no_evidence, c.CONTRIBUTION: no_contribution}))
     if asked[0] is None:
-        owed = _owed(run, models[0], best, features).withColumn(c.OWN_EVIDENCE, no_evidence)
-    else:
-        owed = _own_evidence(run, models[0], best, asked[0], features).withColumn(c.CONTRIBUTION, no_contribution)
-    return with_reasons(rows.join(owed, on=list(_PAIR), how="left"))
+        return with_reasons(rows.withColumn(c.OWN_EVIDENCE, no_evidence))
+    owed = _own_evidence(run, models[0], best, asked[0], features)
+    return with_reasons(rows.withColumn(c.CONTRIBUTION, no_contribution).join(owed, on=list(_PAIR), how="left"))
 
 
 def features_of_few(features: FeatureTables, users: DataFrame) -> FeatureTables:
@@ -72,22 +69,6 @@ def _with_facts(best: DataFrame, features: FeatureTables) -> DataFrame:
     )
     with_items = best.join(bought, on=list(_PAIR), how="left").join(items, on=c.ITEM_ID, how="left")
     return with_items.join(of_category, on=[c.USER_ID, c.CATEGORY], how="left")
-
-
-def _owed(run: Run, model: Model, best: DataFrame, features: FeatureTables) -> DataFrame:
-    """By how much the score of a candidate falls where what its source goes by is not told to the network: what the
-    user did with the item, or what the user bought of its category."""
-    without = {
-        (OWN, VIEWED): replace(features, user_item=features.user_item.limit(0)),
-        (CATEGORY,): replace(features, user_category=features.user_category.limit(0)),
-    }
-    pairs = best.select(F.lit(run.day).alias(c.AS_OF_DATE), *_PAIR, c.SOURCE, F.col(c.SCORE).alias("whole"))
-    first, second = (
-        with_inputs(run, model, pairs.where(F.col(c.SOURCE).isin(*sources)), less, run.day)
-        for sources, less in without.items()
-    )
-    rescored = scored(run, model, first.unionByName(second))
-    return rescored.select(*_PAIR, F.round(F.col("whole") - F.col(c.SCORE), SCORE_DECIMALS).alias(c.CONTRIBUTION))
 
 
 def _own_evidence(run: Run, model: Model, best: DataFrame, asked: Asking, features: FeatureTables) -> DataFrame:

@@ -50,9 +50,9 @@ def test_window(run: Run) -> LabelWindow:
 
 
 def ranked_candidates(run: Run, model: Model, window: LabelWindow) -> DataFrame:
-    """All of them: user_id, rank, item_id, score and source."""
+    """All of them, a row each, with rank, score and what else ranked_rows has."""
     lists = lists_of_candidates(run, model, run.config.candidates.most, window.cutoff)
-    return ranked_rows(lists).drop(c.NUM_ITEMS)
+    return ranked_rows(lists)
 
 
 def recall_of_candidates(run: Run, window: LabelWindow, named_by: Sequence[Asking | DataFrame]) -> DataFrame:

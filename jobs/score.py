@@ -257,7 +257,7 @@ def _counted_lists(run: Run, model: Model, n: int, counting: Counting, excluded:
 
 def _candidate_lists(run: Run, model: Model, shaping: Shaping, counting: Counting) -> DataFrame:
     lists = _counted_lists(run, model, depth(run), counting, shaping.excluded)
-    return lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, c.NUM_ITEMS)
+    return lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, c.CONTRIBUTION, c.NUM_ITEMS)
 
 
 def _lists_of_all(run: Run, asked: Asking, shaping: Shaping) -> DataFrame:

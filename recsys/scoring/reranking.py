@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from recsys import columns as c
 from recsys.scoring.all_items import LEFT_OUT
@@ -32,6 +33,7 @@ RELAXED = "relaxed:"
 LISTS = f"{c.USER_ID} string, {c.ITEM_IDX} array<int>, {c.SCORE} array<double>, {c.SOURCE} array<string>"
 _SCHEMA = (
     f"{c.USER_ID} string, {c.RANK} int, {c.ITEM_ID} string, {c.SCORE} double, {c.SOURCE} string, "
+    f"{c.CONTRIBUTION} double, "
     f"{c.RULES} array<string>, {c.RANK_BEFORE_RULES} int, {KEPT_AWAY} array<string>"
 )
 
@@ -66,12 +68,12 @@ def reranked(
     reranking: Reranking,
     load_vectors: Callable[[], NDArray[np.float32]] | None = None,
 ) -> DataFrame:
-    """At most `n` rows a user: rank, item_id, score, source, `rules`, rank_before_rules, and `kept_away`: the rules
-    that kept an item out of the user's list or put one there, on its first row.
+    """At most `n` rows a user: rank, item_id, score, source, contribution, `rules`, rank_before_rules, and `kept_away`:
+    the rules that kept an item out of the user's list or put one there, on its first row.
 
-    `lists` has the columns of LISTS, `left_out` (item indexes that must not be named; may be null) and `context`
-    (rule_plans.context_of). A user without a list (null) gets the popular one, scored by 1 / rank. `load_vectors`: by
-    item index, for diversity by vectors.
+    `lists` has the columns of LISTS, may have a list `contribution`, which stays with the items, and has `left_out`
+    (item indexes that must not be named; may be null) and `context` (rule_plans.context_of). A user without a list
+    (null) gets the popular one, scored by 1 / rank. `load_vectors`: by item index, for diversity by vectors.
     """
 
     def rerank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -80,16 +82,20 @@ def reranked(
             for first in range(0, batch.num_rows, _BLOCK_USERS):
                 yield block.reranked(batch.slice(first, _BLOCK_USERS))
 
-    chosen = lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, LEFT_OUT, CONTEXT)
+    told = F.col(c.CONTRIBUTION) if c.CONTRIBUTION in lists.columns else F.lit(None).cast("array<double>")
+    owed = told.alias(c.CONTRIBUTION)
+    chosen = lists.select(c.USER_ID, c.ITEM_IDX, c.SCORE, c.SOURCE, owed, LEFT_OUT, CONTEXT)
     return chosen.mapInArrow(rerank, _SCHEMA)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Lists:
-    """`item_BK` is NONE beyond a list's end; `source_BK` numbers `sources`; `left_out`: rows, and item indexes."""
+    """`item_BK` is NONE beyond a list's end; `owed_BK`: contributions, not a number for null; `source_BK` numbers
+    `sources`; `left_out`: rows, and item indexes."""
 
     item_BK: Indexes
     score_BK: Doubles
+    owed_BK: Doubles
     source_BK: Indexes
     sources: tuple[str, ...]
     left_out: tuple[Indexes, Indexes]
@@ -99,6 +105,7 @@ class _Lists:
             self,
             item_BK=np.take_along_axis(self.item_BK, order_BK, axis=1),
             score_BK=np.take_along_axis(self.score_BK, order_BK, axis=1),
+            owed_BK=np.take_along_axis(self.owed_BK, order_BK, axis=1),
             source_BK=np.take_along_axis(self.source_BK, order_BK, axis=1),
         )
 
@@ -110,6 +117,7 @@ class _Lists:
         return _Lists(
             item_BK=self.item_BK[row_V],
             score_BK=self.score_BK[row_V],
+            owed_BK=self.owed_BK[row_V],
             source_BK=self.source_BK[row_V],
             sources=self.sources,
             left_out=(number_B[left_row[is_kept]], left_item[is_kept]),
@@ -123,6 +131,7 @@ class _Rows:
     row_T: Indexes
     item_T: Indexes
     score_T: Doubles
+    owed_T: Doubles
     source_T: Indexes
     before_T: Indexes
     named: tuple[Indexes, Sequence[str]]
@@ -233,6 +242,7 @@ class _Reranker:
             row_T=row_V[row_T],
             item_T=item_T,
             score_T=np.where(is_listed_T, lists.score_BK[row_T, within_T], np.nan),
+            owed_T=np.where(is_listed_T, lists.owed_BK[row_T, within_T], np.nan),
             source_T=np.where(
                 is_listed_T, lists.source_BK[row_T, within_T], np.where(found.is_pinned_BN[row_T, at_T], *added)
             ),
@@ -256,11 +266,14 @@ def _lists_of(batch: pa.RecordBatch, popular_A: Indexes, depth: int) -> _Lists:
     item_BK[is_unknown_B, :count] = popular_A[:count]
     score_BK[is_unknown_B, :count] = np.round(1 / (np.arange(count) + 1), 6)
     source_BK[is_unknown_B, :count] = sources.index(POPULAR)
+    owed_BK, owed = np.full((users, depth), np.nan), batch.column(c.CONTRIBUTION)
+    owed_BK[places(lengths(owed))] = owed.flatten().to_numpy(zero_copy_only=False)
     left_out = batch.column(LEFT_OUT)
     left_row, _ = places(lengths(left_out))
     return _Lists(
         item_BK=item_BK,
         score_BK=score_BK,
+        owed_BK=owed_BK,
         source_BK=source_BK,
         sources=sources,
         left_out=(left_row, left_out.flatten().to_numpy().astype(np.int64)),
@@ -338,13 +351,14 @@ def _batch_of(users: pa.Array, parts: Sequence[_Rows], sources: Sequence[str], i
         item_id_I.take(pa.array(whole("item_T"))),
         pa.array(score_T, mask=np.isnan(score_T)),
         pa.array(sources, pa.string()).take(pa.array(whole("source_T"))),
+        pa.array(whole("owed_T"), from_pandas=True),
         _texts(new_T[named_T], [text for part in parts for text in part.named[1]], len(row_T)),
         pa.array(before_T.astype(np.int32), mask=before_T == NONE),
         _texts(
             first_B[away[has_row]], [text for text, has in zip(away_texts, has_row, strict=True) if has], len(row_T)
         ),
     ]
-    names = [c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE, c.RULES, c.RANK_BEFORE_RULES, KEPT_AWAY]
+    names = [c.USER_ID, c.RANK, c.ITEM_ID, c.SCORE, c.SOURCE, c.CONTRIBUTION, c.RULES, c.RANK_BEFORE_RULES, KEPT_AWAY]
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 

@@ -4,6 +4,7 @@ executors once, not with each pair.
 Shapes: B users of a block, P pairs, X rows of a side, C columns, N list length.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from pyspark.sql import DataFrame
 from recsys import columns as c
 from recsys.catalog import CONTEXT, NEIGHBOUR_IDS, NUMERIC_INPUTS, USER, USER_CATEGORY, USER_ITEM, Grain
 from recsys.config import CandidatesConfig
-from recsys.scoring.candidates import SOURCES
+from recsys.scoring.candidates import CATEGORY, OWN, SOURCES, VIEWED
 from recsys.scoring.catalogue import (
     Catalogue,
     Columns,
@@ -48,8 +49,11 @@ from recsys.scoring.user_rows import (
 NUM_EXACT, NUM_EXACT_NAMED = "num_exact", "num_exact_named"
 _LISTS_SCHEMA = (
     f"{c.USER_ID} string, {c.ITEM_IDX} array<int>, {c.ITEM_ID} array<string>, {c.SCORE} array<double>, "
-    f"{c.SOURCE} array<string>, {c.NUM_ITEMS} bigint, {NUM_EXACT} bigint, {NUM_EXACT_NAMED} bigint"
+    f"{c.SOURCE} array<string>, {c.CONTRIBUTION} array<double>, {c.NUM_ITEMS} bigint, {NUM_EXACT} bigint, "
+    f"{NUM_EXACT_NAMED} bigint"
 )
+# Of _sides, whose first rows have the catalogue's defaults.
+_OWN_SIDE, _CATEGORY_SIDE = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +70,11 @@ class ListSettings:
 def best_candidates(
     rows: DataFrame, load: Callable[[], tuple[PairScorer, Catalogue]], settings: ListSettings, *, block_pairs: int
 ) -> DataFrame:
-    """A row a user with candidates: the best ones, best first, as lists of item_idx, item_id, score and source;
-    num_items, the number of candidates; and of sampled users, num_exact, of the best of all items that may be named,
-    and num_exact_named, those of them that are candidates, 0 for all others.
+    """A row a user with candidates: the best ones, best first, as lists of item_idx, item_id, score, source and
+    contribution: by how much the score falls where what the source goes by is not told, what the user did with the item
+    or bought of its category; null where it goes by neither. Beside them num_items, the number of candidates; and of
+    sampled users, num_exact, of the best of all items that may be named, and num_exact_named, those of them that are
+    candidates, 0 for all others.
 
     `rows`: of recsys/scoring/user_rows.py, a user's one after the other. Scores are rounded to 6 decimals; at equal
     ones the smaller item id comes first. `load` runs in every task: it should keep what it loads, one a process. Users
@@ -94,28 +100,64 @@ def user_columns(user_lists: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _ranked(users: Users, scorer: PairScorer, catalogue: Catalogue, settings: ListSettings) -> pa.RecordBatch:
     pairs = _pairs_of(users, catalogue, settings.quotas)
-    score_P, best_BN = _best(users, pairs, scorer, catalogue, settings.user_lists, settings.n)
+    sides = _sides(users, pairs, scorer, catalogue, settings.user_lists)
+    score_P = _scores(scorer, sides, len(pairs.row_P))
+    best_BN = _best(users, pairs, score_P, catalogue, settings.n)
     is_there_BN = best_BN >= 0
     best_T, length_B = best_BN[is_there_BN], is_there_BN.sum(axis=1)
     offsets = np.concatenate([[0], np.cumsum(length_B)]).astype(np.int32)
-    item_T = pairs.item_P[best_T]
-    sources = pa.array(SOURCES, pa.string()).take(pa.array(pairs.source_P[best_T]))
-    item_ids = catalogue.item_id_I.take(pa.array(item_T))
-    values = (pa.array(item_T.astype(np.int32)), item_ids, pa.array(score_P[best_T]), sources)
-    counts = (np.bincount(pairs.row_P, minlength=len(users)), *_exact(users, pairs, scorer, catalogue, settings))
-    lists = (pa.ListArray.from_arrays(offsets, value) for value in values)
-    names = [c.USER_ID, c.ITEM_IDX, c.ITEM_ID, c.SCORE, c.SOURCE, c.NUM_ITEMS, NUM_EXACT, NUM_EXACT_NAMED]
-    ranked = pa.RecordBatch.from_arrays([users.user_id_B, *lists, *map(pa.array, counts)], names=names)
+    values = _told_of_best(pairs, best_T, catalogue, score_P[best_T], _owed(scorer, sides, pairs, best_T, score_P))
+    lists = {name: pa.ListArray.from_arrays(offsets, value) for name, value in values.items()}
+    num_exact_B, num_named_B = _exact(users, pairs, scorer, catalogue, settings)
+    counts = {
+        c.NUM_ITEMS: np.bincount(pairs.row_P, minlength=len(users)),
+        NUM_EXACT: num_exact_B,
+        NUM_EXACT_NAMED: num_named_B,
+    }
+    ranked = pa.RecordBatch.from_pydict({c.USER_ID: users.user_id_B, **lists, **counts})
     return ranked.filter(pa.array(length_B > 0))
 
 
-def _best(  # users and their pairs, what ranks these, and how many
-    users: Users, pairs: Pairs, scorer: PairScorer, catalogue: Catalogue, user_lists: Sequence[str], n: int
-) -> tuple[NDArray[np.float64], Indexes]:
-    """The score of each pair, and the pairs that are the best of each user as best_of_each gives them."""
-    score_P = _scores(scorer, _sides(users, pairs, scorer, catalogue, user_lists), len(pairs.row_P))
-    order_P = catalogue.place_I[pairs.item_P]
-    return score_P, best_of_each(pairs.row_P, pairs.place_P, score_P, order_P, len(users), n)
+def _told_of_best(
+    pairs: Pairs, best_T: Indexes, catalogue: Catalogue, score_T: NDArray[np.float64], owed_T: NDArray[np.float64]
+) -> dict[str, pa.Array]:
+    item_T = pairs.item_P[best_T]
+    return {
+        c.ITEM_IDX: pa.array(item_T.astype(np.int32)),
+        c.ITEM_ID: catalogue.item_id_I.take(pa.array(item_T)),
+        c.SCORE: pa.array(score_T),
+        c.SOURCE: pa.array(SOURCES, pa.string()).take(pa.array(pairs.source_P[best_T])),
+        c.CONTRIBUTION: pa.array(owed_T, from_pandas=True),
+    }
+
+
+def _owed(
+    scorer: PairScorer,
+    sides: Sequence[tuple[Side, Indexes]],
+    pairs: Pairs,
+    best_T: Indexes,
+    score_P: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(T,): contribution of best_candidates; not a number for null."""
+    source_T = pairs.source_P[best_T]
+    is_hidden_T = {
+        _OWN_SIDE: np.isin(source_T, [SOURCES.index(source) for source in (OWN, VIEWED)]),
+        _CATEGORY_SIDE: source_T == SOURCES.index(CATEGORY),
+    }
+    at = np.flatnonzero(functools.reduce(np.logical_or, is_hidden_T.values()))
+    nobody = np.zeros(len(best_T), dtype=np.bool_)
+    without = [
+        (side, np.where(is_hidden_T.get(number, nobody)[at], 0, row_P[best_T[at]]))
+        for number, (side, row_P) in enumerate(sides)
+    ]
+    owed_T = np.full(len(best_T), np.nan)
+    owed_T[at] = np.round(score_P[best_T[at]] - _scores(scorer, without, len(at)), SCORE_DECIMALS)
+    return owed_T
+
+
+def _best(users: Users, pairs: Pairs, score_P: NDArray[np.float64], catalogue: Catalogue, n: int) -> Indexes:
+    """As best_of_each."""
+    return best_of_each(pairs.row_P, pairs.place_P, score_P, catalogue.place_I[pairs.item_P], len(users), n)
 
 
 def _exact(
@@ -126,7 +168,8 @@ def _exact(
     for row in np.flatnonzero(users.kinds[USER_KIND].ints_RC[:, 1]):
         user = users.slice_of(row, row + 1)
         every = _every_pair(user, catalogue)
-        _, best_1N = _best(user, every, scorer, catalogue, settings.user_lists, settings.exact_n)
+        score_P = _scores(scorer, _sides(user, every, scorer, catalogue, settings.user_lists), len(every.row_P))
+        best_1N = _best(user, every, score_P, catalogue, settings.exact_n)
         items = every.item_P[best_1N[best_1N >= 0]]
         num_best_B[row], num_named_B[row] = len(items), np.isin(items, pairs.item_P[pairs.row_P == row]).sum()
     return num_best_B, num_named_B
@@ -148,7 +191,7 @@ def _pairs_of(users: Users, catalogue: Catalogue, quotas: CandidatesConfig) -> P
 def _sides(
     users: Users, pairs: Pairs, scorer: PairScorer, catalogue: Catalogue, user_lists: Sequence[str]
 ) -> list[tuple[Side, Indexes]]:
-    """Each with the rows of the pairs."""
+    """Each with the rows of the pairs: users, items, both, user and category, store and item."""
     size, num_categories = len(catalogue), len(catalogue.categories) + 1
     of_user, own, bought = users.kinds[USER_KIND], users.kinds[OWN_KIND], users.kinds[CATEGORY_KIND]
     own_key = own.row_R * size + (own.ints_RC[:, 0] if len(own) else own.row_R)

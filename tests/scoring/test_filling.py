@@ -41,6 +41,7 @@ def lists(rows, left_out=None, contexts=None) -> pa.RecordBatch:
         c.ITEM_IDX: pa.array(rows, pa.list_(pa.int32())),
         c.SCORE: pa.array([None if r is None else [1 - 0.1 * k for k in range(len(r))] for r in rows]),
         c.SOURCE: pa.array([None if r is None else ["all"] * len(r) for r in rows], pa.list_(pa.string())),
+        c.CONTRIBUTION: pa.array([None if r is None else [i / 100 for i in r] for r in rows], pa.list_(pa.float64())),
         LEFT_OUT: pa.array(left_out or [None] * len(rows), pa.list_(pa.int32())),
         CONTEXT: pa.array(contexts or ["{}"] * len(rows), pa.string()),
     }
@@ -55,6 +56,8 @@ def published(rows, rules=(), left_out=None, contexts=None, diversity=None, *, i
     by_user: dict[str, list] = {f"u{number}": [] for number in range(len(rows))}
     for row in found:
         assert row[c.RANK] == len(by_user[row[c.USER_ID]]) + 1, "ranks have no gap"
+        is_listed = row[c.SOURCE] == "all"
+        assert row[c.CONTRIBUTION] == (int(row[c.ITEM_ID][1:]) / 100 if is_listed else None), "stays with the item"
         by_user[row[c.USER_ID]].append(row)
     return [by_user[f"u{number}"] for number in range(len(rows))]
 

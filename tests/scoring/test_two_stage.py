@@ -139,6 +139,8 @@ def test_a_users_candidates_are_scored_by_what_each_table_says_and_ranked() -> N
         c.ITEM_ID: ["b", "a", "d"],
         c.SCORE: pytest.approx([0.50036, 0.02416, 0.02016]),
         c.SOURCE: ["popular", "own", "category"],
+        # Of a what u did with it, 4 times 100; of d what u bought of dairy, 2 times 1,000.
+        c.CONTRIBUTION: [None, pytest.approx(0.004), pytest.approx(0.02)],
         c.NUM_ITEMS: 3,
         NUM_EXACT: 0,
         NUM_EXACT_NAMED: 0,
