@@ -13,7 +13,7 @@ from recsys import tables
 from recsys.evaluation.baselines import popular_ranks
 from recsys.frames.local_rows import local_rows
 from recsys.lake.at_once import at_once
-from recsys.lake.latest import create_view, write_statement
+from recsys.lake.latest import name_latest
 from recsys.scoring.publishing import Check, Compared, checks, compared, require_alike
 from recsys.stages import Run
 
@@ -61,18 +61,12 @@ def publish(run: Run, lists: Lists, beside: Sequence[Callable[[], object]] = ())
     at_once(run.spark, written)
     is_first = not run.lake.exists(tables.TOP_N)
     if not is_first:
-        _name_latest(run)
+        name_latest(run.lake, run.config.publishing.view)
     run.lake.overwrite(tables.TOP_N, lists.all, of_run(run))
     if is_first:
         # A view of a table that is not there is refused.
-        _name_latest(run)
+        name_latest(run.lake, run.config.publishing.view)
     return Size(rows=both.told["rows"], users=both.told["users"], items=both.told["items"])
-
-
-def _name_latest(run: Run) -> None:
-    write_statement(run.lake)
-    if run.config.publishing.view is not None:
-        create_view(run.lake, run.config.publishing.view)
 
 
 def of_run(run: Run) -> str:

@@ -22,6 +22,7 @@ from recsys.evaluation.report import MetricRow
 from recsys.evaluation.scenes import scene_figures, scenes_text, trial_rows, trial_sums
 from recsys.frames.local_rows import local_rows
 from recsys.lake.interaction_files import delete_vector_files
+from recsys.lake.latest import name_latest
 from recsys.lake.read_features import FEATURE_TABLES
 from recsys.lake.store import is_one_of
 from recsys.logs import timed
@@ -52,6 +53,7 @@ def run(run: Run) -> Figures:
     for lists in made.values():
         for table, rows in lists.frames.items():
             run.lake.overwrite(table, rows, where=_of_day(run))
+    name_latest(run.lake, run.config.publishing.view)
     run.spark.catalog.clearCache()
     _write_metrics(run, measured)
     if rules.load_facts is not None:

@@ -682,6 +682,8 @@ COMPLEMENTS = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.ITEM_ID, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.ITEM_ID, c.NEIGHBOUR_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         _ITEM,
@@ -700,6 +702,8 @@ CART = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.USER_ID, c.ITEM_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         (c.USER_ID, "string", "User with something in the cart on the run date; none for a log without carts"),
@@ -716,6 +720,8 @@ SIMILAR_ITEMS = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.ITEM_ID, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.ITEM_ID, c.NEIGHBOUR_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         _ITEM,
@@ -741,6 +747,8 @@ BUY_AGAIN = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.USER_ID, c.ITEM_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         _USER,
@@ -769,6 +777,8 @@ NEW_ITEMS = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.USER_ID, c.ITEM_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         _USER,
@@ -792,6 +802,8 @@ ANONYMOUS = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.LEVEL, c.COUNTRY, c.STORE_ID, c.LOCAL_WEEKDAY, c.HOURS_FROM, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.STORE_ID, c.ITEM_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         (
@@ -821,6 +833,8 @@ COUPONS = Table(
     writer="score_scenes",
     key=(c.RUN_DATE, c.USER_ID, c.RANK),
     partition_by=(c.RUN_DATE,),
+    cluster_by=(c.USER_ID, c.CAMPAIGN_ID),
+    has_change_feed=True,
     columns=_columns(
         _RUN_DATE,
         _USER,
@@ -1015,6 +1029,8 @@ RUNS = Table(
     ),
 )
 
+# What people read, each row a place in a list of a run date; the first has its scene in a column.
+LISTS: tuple[Table, ...] = (TOP_N, COMPLEMENTS, CART, SIMILAR_ITEMS, BUY_AGAIN, NEW_ITEMS, ANONYMOUS, COUPONS)
 ALL_TABLES: tuple[Table, ...] = (
     EVENTS, ITEMS, USERS, PROMOTIONS, *OFFER_TABLES, ITEM_HISTORY, USER_HISTORY, QUARANTINE, QUALITY, LEDGER,
     ITEM_VALUES, USER_IDS, ITEM_IDS, CATEGORY_IDS, USER_FEATURES, USER_CATEGORY_FEATURES, ITEM_FEATURES,

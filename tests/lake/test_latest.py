@@ -11,8 +11,9 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys import tables
-from recsys.lake.latest import create_view, latest_lists, latest_select, statement_file, write_statement
+from recsys.lake.latest import latest_lists, latest_select, name_latest, statement_file
 from recsys.lake.store import Lake
+from recsys.tables import Table
 from tests.feature_rows import rows_of
 
 OLD, NEW = date(2017, 12, 17), date(2017, 12, 18)
@@ -34,14 +35,30 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def test_spark_reads_the_view_from_the_file_and_from_the_catalog(lake: Lake) -> None:
-    write_statement(lake)
-    lake.spark.sql(Path(statement_file(lake)).read_text().rstrip(";\n"))
-    create_view(lake, "recs.latest")
-    for rows in (lake.spark.table("latest"), lake.spark.table("recs.latest"), latest_lists(lake)):
+def test_spark_reads_the_views_from_the_file_and_from_the_catalog(lake: Lake) -> None:
+    """The scene of new items has a table of its own, the others have none."""
+    scenes_columns = (c.USER_ID, c.RANK, c.ITEM_ID)
+    for day, item in ((OLD, "x"), (NEW, "y")):
+        row = {c.RUN_DATE: day, **dict(zip(scenes_columns, ("u", 1, item), strict=True))}
+        lake.overwrite(tables.NEW_ITEMS, rows_of(lake.spark, tables.NEW_ITEMS, [row]), f"run_date = '{day}'")
+    name_latest(lake, "recs.newest")
+    for statement in Path(statement_file(lake)).read_text().splitlines():
+        lake.spark.sql(statement.rstrip(";"))
+    assert not lake.spark.catalog.tableExists("recs.newest_cart")
+    for rows in (lake.spark.table("latest"), lake.spark.table("recs.newest"), latest_lists(lake)):
         assert sorted(tuple(row) for row in rows.select(*COLUMNS).collect()) == LATEST
+    for name in ("latest_new_items", "recs.newest_new_items"):
+        assert [tuple(row) for row in lake.spark.table(name).select(*scenes_columns).collect()] == [("u", 1, "y")]
     lake.spark.sql("DROP SCHEMA recs CASCADE")
-    lake.spark.catalog.dropTempView("latest")
+    for name in ("latest", "latest_new_items"):
+        lake.spark.catalog.dropTempView(name)
+
+
+@pytest.mark.parametrize("table", tables.LISTS, ids=lambda table: table.name)
+def test_tables_of_lists_tell_their_changes_and_are_sorted_by_whom_and_what_they_name(table: Table) -> None:
+    assert table.has_change_feed
+    assert set(table.cluster_by) <= {*table.column_names} - {*table.partition_by}
+    assert len(table.cluster_by) == 2
 
 
 def test_an_older_version_is_read_as_it_was(lake: Lake) -> None:
@@ -53,7 +70,7 @@ def test_duckdb_reads_the_same_statement(lake: Lake) -> None:
     files = DeltaTable(lake.path(tables.TOP_N)).file_uris()
     top_n = duckdb.read_parquet(files, hive_partitioning=True)
     assert top_n is not None
-    found = duckdb.sql(latest_select("top_n")).select(", ".join(COLUMNS))
+    found = duckdb.sql(latest_select(tables.TOP_N, "top_n")).select(", ".join(COLUMNS))
     assert sorted(found.fetchall()) == LATEST
 
 
