@@ -29,6 +29,7 @@ from recsys.training.run import (
 )
 from recsys.training.workers import OneWorker
 from tests.example_sets import columns_of, inputs_of, write_random_set, write_split
+from tests.last_worker import LastWorker
 
 TINY = {"id_dim": 2, "category_dim": 2, "hidden": [8], "dropout": 0.0, "hidden_ids": 0.0}
 
@@ -199,22 +200,6 @@ def test_a_loss_above_the_largest_allowed_has_diverged(tmp_path: Path) -> None:
     message = r"became 0\.\d+ in epoch 1, step 1 of 2 \(train.max_loss is 0.1\). Largest gradient: -?0\.\d+ in"
     with pytest.raises(ConfigError, match=message):
         trained(tmp_path, manifest, max_loss=0.1, clip_norm=1e-9)  # it is told as it came, not clipped
-
-
-class LastWorker(OneWorker):
-    """Pretends that each call is another worker's, and that it is the last one: it knows what those before it gave."""
-
-    def __init__(self) -> None:
-        self._sums: list[Tensor] = []
-        self._gathered: list[Tensor] = []
-
-    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
-        for tensor, other in zip(tensors, self._sums, strict=bool(self._sums)):
-            tensor += other
-        self._sums = [tensor.clone() for tensor in tensors]
-        before = self._gathered or [tensor[:0] for tensor in gathered]
-        self._gathered = [torch.cat(parts) for parts in zip(before, gathered, strict=True)]
-        return self._gathered
 
 
 def shared_fit(model: torch.nn.Module, workers: OneWorker) -> loop.Fit:
