@@ -15,7 +15,17 @@ from jobs._learning import (
     versions_text,
 )
 from jobs._start import start_of
-from jobs._taken import PAIR, READS, bought_before, ids_of, indexed, require_taken, taken_before, vocabulary_size
+from jobs._taken import (
+    PAIR,
+    READS,
+    bought_before,
+    bought_with_days,
+    ids_of,
+    indexed,
+    require_taken,
+    taken_before,
+    vocabulary_size,
+)
 from recsys import columns as c
 from recsys import tables
 from recsys.examples.labels import purchases_in_windows
@@ -50,7 +60,7 @@ def _finish(run: Run, spec: Spec) -> Finished:
 def _task(run: Run, spec: Spec) -> PairTask:
     known = _known_ids(run, spec)
     start = start_of(run, spec, known)
-    files = _files(run)
+    files = _files(run, spec)
     require_taken(run, is_any=bool(files.train))
     config = run.config.train
     user_nodes, item_nodes = _node_files(run) if spec.reads_nodes else ((), ())
@@ -92,10 +102,10 @@ def _figures(run: Run, task: PairTask, trained: PairTrained) -> Figures:
     }
 
 
-def _files(run: Run) -> InteractionFiles:
+def _files(run: Run, spec: Spec) -> InteractionFiles:
     """Trained on what was bought before the validation window, validated on what was first bought in it."""
     settings, day = run.config.examples, cutoffs_of(run.day, run.config.examples).validation
-    taken = bought_before(run, day).persist()
+    taken = (bought_with_days(run, day) if spec.weight else bought_before(run, day)).persist()
     bought = purchases_in_windows(run.lake.read(tables.EVENTS), [day], settings.label_days)
     new = indexed(run, bought).select(*PAIR).join(taken, on=list(PAIR), how="left_anti")
     files = write_interaction_files(run.lake, run.day, taken, new, row_groups=settings.row_groups)

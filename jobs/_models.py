@@ -69,12 +69,33 @@ def factors_model(run: Run) -> Model | None:
 
     Raises InputError where there is no training, ConfigError where the model does not rank all items.
     """
+    require_factors_model(run)
     return _factors_model(run, run.day)
+
+
+def require_factors_model(run: Run) -> None:
+    """Raises ConfigError unless candidates.factors_model ranks all items: by its name, before anything has run."""
+    name = run.config.candidates.factors_model
+    if name is None:
+        return
+    from recsys.models.registry import MODELS, names_of  # torch comes with it: only where a model is named
+
+    able = names_of(*sorted({kind.family for kind in MODELS.values()} - set(RANKING_CANDIDATES)))
+    if name not in able:
+        what = (
+            f"a model of {MODELS[name].family}, which ranks candidates itself" if name in MODELS else "no known model"
+        )
+        raise ConfigError(
+            f"{_FACTORS_MODEL} is {name}, {what}; expected one that ranks all items: {able}. Cure: name one of them, "
+            "such as mf, and train it"
+        )
 
 
 def require_trained(run: Run) -> None:
     """Before the stages that come first in a pipeline have run: of score.models and candidates.factors_model, all but
-    the one that this pipeline trains have a training."""
+    the one that this pipeline trains have a training, and somebody takes the candidates of the latter."""
+    require_factors_model(run)
+    _require_candidates_taken(run)
     others = [name for name in run.config.score.models if name != run.config.train.model]
     if others:
         trained = newest_trainings(run.lake, run.run_date or date.max)
@@ -115,19 +136,25 @@ def _model_of(figures: Mapping[str, Any]) -> Model:
     )
 
 
+def _require_candidates_taken(run: Run) -> None:
+    name, trained = run.config.candidates.factors_model, run.config.train.model
+    if name is None or name != trained or set(run.config.score.models) - {name}:
+        return
+    raise ConfigError(
+        f"{_FACTORS_MODEL} and train.model are both {name}, which ranks all items: nobody takes the candidates that it "
+        f"would name. Expected a model that ranks candidates, such as mlp, as train.model or in {_SCORE_MODELS}. Cure: "
+        f"train {name} first (train --set train.model={name}) and then run with train.model=mlp, or leave out "
+        f"{_FACTORS_MODEL} and candidates.factor_items"
+    )
+
+
 def _factors_model(run: Run, day: date | None) -> Model | None:
     name = run.config.candidates.factors_model
     if name is None:
         return None
     trained = newest_trainings(run.lake, day or date.max)
     _require_trained(run, _FACTORS_MODEL, [name], trained, day)
-    model = _model_of(trained[registered_name(name)])
-    if not model.ranks_all_items:
-        raise ConfigError(
-            f"{_FACTORS_MODEL} is {name}, a model of {model.family}, which ranks candidates itself. Cure: name one "
-            "that ranks all items, such as mf, and train it"
-        )
-    return model
+    return _model_of(trained[registered_name(name)])
 
 
 def _require_trained(

@@ -48,6 +48,19 @@ def bought_before(run: Run, as_of: date) -> DataFrame:
     return indexed(run, taken_before(run, as_of, [c.PURCHASE])).select(*PAIR).distinct()
 
 
+def bought_with_days(run: Run, as_of: date) -> DataFrame:
+    """And beside each pair what `pair_days` says of it."""
+    return pair_days(indexed(run, taken_before(run, as_of, [c.PURCHASE])), as_of)
+
+
+def pair_days(purchases: DataFrame, as_of: date) -> DataFrame:
+    """A row for each user_idx and item_idx: on how many days it was bought, and the newest of them, where 365 is the
+    day before `as_of` and 1 the first that counts."""
+    newest_day = HISTORY_DAYS + 1 - F.datediff(F.lit(as_of), F.max(c.EVENT_DATE))
+    days = purchases.select(*PAIR, c.EVENT_DATE).distinct().groupBy(*PAIR)
+    return days.agg(F.count("*").cast("int").alias(c.PURCHASE_DAYS), newest_day.alias(c.NEWEST_DAY))
+
+
 def require_taken(run: Run, *, is_any: bool) -> None:
     if not is_any:
         raise InputError(

@@ -9,9 +9,11 @@ from pyspark.sql import DataFrame
 
 from jobs._candidate_sources import more_sources
 from jobs._example_reports import write_leakage, write_splits
+from jobs._models import require_factors_model
 from jobs._negatives import sampled
 from jobs._neighbours import beside_neighbours
 from jobs._overwrite import overwrite_day
+from jobs._ranked_users import ranking_rows
 from jobs._taken import ids_of
 from recsys import catalog, tables
 from recsys import columns as c
@@ -43,6 +45,7 @@ def run(run: Run) -> Figures:
         run.lake, run.day, version,
         row_groups=settings.row_groups, taken=taken, versions=run.lake.versions(STAGE.reads_of(run)),
         neighbours=_neighbours(run, (*days.train, days.validation)),
+        ranking=ranking_rows(run, days.validation, taken),
     )  # fmt: skip
     train, validation = written.manifest.train, written.manifest.validation
     rows_of = {c.TRAIN: train.rows, c.VALIDATION: validation.rows}
@@ -55,6 +58,8 @@ def run(run: Run) -> Figures:
         "train_positives": train.positives,
         "validation_rows": validation.rows,
         "validation_positives": validation.positives,
+        "ranked_users": written.manifest.ranking.users,
+        "ranking_rows": written.manifest.ranking.rows,
         "row_groups": len(train.row_groups),
         "cutoffs": ", ".join(day.isoformat() for day in (*days.train, days.validation)),
         "suspicious_inputs": ", ".join(suspects) or "none",
@@ -65,7 +70,8 @@ def run(run: Run) -> Figures:
 
 
 def check(run: Run) -> None:
-    """Training would refuse it too, but after all the work."""
+    """Later jobs would refuse it too, but after all the work."""
+    require_factors_model(run)
     workers, row_groups = run.config.train.workers, run.config.examples.row_groups
     if workers > row_groups:
         raise ConfigError(

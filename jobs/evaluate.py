@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs._diverse import diverse_lists, diversity_inputs, diversity_of, longer_by, vectors_loader
 from jobs._fusion import fused_rows, fusion_inputs
-from jobs._models import Model, model_columns, model_inputs, names_of, served_models
+from jobs._models import Model, model_columns, model_inputs, names_of, require_factors_model, served_models
 from jobs._recommend import (
     Asking,
     all_items_lists,
@@ -209,6 +209,7 @@ STAGE = Stage(
     writes=(tables.METRICS,),
     settings=("examples", "candidates", "train", "evaluation", "tracking"),
     run=run,
+    check=require_factors_model,
     inputs=lambda run: (*model_inputs(run), *fusion_inputs(run), *diversity_inputs(run)),
 )
 

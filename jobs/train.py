@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobs import _feature_rows, _histories, _interactions, _spark_factors, _spark_features, _start, _towers
 from jobs._learning import Finished, Learning, checkpoints, failures, slots
+from jobs._models import require_factors_model
 from jobs._start import require_may_start
 from recsys import columns as c
 from recsys import tracking
@@ -26,7 +27,7 @@ from recsys.models.registry import MODELS, Spec, model_settings, model_spec, req
 from recsys.stages import Figures, Run, Stage, code_hash
 from recsys.tables import Table
 from recsys.tracking import RegisteredVersion, TrainingRecord
-from recsys.training.objective import require_objective
+from recsys.training.objective import require_objective, require_users_to_rank
 from recsys.training.run import require_retries, require_slots
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def run(run: Run) -> Figures:
 def check(run: Run) -> None:
     """What can be refused before the stages that come first in a pipeline have run."""
     _spec(run)
+    require_factors_model(run)
     tracking.registry_of(run.config.tracking, run.lake.root)
     require_slots(run.config.train, slots(run))
     require_retries(run.config.train, failures(run))
@@ -99,6 +101,7 @@ def _spec(run: Run) -> Spec:
     spec = model_spec(name, settings)
     require_may_start(spec, run.config.train)
     require_objective(spec.family, run.config.train)
+    require_users_to_rank(spec.family, run.config.train.best_by, run.config.examples.ranked_users)
     return spec
 
 

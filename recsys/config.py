@@ -261,6 +261,7 @@ class ExamplesConfig:
     popularity_exponent: float
     shown_per_positive: int
     row_groups: int
+    ranked_users: int
     history_events: tuple[str, ...]
     history_rows: int
     schemes: tuple[str, ...]
@@ -278,6 +279,7 @@ class ExamplesConfig:
         _require_range(self, "popularity_exponent", 0, 2)
         _require_range(self, "shown_per_positive", 0, 10_000)
         _require_range(self, "row_groups", 1)
+        _require_range(self, "ranked_users", 0, 1_000_000)
         _require_range(self, "history_rows", 1)
         _require_known(self, "history_events", self.history_events, GRADED)
         if not self.history_events:

@@ -11,7 +11,7 @@ from recsys.config import build_section
 from recsys.errors import ConfigError, SchemaError
 
 FILE_NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 _REBUILD = "Cure: run build_examples again for this run date"
 
 
@@ -29,6 +29,22 @@ class SplitFiles:
 
     row_groups: tuple[RowGroup, ...]
     positives: int
+
+    @property
+    def rows(self) -> int:
+        return sum(group.rows for group in self.row_groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingFiles:
+    """All candidates of users who bought something in the validation window; those of a user lie in one row group, side
+    by side, in the order of the items' ids.
+
+    `users`: how many they are, those too who have no candidates.
+    """
+
+    row_groups: tuple[RowGroup, ...] = ()
+    users: int = 0
 
     @property
     def rows(self) -> int:
@@ -86,6 +102,7 @@ class Manifest:
     train: SplitFiles
     validation: SplitFiles
     versions: dict[str, int]
+    ranking: RankingFiles = RankingFiles()
 
     @property
     def hash(self) -> str:

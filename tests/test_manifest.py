@@ -45,7 +45,7 @@ def test_a_changed_manifest_is_refused() -> None:
 
 
 def test_another_format_is_refused() -> None:
-    with pytest.raises(SchemaError, match=r"here has format 0, expected 1.*run build_examples again"):
+    with pytest.raises(SchemaError, match=r"here has format 0, expected 2.*run build_examples again"):
         manifest.from_json(changed_text(format=0), "here")
 
 

@@ -1,6 +1,7 @@
 """Parquet files of one version of examples.pairs for the training workers: row groups of rows mixed by hash.
 
-They lie at `<lake.root>/example_files/<run_date>/v<version>-<hash of settings>/{train,validation}/<bucket>.parquet`;
+They lie at
+`<lake.root>/example_files/<run_date>/v<version>-<hash of settings>/{train,validation,ranking}/<bucket>.parquet`;
 `manifest.json`, written last, says that a set is whole. They are no part of a Delta table, so that VACUUM takes none of
 them from a training; only the next build_examples of the date does, which is refused while a training has the lake.
 """
@@ -23,7 +24,7 @@ from recsys import columns as c
 from recsys.errors import InputError
 from recsys.lake.files import Files
 from recsys.lake.store import Lake
-from recsys.manifest import Inputs, Manifest, NumericInput, RowGroup, SplitFiles, Vocabulary
+from recsys.manifest import Inputs, Manifest, NumericInput, RankingFiles, RowGroup, SplitFiles, Vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,15 @@ class Neighbours:
     beside: Callable[[DataFrame], DataFrame]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RankingRows:
+    """Rows as those of examples.pairs, with `num_relevant` and a key that a user's rows have in common; see
+    RankingFiles."""
+
+    rows: DataFrame
+    users: int
+
+
 def write_example_files(  # noqa: PLR0913  # what a set is made of
     lake: Lake,
     run_date: date,
@@ -60,8 +70,10 @@ def write_example_files(  # noqa: PLR0913  # what a set is made of
     versions: Mapping[str, int],
     taken: Sequence[catalog.Feature] = catalog.NUMERIC_INPUTS,
     neighbours: Neighbours | None = None,
+    ranking: RankingRows | None = None,
 ) -> ExampleFiles:
-    """Writes the examples of `run_date` in one version of examples.pairs; older sets of that date are deleted.
+    """Writes the examples of `run_date` in one version of examples.pairs, and beside them what is to be ranked; older
+    sets of that date are deleted.
 
     Models take the inputs `taken`, the manifest says, and leave out the others, which are constant. The rows of a file
     and their order follow from example_key alone. Raises InputError without train rows.
@@ -70,13 +82,19 @@ def write_example_files(  # noqa: PLR0913  # what a set is made of
     folder = f"{_folder_of(lake, run_date)}/v{version}-{_settings_hash(row_groups, neighbours)}"
     files.delete(folder)
     examples = lake.read(tables.EXAMPLES, version).where(F.col(c.RUN_DATE) == F.lit(run_date))
+    if ranking:
+        examples = examples.unionByName(ranking.rows, allowMissingColumns=True)
     _write_buckets(neighbours.beside(examples) if neighbours else examples, folder, row_groups)
     written = lake.spark.read.parquet(folder)
+    inputs = replace(_inputs(lake, written, run_date, taken), neighbours=neighbours.size if neighbours else 0)
+    splits = _splits(files, folder, written)  # moves what is read until here
     contents = Manifest(
         run_date=run_date.isoformat(),
-        inputs=replace(_inputs(lake, written, run_date, taken), neighbours=neighbours.size if neighbours else 0),
+        inputs=inputs,
         versions={**versions, tables.EXAMPLES.name: version},
-        **_splits(files, folder, written),
+        train=splits[c.TRAIN],
+        validation=splits[c.VALIDATION],
+        ranking=RankingFiles(row_groups=splits[c.RANKING].row_groups, users=ranking.users if ranking else 0),
     )
     files.write_text(f"{folder}/{manifest.FILE_NAME}", manifest.to_json(contents))
     _delete_other_sets(files, lake, run_date, keep=folder)
@@ -116,13 +134,12 @@ def _version_of(name: str) -> int:
 
 def _write_buckets(examples: DataFrame, folder: str, row_groups: int) -> None:
     """One file, and so one row group, a split and bucket: all its rows pass through one task, sorted."""
-    bucket = F.pmod(c.EXAMPLE_KEY, F.lit(row_groups)).cast("int").alias(_BUCKET)
-    lists = [name for name in catalog.NEIGHBOUR_INPUTS if name in examples.columns]
-    rows = examples.select(c.SPLIT, bucket, c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *_INPUT_NAMES, *lists)
-    in_order = rows.repartition(c.SPLIT, _BUCKET).sortWithinPartitions(
-        c.SPLIT, _BUCKET, c.EXAMPLE_KEY, c.USER_IDX, c.ITEM_IDX
-    )
-    in_order.write.partitionBy(c.SPLIT, _BUCKET).option("maxRecordsPerFile", 0).parquet(folder)
+    bucket = F.pmod(c.EXAMPLE_KEY, F.lit(row_groups)).cast("int")
+    beside = [name for name in (c.NUM_RELEVANT, *catalog.NEIGHBOUR_INPUTS) if name in examples.columns]
+    rows = examples.withColumn(_BUCKET, bucket).repartition(c.SPLIT, _BUCKET)
+    in_order = rows.sortWithinPartitions(c.SPLIT, _BUCKET, c.EXAMPLE_KEY, c.USER_ID, c.ITEM_ID)
+    kept = in_order.select(c.SPLIT, _BUCKET, c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *_INPUT_NAMES, *beside)
+    kept.write.partitionBy(c.SPLIT, _BUCKET).option("maxRecordsPerFile", 0).parquet(folder)
 
 
 def _splits(files: Files, folder: str, written: DataFrame) -> dict[str, SplitFiles]:
@@ -133,7 +150,7 @@ def _splits(files: Files, folder: str, written: DataFrame) -> dict[str, SplitFil
         .collect()
     )
     found: dict[str, SplitFiles] = {}
-    for split in (c.TRAIN, c.VALIDATION):
+    for split in (c.TRAIN, c.VALIDATION, c.RANKING):
         of_split = sorted((row for row in counted if row[c.SPLIT] == split), key=lambda row: row[_BUCKET])
         groups = tuple(
             RowGroup(file=_plain_name(files, folder, split, row[_BUCKET]), rows=row[c.ROWS]) for row in of_split

@@ -39,6 +39,11 @@ def interaction_matrix(user_idx_P: Indexes, item_idx_P: Indexes, *, users: int, 
     return matrix_UI
 
 
+def weighted_matrix(user_idx_P: Indexes, item_idx_P: Indexes, weight_P: Scores, *, users: int, items: int) -> Matrix:
+    """(U, I) of the pairs' weights; a pair comes once."""
+    return sparse.csr_matrix((weight_P.astype(np.float32), (user_idx_P, item_idx_P)), shape=(users, items))
+
+
 def degrees(matrix_UI: Matrix) -> tuple[Scores, Scores]:
     """Items a user took, (U,), and users who took an item, (I,)."""
     user_U, item_I = matrix_UI.sum(axis=1), matrix_UI.sum(axis=0)

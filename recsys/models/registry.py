@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys import columns as c
 from recsys.config import MODEL_SECTIONS, build_section, load_yaml
 from recsys.errors import ConfigError
 from recsys.families import CLOSED_FORM, FACTORS, FEATURES, HISTORIES, SPARK_FACTORS, SPARK_FEATURES, TOWERS
@@ -27,6 +28,7 @@ from recsys.models.mf import Mf
 from recsys.models.mlp import Mlp, MlpConfig
 from recsys.models.neighbours import ItemKnn, NeighboursConfig, UserKnn, fit_item_knn, fit_user_knn
 from recsys.models.neumf import NeuMf, NeuMfConfig, NeuMfScores
+from recsys.models.own_first import OwnFirst, OwnFirstConfig, fit_own_first
 from recsys.models.popular import Popular, PopularConfig, fit_popular
 from recsys.models.recurrent import RecurrentConfig
 from recsys.models.sasrec import SasRec
@@ -50,7 +52,8 @@ class Kind:
     spark_factors: vectors that Spark fitted, of users and of items; a Recommender, which is a `fitted`.
 
     `reads_neighbours`: of rows of model inputs, also the lists catalog.NEIGHBOUR_INPUTS. `reads_nodes`: of who took
-    what, a Graph, which has the nodes' features too.
+    what, a Graph, which has the nodes' features too. `weight`: a column of the pair files that the Matrix holds where
+    it is 1 otherwise, such as on how many days the user bought the item.
     """
 
     family: str
@@ -59,6 +62,7 @@ class Kind:
     fitted: type[Any] = FactorScores
     reads_neighbours: bool = False
     reads_nodes: bool = False
+    weight: str | None = None
 
 
 MODELS: dict[str, Kind] = {
@@ -73,7 +77,9 @@ MODELS: dict[str, Kind] = {
     "ease": Kind(CLOSED_FORM, EaseConfig, fit_ease, Ease),
     "gf_cf": Kind(CLOSED_FORM, GraphFilterConfig, fit_graph_filter, GraphFilter),
     "item_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_item_knn, ItemKnn),
+    "personal": Kind(CLOSED_FORM, OwnFirstConfig, fit_own_first, OwnFirst, weight=c.PURCHASE_DAYS),
     "popular": Kind(CLOSED_FORM, PopularConfig, fit_popular, Popular),
+    "recent": Kind(CLOSED_FORM, OwnFirstConfig, fit_own_first, OwnFirst, weight=c.NEWEST_DAY),
     "user_knn": Kind(CLOSED_FORM, NeighboursConfig, fit_user_knn, UserKnn),
     "filter_taught_lightgcn": Kind(FACTORS, LightGcnConfig, LightGcn),
     "gcn": Kind(FACTORS, GcnConfig, Gcn, reads_nodes=True),
@@ -115,6 +121,10 @@ class Spec:
     @property
     def reads_nodes(self) -> bool:
         return MODELS[self.name].reads_nodes
+
+    @property
+    def weight(self) -> str | None:
+        return MODELS[self.name].weight
 
     def build(self, learned_from: Any) -> Any:
         return MODELS[self.name].build(self.config, learned_from)

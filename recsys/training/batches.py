@@ -113,7 +113,19 @@ class NodeBatch:
         return len(self.idx_B)
 
 
-Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch, ItemBatch, NodeBatch)
+@dataclass(frozen=True, kw_only=True)
+class WeightedPairs:
+    """Who took what, each pair with a number of its own."""
+
+    user_idx_P: Tensor
+    item_idx_P: Tensor
+    weight_P: Tensor
+
+    def __len__(self) -> int:
+        return len(self.weight_P)
+
+
+Rows = TypeVar("Rows", Batch, PairBatch, SequenceBatch, ItemBatch, NodeBatch, WeightedPairs)
 
 
 def shuffled_batches(
@@ -149,6 +161,12 @@ def all_pairs(folder: str, row_groups: Sequence[RowGroup]) -> PairBatch:
     none = torch.empty(0, dtype=torch.int64)
     with closing(_row_groups(folder, row_groups, _PAIR_COLUMNS, _paired)) as reads:
         return _joined([PairBatch(user_idx_B=none, item_idx_B=none), *reads])
+
+
+def all_weighted_pairs(folder: str, row_groups: Sequence[RowGroup], weight: str) -> WeightedPairs:
+    """Every row, in the files' order; at least one. `weight`: the column with the pair's number."""
+    with closing(_row_groups(folder, row_groups, (*_PAIR_COLUMNS, weight), partial(_weighted, weight))) as reads:
+        return _joined(list(reads))
 
 
 def all_items(folder: str, row_groups: Sequence[RowGroup]) -> ItemBatch:
@@ -328,6 +346,11 @@ def _next_columns(reader: Iterator[Any]) -> Any | None:
 def _paired(columns: Columns) -> PairBatch:
     user_idx, item_idx = (torch.from_numpy(columns[name].astype(np.int64)) for name in _PAIR_COLUMNS)
     return PairBatch(user_idx_B=user_idx, item_idx_B=item_idx)
+
+
+def _weighted(weight: str, columns: Columns) -> WeightedPairs:
+    pairs, weight_P = _paired(columns), torch.from_numpy(columns[weight].astype(np.float32))
+    return WeightedPairs(user_idx_P=pairs.user_idx_B, item_idx_P=pairs.item_idx_B, weight_P=weight_P)
 
 
 def _items(columns: Columns) -> ItemBatch:

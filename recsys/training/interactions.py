@@ -17,11 +17,27 @@ from recsys.families import CLOSED_FORM, FACTORS
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.models.factors import FactorNetwork
-from recsys.models.interactions import Indexes, Known, Matrix, Recommender, Scores, interaction_matrix, known_of
+from recsys.models.interactions import (
+    Indexes,
+    Known,
+    Matrix,
+    Recommender,
+    Scores,
+    interaction_matrix,
+    known_of,
+    weighted_matrix,
+)
 from recsys.models.nodes import NO_CATEGORY, Graph, edges_alone, nodes_of
 from recsys.models.rank_all import metric_sums
 from recsys.models.registry import Spec
-from recsys.training.batches import PairBatch, all_nodes, all_pairs, files_of_pairs, shuffled_pairs
+from recsys.training.batches import (
+    PairBatch,
+    all_nodes,
+    all_pairs,
+    all_weighted_pairs,
+    files_of_pairs,
+    shuffled_pairs,
+)
 from recsys.training.loop import Fit
 from recsys.training.objective import VALIDATION_NDCG, VALIDATION_RECALL, LossSum, Objective
 from recsys.training.requirements import require_memory
@@ -89,7 +105,7 @@ def train_on_pairs(task: PairTask, workers: Workers) -> PairTrained:
 
 
 def _solved(task: PairTask, seen_UI: Matrix, workers: Workers) -> PairTrained:
-    scores = task.spec.build(seen_UI) if workers.is_leader else None
+    scores = task.spec.build(learned_from(task, seen_UI)) if workers.is_leader else None
     return PairTrained(scores=scores, known=known_of(seen_UI), state=b"", best_epoch=0, curve=(), seconds={})
 
 
@@ -137,6 +153,8 @@ def _matrix(task: PairTask, row_groups: Sequence[RowGroup]) -> Matrix:
 
 
 def learned_from(task: PairTask, seen_UI: Matrix) -> Matrix | Graph:
+    if task.spec.weight is not None:
+        return _weighted(task, task.spec.weight)
     if not task.spec.reads_nodes:
         return seen_UI
     if not (task.user_nodes and task.item_nodes):
@@ -144,6 +162,12 @@ def learned_from(task: PairTask, seen_UI: Matrix) -> Matrix | Graph:
     user_UF, _ = _node_table(task, task.user_nodes, task.users)
     item_IF, category_I = _node_table(task, task.item_nodes, task.items)
     return Graph(matrix_UI=seen_UI, nodes=nodes_of(seen_UI, user_UF, item_IF, category_I, task.categories))
+
+
+def _weighted(task: PairTask, weight: str) -> Matrix:
+    pairs = all_weighted_pairs(task.folder, task.row_groups, weight)
+    user_P, item_P, weight_P = pairs.user_idx_P.numpy(), pairs.item_idx_P.numpy(), pairs.weight_P.numpy()
+    return weighted_matrix(user_P, item_P, weight_P, users=task.users, items=task.items)
 
 
 def _node_table(task: PairTask, row_groups: Sequence[RowGroup], size: int) -> tuple[Scores, Indexes]:

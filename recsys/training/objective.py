@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 VALIDATION_LOSS, VALIDATION_AUC = "validation_loss", "validation_auc"
 VALIDATION_HIT_RATE, VALIDATION_NDCG = "validation_hit_rate", "validation_ndcg"
 VALIDATION_RECALL = "validation_recall"
+FIGURES_OF_ROWS = (VALIDATION_LOSS, VALIDATION_AUC, VALIDATION_NDCG, VALIDATION_RECALL)
 # By what an epoch is judged, by family; the others have no epochs.
 FIGURES = {
-    FEATURES: (VALIDATION_LOSS, VALIDATION_AUC),
-    TOWERS: (VALIDATION_LOSS, VALIDATION_AUC),
+    FEATURES: FIGURES_OF_ROWS,
+    TOWERS: FIGURES_OF_ROWS,
     HISTORIES: (VALIDATION_HIT_RATE, VALIDATION_NDCG),
     FACTORS: (VALIDATION_RECALL, VALIDATION_NDCG),
 }
@@ -80,6 +81,16 @@ def require_objective(family: str, config: TrainConfig) -> None:
         raise ConfigError(
             f"train.label_smoothing is {config.label_smoothing:g}, but only models of features learn from labels that "
             "can be smoothed. Cure: leave it at 0"
+        )
+
+
+def require_users_to_rank(family: str, best_by: str, ranked_users: int) -> None:
+    """Raises ConfigError where the example files hold nobody by whose lists a network of features could be judged."""
+    if family in (FEATURES, TOWERS) and best_by in (VALIDATION_NDCG, VALIDATION_RECALL) and not ranked_users:
+        raise ConfigError(
+            f"train.best_by is {best_by}, but examples.ranked_users is 0, and the example files then hold nothing to "
+            "rank. Cure: examples.ranked_users of some hundreds, as in conf/base.yaml, and build_examples again, or "
+            f"train.best_by={VALIDATION_LOSS}"
         )
 
 

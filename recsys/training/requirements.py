@@ -71,12 +71,13 @@ class _Footer:
 
 def require_files(folder: str, manifest: Manifest) -> None:
     """From the files' footers. Raises InputError or SchemaError for a file that does not hold what is planned."""
-    groups = [*manifest.train.row_groups, *manifest.validation.row_groups]
+    to_rank = manifest.ranking.row_groups
+    groups = [*manifest.train.row_groups, *manifest.validation.row_groups, *to_rank]
     names = [vocabulary.name for vocabulary in manifest.inputs.ids]
     with ThreadPoolExecutor(_READERS) as pool:
         footers = pool.map(lambda url: _footer(url, names), file_urls(folder, groups))
         for group, footer in zip(groups, footers, strict=True):
-            _require_columns(folder, group, footer, manifest.inputs)
+            _require_columns(folder, group, footer, manifest.inputs, (c.NUM_RELEVANT,) if group in to_rank else ())
             _require_rows(folder, group, footer)
             _require_known_ids(folder, group, footer, manifest.inputs.ids)
 
@@ -99,9 +100,9 @@ def _largest(metadata: pq.FileMetaData, position: int) -> int | None:
     return max(values, default=None)
 
 
-def _require_columns(folder: str, group: RowGroup, footer: _Footer, inputs: Inputs) -> None:
+def _require_columns(folder: str, group: RowGroup, footer: _Footer, inputs: Inputs, beside: Sequence[str] = ()) -> None:
     ids, numbers = inputs.columns
-    needed = [*ids, *numbers, c.LABEL]
+    needed = [*ids, *numbers, c.LABEL, *beside]
     missing = [name for name in needed if name not in footer.columns]
     if missing:
         raise SchemaError(f"{folder}/{group.file} lacks {missing}; it has {sorted(footer.columns)}. {_REBUILD}")

@@ -12,7 +12,7 @@ from recsys import columns as c
 from recsys import tables
 from recsys.catalog import MODEL_INPUTS, numeric_inputs
 from recsys.errors import InputError
-from recsys.lake.example_files import ExampleFiles, newest_example_files, write_example_files
+from recsys.lake.example_files import ExampleFiles, RankingRows, newest_example_files, write_example_files
 from recsys.lake.store import Lake
 from tests.feature_rows import rows_of, write_rows
 
@@ -66,6 +66,33 @@ def test_rows_lie_in_their_bucket_in_the_order_of_their_key(spark: SparkSession,
     parquet = pq.ParquetFile(f"{files.folder}/train/00000.parquet")
     assert parquet.num_row_groups == 1
     assert set(parquet.schema_arrow.names) == {c.EXAMPLE_KEY, c.LABEL, c.LOG_PROBABILITY, *INPUTS}
+
+
+def test_what_is_to_be_ranked_lies_by_user_in_the_order_of_item_ids(spark: SparkSession, lake: Lake) -> None:
+    version = lake.overwrite(tables.EXAMPLES, rows_of(spark, tables.EXAMPLES, [example(1), example(4, c.VALIDATION)]))
+    # The key of a user is that of all rows; indexes of items stand in another order than their ids.
+    rows = [
+        example(key, c.RANKING, **{c.USER_ID: user, c.ITEM_ID: item, c.USER_IDX: key, c.ITEM_IDX: idx})
+        for key, user, item, idx in (
+            (3, "v", "b", 0),
+            (0, "u", "d", 1),
+            (3, "v", "a", 2),
+            (0, "u", "c", 3),
+            (7, "w", "a", 2),
+        )
+    ]
+    pairs = rows_of(spark, tables.EXAMPLES, rows).drop(c.RUN_DATE, c.LOG_PROBABILITY)
+    ranking = RankingRows(rows=pairs.withColumn(c.NUM_RELEVANT, F.col(c.USER_IDX) + 1), users=9)
+    files = write_example_files(lake, RUN_DATE, version, row_groups=3, versions={}, ranking=ranking)
+    found = files.manifest.ranking
+    assert (found.users, found.rows) == (9, 5)
+    assert [(group.file, group.rows) for group in found.row_groups] == [
+        ("ranking/00000.parquet", 4), ("ranking/00001.parquet", 1),
+    ]  # fmt: skip
+    table = pq.read_table(f"{files.folder}/ranking/00000.parquet")
+    assert table[c.ITEM_IDX].to_pylist() == [3, 1, 2, 0]
+    assert table[c.NUM_RELEVANT].to_pylist() == [1, 1, 4, 4]
+    assert (files.manifest.train.rows, files.manifest.validation.rows) == (1, 1)
 
 
 def test_the_files_do_not_depend_on_the_tables_partitions(spark: SparkSession, lake: Lake) -> None:

@@ -66,6 +66,19 @@ def test_labels_and_splits_follow_the_cut_offs(lake: Lake, first: Figures) -> No
     assert first["cutoffs"] == "2017-10-23, 2017-11-06, 2017-11-20"
 
 
+def test_all_candidates_of_the_validation_windows_buyers_are_there_to_be_ranked(lake: Lake, first: Figures) -> None:
+    files = newest_example_files(lake, RUN_DATE)
+    assert (files.manifest.ranking.users, first["ranked_users"]) == (12, 12)
+    rows = lake.spark.read.parquet(f"{files.folder}/ranking")
+    of_user = rows.groupBy(c.USER_IDX).agg(F.count("*"), F.sum(c.LABEL), F.min(c.NUM_RELEVANT), F.max(c.NUM_RELEVANT))
+    # All sixteen items are candidates of each user, who bought two of them.
+    assert {tuple(row)[1:] for row in of_user.collect()} == {(16, 2.0, 2, 2)}
+    assert files.manifest.ranking.rows == first["ranking_rows"] == 12 * 16
+    bought = rows.where(F.col(c.LABEL) > 0).select(c.USER_IDX, c.ITEM_IDX)
+    examples = lake.read(tables.EXAMPLES).where((F.col(c.SPLIT) == c.VALIDATION) & (F.col(c.LABEL) > 0))
+    assert_df_equality(bought, examples.select(c.USER_IDX, c.ITEM_IDX), ignore_row_order=True, ignore_nullable=True)
+
+
 @pytest.mark.usefixtures("first")
 def test_a_log_of_purchases_alone_leaves_out_what_needs_views_or_carts(lake: Lake) -> None:
     inputs = newest_example_files(lake, RUN_DATE).manifest.inputs

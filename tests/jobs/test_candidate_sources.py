@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs import build_examples, evaluate, score, train
 from jobs._candidate_sources import more_sources
 from jobs._models import factors_model, require_trained
 from recsys import columns as c
@@ -52,11 +53,38 @@ def test_a_model_of_candidates_without_a_training_or_that_ranks_candidates_itsel
         r"\['mlp'\]. Cure: run the job train with train.model=mf .* out of candidates.factors_model",
     ):
         require_trained(untrained)
-    with pytest.raises(
-        ConfigError,
-        match=r"candidates.factors_model is mlp, a model of features, which ranks candidates itself. Cure: name one ",
-    ):
+    message = (
+        r"factors_model is mlp, a model of features, which ranks candidates itself; expected .*'mf', .*Cure: name one"
+    )
+    with pytest.raises(ConfigError, match=message):
         factors_model(of_features)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mlp", r"factors_model is mlp, a model of features, which ranks candidates itself; expected .*'mf', .*Cure: "),
+        ("linear_svm", r"factors_model is linear_svm, a model of spark_features, which ranks candidates itself"),
+        ("fm", r"factors_model is fm, no known model; expected one that ranks all items: \['als', .*Cure: name one of"),
+    ],
+)
+def test_a_model_that_names_no_candidates_is_refused_before_any_stage_runs(lake: Lake, name: str, message: str) -> None:
+    run = run_of(lake, "candidates.factor_items=5", f"candidates.factors_model={name}")
+    for stage in (build_examples.STAGE, train.STAGE, evaluate.STAGE, score.STAGE):
+        with pytest.raises(ConfigError, match=message):
+            stage.check(run)
+
+
+def test_a_pipeline_that_trains_the_model_of_its_candidates_needs_one_that_takes_them(lake: Lake) -> None:
+    same = ("candidates.factor_items=5", "candidates.factors_model=mf", "train.model=mf")
+    message = (
+        r"factors_model and train.model are both mf, which ranks all items: nobody takes .*Expected .*Cure: train mf"
+    )
+    with pytest.raises(ConfigError, match=message):
+        score.STAGE.check(run_of(lake, *same))
+    train.STAGE.check(run_of(lake, *same))
+    with pytest.raises(InputError, match=r"score.models names \['mlp'\], of which no training"):
+        score.STAGE.check(run_of(lake, *same, "score.models=[mlp,mf]"))
 
 
 def test_examples_go_without_the_lists_of_a_model_that_has_seen_their_labels(lake: Lake) -> None:

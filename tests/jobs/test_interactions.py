@@ -1,24 +1,28 @@
 """A model of interactions from the lake to its lists: trained, measured and published by the same jobs."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import evaluate, score, train
+from jobs._taken import pair_days
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.config import CONF_FOLDER, load_config
 from recsys.errors import ConfigError, InputError
+from recsys.examples.split import cutoffs_of
 from recsys.lake.store import Lake
 from recsys.stages import Figures, Run, run_stage
 from recsys.training import interactions
 from recsys.training import run as training_run
 from recsys.training.workers import OneWorker
-from tests.small_lake import RUN_DATE, USERS
+from tests.small_lake import DAYS, RUN_DATE, USERS
 from tests.trained_lake import copied, require_lists_by_taste, tracking_uri
 
 SMALL = (
@@ -77,6 +81,33 @@ def test_a_closed_form_is_registered_with_what_it_was_made_from(lake: Lake) -> N
     scores = model.predict(pd.DataFrame({c.USER_IDX: [0, 0, 99], c.ITEM_IDX: [0, 1, 0]}))
     assert scores[0] > scores[1]
     assert scores[2] != scores[2], "nobody knows user 99"
+
+
+def test_pairs_are_weighed_by_the_days_of_their_purchases(spark: SparkSession) -> None:
+    day = date(2017, 11, 20)
+    purchases = [
+        (0, 7, date(2017, 11, 19)),
+        (0, 7, date(2017, 11, 19)),  # twice on one day
+        (0, 7, date(2017, 3, 1)),
+        (0, 8, date(2016, 11, 20)),  # the first day that counts
+        (1, 7, date(2017, 11, 18)),
+    ]
+    rows = spark.createDataFrame(purchases, f"{c.USER_IDX} int, {c.ITEM_IDX} int, {c.EVENT_DATE} date")
+    names = (c.USER_IDX, c.ITEM_IDX, c.PURCHASE_DAYS, c.NEWEST_DAY)
+    found = {tuple(row[name] for name in names) for row in pair_days(rows, day).collect()}
+    assert found == {(0, 7, 2, 365), (0, 8, 1, 1), (1, 7, 1, 364)}
+
+
+def test_own_items_come_by_the_day_of_their_purchase(lake: Lake) -> None:
+    model = "recsys-recent", int(trained(lake, "recent")[c.MODEL_VERSION])
+    scores = tracking.load_pyfunc(registry_of(lake), *model).predict(
+        pd.DataFrame({c.USER_IDX: [0] * 4, c.ITEM_IDX: [0, 8, 6, 1]})
+    )
+    # In the first window user 0 bought 0 on its first day and 8 on its ninth, in the second 6 on its seventh; others
+    # bought 1.
+    cut_off = cutoffs_of(RUN_DATE, run_of(lake, "recent").config.examples).validation
+    bought = (DAYS.train[0], DAYS.train[0] + timedelta(days=8), DAYS.train[1] + timedelta(days=6))
+    assert [int(score) for score in scores] == [*(366 - (cut_off - day).days for day in bought), 0]
 
 
 def registry_of(lake: Lake) -> tracking.Registry:

@@ -5,8 +5,9 @@ import pytest
 
 from recsys.errors import ConfigError
 from recsys.models.ease import EaseConfig, fit_ease
-from recsys.models.interactions import interaction_matrix, power
+from recsys.models.interactions import interaction_matrix, power, weighted_matrix
 from recsys.models.neighbours import NeighboursConfig, fit_item_knn, fit_user_knn, nearest
+from recsys.models.own_first import OwnFirstConfig, fit_own_first
 from recsys.models.popular import PopularConfig, fit_popular
 from recsys.models.ultragcn import close_items
 
@@ -26,6 +27,15 @@ def test_a_power_of_nothing_is_nothing() -> None:
 
 def test_popular_items_come_first_for_everyone() -> None:
     assert fit_popular(PopularConfig(), MATRIX_UI).scores(np.array([3, 0])).tolist() == [[3, 2, 1], [3, 2, 1]]
+
+
+def test_own_items_come_first_by_their_number_and_popular_ones_behind() -> None:
+    # User 2 bought item 2 on three days and item 0 on one; user 1 both of the others equally often.
+    weight_P = np.array([1, 2, 2, 2, 1, 3], dtype=np.float32)
+    weight_UI = weighted_matrix(*np.nonzero(TAKEN_UI), weight_P, users=4, items=3)
+    scores_BI = fit_own_first(OwnFirstConfig(), weight_UI).scores(np.array([2, 1, 3]))
+    np.testing.assert_allclose(scores_BI, [[1.75, 0.5, 3.25], [2.75, 2.5, 0.25], [0.75, 0.5, 0.25]])
+    assert scores_BI.dtype == np.float32
 
 
 def test_neighbours_are_the_largest_cosines_without_the_item_itself() -> None:

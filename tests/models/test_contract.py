@@ -20,7 +20,6 @@ from recsys.models.registry import Spec, model_settings, model_spec, names_of
 from recsys.training.batches import Batch, ordered_batches
 from recsys.training.export import (
     PairScorer,
-    load_network,
     load_pair_scorer,
     load_scorer,
     network_with,
@@ -139,14 +138,6 @@ def test_the_held_out_item_is_ranked_before_all_that_the_user_does_not_like(name
 
 
 @EVERY_MODEL
-def test_same_seed_same_loss_and_another_seed_another(name: str, tmp_path: Path) -> None:
-    batch = planted_batch(tmp_path, name)
-    first, again, other = (trained_network(tiny(name), batch, steps=5, seed=seed)[1] for seed in (1, 1, 2))
-    assert first == again
-    assert first != other
-
-
-@EVERY_MODEL
 def test_one_row_scores_like_many_and_in_any_order(name: str, tmp_path: Path) -> None:
     network, _ = trained_network(tiny(name), planted_batch(tmp_path, name), steps=5)
     score = load_scorer(exported(tmp_path / "model", tiny(name), network))
@@ -167,16 +158,6 @@ def test_the_shipped_configuration_scores_alike_in_any_company(name: str, tmp_pa
     columns = random_rows(3000)
     order = np.random.default_rng(1).permutation(3000)
     assert np.array_equal(score({key: column[order] for key, column in columns.items()}), score(columns)[order])
-
-
-@EVERY_MODEL
-def test_saved_and_loaded_scores_equal_the_network(name: str, tmp_path: Path) -> None:
-    batch = planted_batch(tmp_path, name)
-    network, _ = trained_network(tiny(name), batch, steps=5)
-    loaded, known = load_network(exported(tmp_path / "model", tiny(name), network))
-    with torch.no_grad():
-        assert torch.equal(loaded(batch.ids_BI, batch.numeric_BF), network(batch.ids_BI, batch.numeric_BF))
-    assert known == inputs(name)
 
 
 @pytest.mark.parametrize("name", names_of(FEATURES))

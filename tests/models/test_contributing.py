@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from recsys.models import registry
-from tests.models import test_contract
+from tests.models import test_contract, test_every_model
 
 TEXT = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 NAME = "taste"
 CONTRACT = [
     test
-    for test in vars(test_contract).values()
+    for contract in (test_contract, test_every_model)
+    for test in vars(contract).values()
     if inspect.isfunction(test) and any(mark.args[0] == "name" for mark in getattr(test, "pytestmark", []))
 ]
 
@@ -52,7 +53,7 @@ def imported(file: Path, code: str) -> ModuleType:
 
 @pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
 def test_the_shown_model_passes_the_contract(promise: Callable[..., None], tmp_path: Path) -> None:
-    given: dict[str, Any] = {"name": NAME, "tmp_path": tmp_path / "run"}
+    given: dict[str, Any] = {"name": NAME, "tmp_path": tmp_path / "run", "request": None}
     given["tmp_path"].mkdir()
     promise(**{name: given[name] for name in inspect.signature(promise).parameters})
 

@@ -1,5 +1,4 @@
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from recsys.training.interactions import PairTask, PairTrained, train_on_pairs, 
 from recsys.training.pair_files import write_pair_files
 from recsys.training.recommenders import DESCRIPTION, load_recommender, save_recommender
 from recsys.training.workers import OneWorker
+from tests.last_worker import LastWorker
 from tests.mortal_worker import KilledError, MortalWorker
 from tests.planted_tastes import ITEMS, USERS, held_out, taken_matrix, taken_pairs
 
@@ -34,7 +34,7 @@ MF = {"dim": 2, "initial": "random", "negatives": 6, "l2": 0.01, "loss": LOSS}
 def task_of(
     folder: Path, *, held_out_P: Any = (NOBODY, NOBODY), checkpoints: Path | None = None, **changes: Any
 ) -> PairTask:
-    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "device": "cpu", "best_by": "validation_ndcg"}
+    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "device": "cpu"}
     return PairTask(
         spec=model_spec("mf", MF),
         config=replace(load_config([]).train, **{**settings, **changes}),
@@ -201,18 +201,6 @@ def test_vectors_too_large_for_memory_are_refused_before_the_start(tmp_path: Pat
         train_pairs_on_spark(replace(task, users=10_000_000, items=10_000_000), slots=1)
 
 
-class RecordingWorker(OneWorker):
-    """Pretends that another worker's sums are these."""
-
-    def __init__(self, others: Sequence[Tensor]) -> None:
-        self.others = others
-
-    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
-        for tensor, other in zip(tensors, self.others, strict=True):
-            tensor += other
-        return list(gathered)
-
-
 def gradients_of(start: loop.Fit, batches: list[PairBatch], rows: int, workers: OneWorker) -> list[Tensor]:
     loss = torch.zeros(())
     loop._compute_gradient(replace(start, workers=workers), batches, rows, loss, 5)
@@ -233,9 +221,9 @@ def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_pairs(tmp_path
         [PairBatch(user_idx_B=whole.user_idx_B[part], item_idx_B=whole.item_idx_B[part])]
         for part in (slice(0, 100), slice(100, 180))
     ]
-    summed = [torch.zeros_like(gradient) for gradient in expected]
+    last = LastWorker()
     for part in [*parts, []]:
-        summed = gradients_of(start, part, 180, RecordingWorker(summed))
+        summed = gradients_of(start, part, 180, last)
     for actual, gradient in zip(summed, expected, strict=True):
         assert torch.allclose(actual, gradient, rtol=0, atol=1e-6)
     assert float(expected[-1]) > 0.1

@@ -29,6 +29,7 @@ from recsys.training.run import (
 )
 from recsys.training.workers import OneWorker
 from tests.example_sets import columns_of, inputs_of, write_random_set, write_split
+from tests.last_worker import LastWorker
 
 TINY = {"id_dim": 2, "category_dim": 2, "hidden": [8], "dropout": 0.0, "hidden_ids": 0.0}
 
@@ -71,15 +72,15 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     assert first.state != other.state
 
 
-def figures_of(loss: float, auc: float) -> dict[str, float]:
-    return {"validation_loss": loss, "validation_auc": auc}
+def figures_of(loss: float, auc: float, ndcg: float = float("nan")) -> dict[str, float]:
+    return {"validation_loss": loss, "validation_auc": auc, "validation_ndcg": ndcg}
 
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = write_random_set(tmp_path, [32], [20])
     losses = iter([0.5, 0.3, 0.4])
     monkeypatch.setattr(loop, "validate", lambda *_, **__: figures_of(next(losses), 0.5))
-    three = trained(tmp_path, manifest, epochs=3)
+    three = trained(tmp_path, manifest, epochs=3, best_by="validation_loss")
     two = trained_for_two_epochs(tmp_path, manifest, monkeypatch)
     assert three.best_epoch == 2
     assert three.best.validation_loss == 0.3
@@ -91,18 +92,19 @@ def trained_for_two_epochs(folder: Path, manifest: Manifest, monkeypatch: pytest
     return trained(folder, manifest, epochs=2)
 
 
-VALIDATION = [(0.5, 0.6), (0.3, 0.7), (0.4, 0.9), (0.35, 0.8), (0.2, 0.5)]
+VALIDATION = [(0.5, 0.6, 0.1), (0.3, 0.7, 0.2), (0.4, 0.9, 0.3), (0.35, 0.8, 0.4), (0.2, 0.5, 0.3)]
 
 
 @pytest.mark.parametrize(
     ("changes", "epochs", "best_epoch"),
     [
-        ({"patience": 0}, 5, 5),
-        ({"patience": 1}, 3, 2),  # the third is not better than the second
-        ({"patience": 2}, 4, 2),
-        ({"patience": 3}, 5, 5),  # the fifth is better in time
+        ({"best_by": "validation_loss", "patience": 0}, 5, 5),
+        ({"best_by": "validation_loss", "patience": 1}, 3, 2),  # the third is not better than the second
+        ({"best_by": "validation_loss", "patience": 2}, 4, 2),
+        ({"best_by": "validation_loss", "patience": 3}, 5, 5),  # the fifth is better in time
         ({"best_by": "validation_auc"}, 5, 3),
         ({"best_by": "validation_auc", "patience": 1}, 4, 3),
+        ({"patience": 0}, 5, 4),  # by the ranking
     ],
 )
 def test_training_ends_after_epochs_of_patience_without_a_better_one(
@@ -199,22 +201,6 @@ def test_a_loss_above_the_largest_allowed_has_diverged(tmp_path: Path) -> None:
     message = r"became 0\.\d+ in epoch 1, step 1 of 2 \(train.max_loss is 0.1\). Largest gradient: -?0\.\d+ in"
     with pytest.raises(ConfigError, match=message):
         trained(tmp_path, manifest, max_loss=0.1, clip_norm=1e-9)  # it is told as it came, not clipped
-
-
-class LastWorker(OneWorker):
-    """Pretends that each call is another worker's, and that it is the last one: it knows what those before it gave."""
-
-    def __init__(self) -> None:
-        self._sums: list[Tensor] = []
-        self._gathered: list[Tensor] = []
-
-    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
-        for tensor, other in zip(tensors, self._sums, strict=bool(self._sums)):
-            tensor += other
-        self._sums = [tensor.clone() for tensor in tensors]
-        before = self._gathered or [tensor[:0] for tensor in gathered]
-        self._gathered = [torch.cat(parts) for parts in zip(before, gathered, strict=True)]
-        return self._gathered
 
 
 def shared_fit(model: torch.nn.Module, workers: OneWorker) -> loop.Fit:

@@ -15,6 +15,7 @@ from recsys.manifest import Inputs, Manifest, Vocabulary
 from recsys.models.interactions import interaction_matrix
 from recsys.models.nodes import Graph, edges_alone
 from recsys.models.registry import model_settings, model_spec, names_of
+from recsys.training.objective import require_users_to_rank
 from recsys.training.requirements import require_files, require_memory
 from recsys.training.transfer import shapes_of_factors
 from tests.example_sets import inputs_of, write_random_set
@@ -118,3 +119,15 @@ def test_a_missing_file_is_named(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / manifest.train.row_groups[0].file).unlink()
     with pytest.raises(InputError, match=r"train/00000.parquet cannot be read: .*Cure: run build_examples again"):
         require_files(str(tmp_path), manifest)
+
+
+def test_a_ranking_without_users_to_rank_is_refused() -> None:
+    message = (
+        r"train.best_by is validation_ndcg, but examples.ranked_users is 0, .*Cure: .* or train.best_by=validation_"
+    )
+    for family in (FEATURES, TOWERS):
+        with pytest.raises(ConfigError, match=message):
+            require_users_to_rank(family, "validation_ndcg", 0)
+        require_users_to_rank(family, "validation_ndcg", 1)
+        require_users_to_rank(family, "validation_auc", 0)
+    require_users_to_rank(FACTORS, "validation_ndcg", 0)

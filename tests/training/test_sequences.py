@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from recsys.training.batches import SequenceBatch, ordered_sequences, shuffled_s
 from recsys.training.sequence_files import write_sequence_files
 from recsys.training.sequences import SequenceTask, split_last, target_ranks, train_on_sequences
 from recsys.training.workers import OneWorker
+from tests.last_worker import LastWorker
 from tests.mortal_worker import KilledError, MortalWorker
 from tests.planted_cycle import ITEMS, USERS, walks
 
@@ -27,7 +27,7 @@ GRU = {"dim": 8, "history": 8, "dropout": 0.1, "negatives": 6, "hidden": 8, "lay
 
 
 def task_of(folder: Path, checkpoints: Path | None = None, **changes: Any) -> SequenceTask:
-    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "device": "cpu", "best_by": "validation_ndcg"}
+    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "device": "cpu"}
     train_RS = windows(without_last(walks()), 9)
     return SequenceTask(
         spec=model_spec("gru", GRU),
@@ -136,18 +136,6 @@ def test_killed_and_started_again_equals_the_unbroken_run(tmp_path: Path) -> Non
         assert [e.train_loss for e in again.curve] == [e.train_loss for e in unbroken.curve], dies_at
 
 
-class RecordingWorker(OneWorker):
-    """Pretends that another worker's sums are these."""
-
-    def __init__(self, others: Sequence[Tensor]) -> None:
-        self.others = others
-
-    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
-        for tensor, other in zip(tensors, self.others, strict=True):
-            tensor += other
-        return list(gathered)
-
-
 def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_rows(tmp_path: Path) -> None:
     task = task_of(tmp_path)
     torch.manual_seed(1)
@@ -161,9 +149,9 @@ def test_gradients_of_uneven_shares_add_up_to_the_gradient_of_all_rows(tmp_path:
         return [*(p.grad.clone() for p in network.parameters() if p.grad is not None), loss]
 
     expected = gradients(slice(None), OneWorker())
-    summed = [torch.zeros_like(gradient) for gradient in expected]
+    last = LastWorker()
     for part in (slice(0, 17), slice(17, None), slice(0, 0)):
-        summed = gradients(part, RecordingWorker(summed))
+        summed = gradients(part, last)
     for actual, gradient in zip(summed, expected, strict=True):
         assert torch.allclose(actual, gradient, rtol=0, atol=1e-6)
     assert float(expected[-1]) > 0.1
