@@ -102,8 +102,15 @@ def hidden(run: Run, shaping: Shaping) -> DataFrame | None:
     return hidden_for_all(shaping.rules, facts(run, run.features)) if shaping.rules else None
 
 
-def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
-    """ops.rules: a row for each rule that held, from rows with `rules` and `kept_away`."""
+def write_audit(run: Run, scene: str, rows: DataFrame, rules: tuple[Rule, ...]) -> None:
+    """Replaces the run date's and scene's rows of ops.rules."""
+    where = f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{scene}'"
+    run.lake.overwrite(tables.RULE_AUDIT, audit(run, scene, rows, rules), where)
+
+
+def audit(run: Run, scene: str, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
+    """ops.rules: a row for each rule that held, from rows with `user_id` (of other lists than users', what names the
+    list), `rules` and `kept_away`."""
     spark = run.spark
     named = rows.select(c.USER_ID, F.explode(c.RULES).alias(c.RULE_ID), F.lit(False).alias(KEPT_AWAY))
     away = rows.select(c.USER_ID, F.explode(KEPT_AWAY).alias(c.RULE_ID), F.lit(True).alias(KEPT_AWAY))
@@ -118,7 +125,7 @@ def audit(run: Run, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:
         F.count_distinct(F.when(F.col("is_relaxed"), F.col(c.USER_ID))).alias(c.NUM_USERS_RELAXED),
     )
     ids = local_rows(spark, [(rule.rule_id,) for rule in rules], f"{c.RULE_ID} string")
-    constants = {c.RUN_DATE: F.lit(run.day), c.SCENE: F.lit(run.config.score.scene), c.RUN_ID: F.lit(run.run_id)}
+    constants = {c.RUN_DATE: F.lit(run.day), c.SCENE: F.lit(scene), c.RUN_ID: F.lit(run.run_id)}
     whole = ids.join(counted, on=c.RULE_ID, how="left").fillna(0)
     return whole.withColumns(constants).select(*tables.RULE_AUDIT.column_names)
 

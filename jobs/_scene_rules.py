@@ -23,7 +23,15 @@ from recsys.scoring.item_facts import ItemFacts, load_item_facts
 from recsys.scoring.reranking import Reranking, reranked
 from recsys.scoring.rule_checks import hidden_for_all, hidden_from_some, left_out_lists, user_contexts
 from recsys.scoring.rules import Rule
-from recsys.scoring.scene_lists import as_lists, from_lists, is_of_items, list_key, require_none_hidden, untouched
+from recsys.scoring.scene_lists import (
+    as_lists,
+    audited,
+    from_lists,
+    is_of_items,
+    list_key,
+    require_none_hidden,
+    untouched,
+)
 from recsys.stages import Run
 from recsys.tables import Table
 
@@ -60,13 +68,21 @@ def depth(run: Run, rules: SceneRules, scene: str) -> int:
     return run.config.score.rank_depth if rules.is_chosen_from(scene) else 1
 
 
-def under_rules(run: Run, rules: SceneRules, scene: str, table: Table, rows: DataFrame) -> DataFrame:
-    """The rows that are written, but for run_date and run_id; `rows` of lists `depth` times as long."""
+@dataclass(frozen=True, kw_only=True)
+class Obeying:
+    """Rows that are written, but for run_date and run_id, and what the audit of rules takes; None where none held."""
+
+    rows: DataFrame
+    audited: DataFrame | None = None
+
+
+def under_rules(run: Run, rules: SceneRules, scene: str, table: Table, rows: DataFrame) -> Obeying:
+    """From `rows` of lists `depth` times as long."""
     of_scene, item_ids = rules.of_scene[scene], run.lake.read(tables.ITEM_IDS)
     if not is_of_items(table):
-        return rows
+        return Obeying(rows=rows)
     if not rules.is_chosen_from(scene) or rules.load_facts is None:
-        return untouched(rows)
+        return Obeying(rows=untouched(rows))
     ranked, n = rows.persist(), list_length(run.config, table)
     left_out = _left_out(rules.excluded[scene], table, item_ids)
     lists = as_lists(ranked, table, item_ids, _contexts(run, table, of_scene), left_out)
@@ -78,9 +94,10 @@ def under_rules(run: Run, rules: SceneRules, scene: str, table: Table, rows: Dat
         depth=n * run.config.score.rank_depth,
         is_strict=True,
     )
-    obeying = from_lists(reranked(lists, rules.load_facts, reranking), ranked, table).persist()
-    require_none_hidden(obeying, table, hidden_for_all(of_scene, facts(run, run.features)))
-    return obeying
+    found = from_lists(reranked(lists, rules.load_facts, reranking), ranked, table).persist()
+    require_none_hidden(found, table, hidden_for_all(of_scene, facts(run, run.features)))
+    names = [name for name in found.columns if name in table.column_names]
+    return Obeying(rows=found.select(*names), audited=audited(found, table))
 
 
 def items_hidden_from_some(run: Run, scene: str, table: Table) -> DataFrame | None:

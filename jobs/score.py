@@ -18,7 +18,7 @@ from jobs._diverse import vectors_loader
 from jobs._fusion import by_member, fused_lists
 from jobs._incremental import Rescoring, record, rescoring
 from jobs._models import Model, model_columns, model_inputs, require_trained, served_models
-from jobs._publishing import Lists, of_run, publish
+from jobs._publishing import Lists, publish
 from jobs._reasons import features_of_few, with_reasons_of
 from jobs._recall import exact_figures, exact_recall, later_recall, sampled_users, search_recall
 from jobs._recommend import (
@@ -28,7 +28,7 @@ from jobs._recommend import (
     longer_lists,
     reads_of,
 )
-from jobs._rules import Shaping, audit, depth, facts_loader, hidden, shaped, shaping_of
+from jobs._rules import Shaping, depth, facts_loader, hidden, shaped, shaping_of, write_audit
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
@@ -153,8 +153,8 @@ def _written_beside(
 ) -> Iterator[Callable[[], object]]:
     yield functools.partial(record, run, change, scored.best if scored else None)
     if shaping.rules:
-        rows = audit(run, _audited(change, scored), shaping.rules)
-        yield functools.partial(run.lake.overwrite, tables.RULE_AUDIT, rows, of_run(run))
+        scene, rows = run.config.score.scene, _audited(change, scored)
+        yield functools.partial(write_audit, run, scene, rows, shaping.rules)
 
 
 def _all_lists(run: Run, models: Sequence[Model], change: Rescoring, scored: Scored | None) -> Lists:

@@ -1,5 +1,6 @@
 """Makes the lists of the scenes that score.scenes names; tries each on the last label window beside its baselines."""
 
+import functools
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs import _scene_anonymous, _scene_buy_again, _scene_cart, _scene_coupons, _scene_new_items, _scene_substitutes
 from jobs._day_rules import optional_inputs, optional_reads
+from jobs._rules import write_audit
 from jobs._scene_rules import SceneRules, depth, scene_rules, under_rules
 from jobs._scenes import Scene
 from recsys import columns as c
@@ -53,6 +55,10 @@ def run(run: Run) -> Figures:
     for lists in made.values():
         for table, rows in lists.frames.items():
             run.lake.overwrite(table, rows, where=_of_day(run))
+    for name, lists in made.items():
+        if rules.of_scene[name] and lists.audited:
+            rows = functools.reduce(DataFrame.unionByName, lists.audited)
+            write_audit(run, name, rows, rules.of_scene[name])
     name_latest(run.lake, run.config.publishing.view)
     run.spark.catalog.clearCache()
     _write_metrics(run, measured)
@@ -79,25 +85,28 @@ def _reads(run: Run) -> tuple[Table, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """What a scene's tables are going to hold, and the rows of the first."""
+    """What a scene's tables are going to hold, the rows of the first, and what the audit of rules takes."""
 
     frames: Mapping[Table, DataFrame]
     num_rows: int
+    audited: Sequence[DataFrame]
 
 
 def _made(run: Run, name: str, rules: SceneRules) -> Lists:
     """Raises DataQualityError where a list is none that may be shown."""
     scene, constants = SCENES[name], {c.RUN_DATE: F.lit(run.day), c.RUN_ID: F.lit(run.run_id)}
     with timed(logger, f"scene {name}"):
-        frames = {
-            table: under_rules(run, rules, name, table, rows).withColumns(constants).persist()
+        obeying = {
+            table: under_rules(run, rules, name, table, rows)
             for table, rows in scene.rows(run, depth(run, rules, name)).items()
         }
+        frames = {table: found.rows.withColumns(constants).persist() for table, found in obeying.items()}
         counts = {table: require_sound_lists(rows, table) for table, rows in frames.items()}
     if not run.config.scenes.allow_empty:
         for table in (table for table in scene.writes if table not in scene.may_be_empty):
             require_not_emptied(table, counts[table], _had_rows(run, table))
-    return Lists(frames=frames, num_rows=counts[scene.writes[0]])
+    audited = [found.audited for found in obeying.values() if found.audited is not None]
+    return Lists(frames=frames, num_rows=counts[scene.writes[0]], audited=audited)
 
 
 def _had_rows(run: Run, table: Table) -> bool:
@@ -139,9 +148,10 @@ def report(run: Run, outcomes: Sequence[Outcome]) -> str:
 
 
 def _writes(run: Run) -> tuple[Table, ...]:
-    return (*(table for name in run.config.score.scenes for table in SCENES[name].writes), tables.SCENE_METRICS)
+    return (*(table for name in run.config.score.scenes for table in SCENES[name].writes), *_BESIDE)
 
 
+_BESIDE = (tables.RULE_AUDIT, tables.SCENE_METRICS)
 READS = (tables.EVENTS, tables.ITEMS, tables.USERS, tables.ITEM_IDS, *FEATURE_TABLES)
 
 STAGE = Stage(

@@ -923,9 +923,19 @@ RULE_AUDIT = Table(
         _RUN_DATE,
         (c.SCENE, "string", "Scene of the lists"),
         (c.RULE_ID, "string", "Rule of rules.rules that held"),
-        (c.NUM_USERS_CHANGED, "bigint", "Users of whose list it kept an item away, or put one there"),
-        (c.NUM_ROWS, "bigint", "Rows of recs.top_n that name it in `rules`"),
-        (c.NUM_USERS_RELAXED, "bigint", "Users whose list had been short without items that it hides"),
+        (
+            c.NUM_USERS_CHANGED,
+            "bigint",
+            "Users of whose list it kept an item away, or put one there; of a table of lists of items or places, so "
+            "many lists",
+        ),
+        (c.NUM_ROWS, "bigint", "Rows of the scene's tables that name it in `rules`"),
+        (
+            c.NUM_USERS_RELAXED,
+            "bigint",
+            "Users whose list had been short without items that it hides; 0 in scenes of score_scenes, where no rule "
+            "gives way",
+        ),
         _RUN_ID,
     ),
 )

@@ -13,6 +13,7 @@ LISTED = "listed"
 # Stands for a list's name in the columns of reranking.LISTS.
 _LIST = c.USER_ID
 _OWN_KEY = "list_key"
+_TOUCHED = (c.RULES, c.RANK_BEFORE_RULES)
 
 
 def is_of_items(table: Table) -> bool:
@@ -60,7 +61,8 @@ def as_lists(
 
 
 def from_lists(found: DataFrame, rows: DataFrame, table: Table) -> DataFrame:
-    """The scene's rows in the order and with the columns that `reranked` gave, from the same `rows` as `as_lists`.
+    """The scene's rows in the order and with the columns that `reranked` gave, from the same `rows` as `as_lists`;
+    beside those of the table what write_audit takes, `list_key` and `kept_away`.
 
     What a rule pinned has the columns of its list, and nulls where the scene says something of its own items.
     """
@@ -70,15 +72,19 @@ def from_lists(found: DataFrame, rows: DataFrame, table: Table) -> DataFrame:
     said = [name for name in rows.columns if name not in (*key, item, c.RANK)]
     of_items = named.select(_OWN_KEY, item, F.struct(*said).alias("said"))
     ranked = found.withColumnsRenamed({_LIST: _OWN_KEY, c.ITEM_ID: item, c.SOURCE: LISTED})
-    whole = ranked.select(_OWN_KEY, c.RANK, item, LISTED, c.RULES, c.RANK_BEFORE_RULES).join(
-        lists, on=_OWN_KEY, how="inner"
-    )
+    whole = ranked.select(_OWN_KEY, c.RANK, item, LISTED, *_TOUCHED, c.KEPT_AWAY).join(lists, on=_OWN_KEY, how="inner")
     joined = whole.join(of_items, on=[_OWN_KEY, item], how="left")
     values = {name: F.col(f"said.{name}") for name in said}
     if c.SOURCE in said:
         values[c.SOURCE] = F.coalesce(f"said.{c.SOURCE}", LISTED)
     columns = [column.alias(name) for name, column in values.items()]
-    return joined.select(*key, c.RANK, item, *columns, c.RULES, c.RANK_BEFORE_RULES)
+    return joined.select(*key, c.RANK, item, *columns, *_TOUCHED, _OWN_KEY, c.KEPT_AWAY)
+
+
+def audited(found: DataFrame, table: Table) -> DataFrame:
+    """Of what from_lists gave, the columns that the audit of rules takes; `user_id` names the list among all tables."""
+    named = F.concat_ws(" ", F.lit(table.name), F.col(_OWN_KEY)).alias(c.USER_ID)
+    return found.select(named, c.RULES, c.KEPT_AWAY)
 
 
 def untouched(rows: DataFrame) -> DataFrame:

@@ -9,10 +9,11 @@ import pytest
 
 from jobs import _scene_rules, score_scenes
 from jobs._day_rules import excluded_pairs
+from jobs._rules import write_audit
 from jobs._scene_rules import SceneRules, scene_rules, under_rules
 from recsys import columns as c
 from recsys import tables
-from recsys.config import CONF_FOLDER, load_config
+from recsys.config import CART, CONF_FOLDER, load_config
 from recsys.errors import ConfigError, DataQualityError, InputError
 from recsys.frames.local_rows import local_rows
 from recsys.lake.store import Lake
@@ -68,7 +69,7 @@ def written(run: Run, rules: SceneRules, table: Table, items: Sequence[str]) -> 
         for rank, item in enumerate(items, start=1)
     ]
     drop = (c.RUN_DATE, c.RUN_ID, c.RULES, c.RANK_BEFORE_RULES)
-    found = under_rules(run, rules, scene_of(table), table, rows_of(run.spark, table, given).drop(*drop))
+    found = under_rules(run, rules, scene_of(table), table, rows_of(run.spark, table, given).drop(*drop)).rows
     assert {*found.columns} == {*table.column_names} - {c.RUN_DATE, c.RUN_ID}
     rows = found.orderBy(c.RANK).collect()
     return {
@@ -89,6 +90,27 @@ def test_no_table_of_a_scene_shows_what_is_blocked_and_each_obeys_pins_and_limit
             # The pinned one and i03 are two of bakery: then comes one of dairy.
             assert told == [(1, "i03", [], 2), (2, "i09", ["top"], None), (3, "i02", [], 5)], table.name
             assert [row[c.SCORE] for row in rows] == [1 / 2, None, 1 / 5], table.name
+
+
+@pytest.mark.long
+def test_what_rules_did_in_a_scene_is_counted_over_its_tables(lake: Lake) -> None:
+    """Two lists of each: i01 is kept away from all four, i09 put into all four, and i05 not the third of bakery."""
+    run, rules = rules_of(lake, BLOCK, PIN, FEW)
+    parts = []
+    for table in (tables.COMPLEMENTS, tables.CART):
+        given = [
+            {**key, c.RANK: rank, listed_item(table): item}
+            for key in keys_of(table)
+            for rank, item in enumerate(["i01", "i03", "i05", "i02"], start=1)
+        ]
+        rows = rows_of(run.spark, table, given).drop(c.RUN_DATE, c.RUN_ID, c.RULES, c.RANK_BEFORE_RULES)
+        parts.append(under_rules(run, rules, CART, table, rows).audited)
+    write_audit(run, CART, parts[0].unionByName(parts[1]), rules.of_scene[CART])
+    told = {row[c.RULE_ID]: row for row in lake.read(tables.RULE_AUDIT).where(f"{c.SCENE} = '{CART}'").collect()}
+    counted = (c.NUM_USERS_CHANGED, c.NUM_ROWS, c.NUM_USERS_RELAXED)
+    assert {name: tuple(row[count] for count in counted) for name, row in told.items()} == {
+        "gone": (4, 0, 0), "top": (4, 4, 0), "few": (4, 0, 0)
+    }  # fmt: skip
 
 
 @pytest.mark.long
