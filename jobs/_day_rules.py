@@ -14,7 +14,13 @@ from recsys.evaluation.baselines import popular_ranks
 from recsys.frames.as_of import events_before
 from recsys.frames.feature_tables import FeatureTables
 from recsys.scoring.item_facts import PLACE, item_facts
-from recsys.scoring.rule_checks import hidden_pins, pinned_values, require_enough_items, require_known_names
+from recsys.scoring.rule_checks import (
+    hidden_pins,
+    pinned_values,
+    require_enough_items,
+    require_known_names,
+    require_told_attributes,
+)
 from recsys.scoring.rule_contradictions import require_no_contradictions
 from recsys.scoring.rules import IN_STOCK, Rule, rules_of
 from recsys.stages import Run
@@ -45,6 +51,7 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
         _require_stock(run, rules)
         features, items = run.features, read(tables.ITEMS)
         countries = countries_of(run, rules)
+        require_told_attributes(rules, items)
         require_known_names(rules, items, read(tables.USERS), features.user, countries)
         require_no_contradictions(rules, pinned_values(rules, items), n, run.config.score.age_attribute)
         eligible, of_day = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID), facts(run, features)

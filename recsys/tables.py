@@ -125,6 +125,7 @@ ITEMS = Table(
         (c.DEPARTMENT, "string", "Coarse group; null where the log has none"),
         (c.CATEGORY, "string", "Fine group; null where the log has none"),
         (c.BRAND, "string", "Brand; null where the log has none"),
+        (c.SELLER, "string", "Who sells it in a shop of many; null where the log has none"),
         (c.IS_ELIGIBLE, "boolean", "May be recommended; false for fees, coupons, fuel and the like"),
         (
             c.KNOWN_TS,
@@ -222,6 +223,7 @@ ITEM_HISTORY = Table(
         (c.DEPARTMENT, "string", "As in clean.items"),
         (c.CATEGORY, "string", "As in clean.items"),
         (c.BRAND, "string", "As in clean.items"),
+        (c.SELLER, "string", "As in clean.items"),
         (c.IS_ELIGIBLE, "boolean", "As in clean.items, by the mapping of the last run that read item files"),
         (
             c.KNOWN_TS,
@@ -325,7 +327,7 @@ LEDGER = Table(
 ITEM_VALUES = Table(
     name="clean.item_values",
     writer="clean_logs",
-    key=(c.SOURCE_FILE, c.ITEM_ID, c.EVENT_DATE, c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND),
+    key=(c.SOURCE_FILE, c.ITEM_ID, c.EVENT_DATE, c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND, c.SELLER),
     columns=_columns(
         _SOURCE_FILE,
         _ITEM,
@@ -334,6 +336,7 @@ ITEM_VALUES = Table(
         (c.DEPARTMENT, "string", "As the file's rows say it; null where they do not"),
         (c.CATEGORY, "string", "As the file's rows say it; null where they do not"),
         (c.BRAND, "string", "As the file's rows say it; null where they do not"),
+        (c.SELLER, "string", "As the file's rows say it; null where they do not"),
         (c.ROWS, "bigint", "Rows of the file that say so"),
         (c.SOURCE_ROW, "bigint", "The first of them"),
         (c.KNOWN_TS, "timestamp", "When they became known, as in clean.events"),
@@ -886,7 +889,11 @@ BUSINESS_RULES = Table(
             "not_together: beside what",
         ),
         (c.ITEM_IDS, "array<string>", "Items that the rule is about; null or empty: none by name"),
-        (c.ATTRIBUTE, "string", "category, department or brand: it is about items by their value of this; null: not"),
+        (
+            c.ATTRIBUTE,
+            "string",
+            "category, department, brand or seller: it is about items by their value of this; null: not",
+        ),
         (c.ATTRIBUTE_VALUES, "array<string>", "These values; null or empty: each value (at_most), or all items"),
         (c.RANK, "int", "pin: position in the list, from 1"),
         (c.PLACES, "int", "boost, bury: positions up or down"),

@@ -19,7 +19,7 @@ from recsys.frames.as_of import known_by
 from recsys.tables import ITEM_HISTORY
 from recsys.tables import ITEMS as TABLE
 
-ITEM = Described(key=c.ITEM_ID, values=(c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND))
+ITEM = Described(key=c.ITEM_ID, values=(c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND, c.SELLER))
 
 
 def judged_items(records: DataFrame, mapping: ItemsMapping, limits: CleanConfig) -> Judged:

@@ -267,7 +267,7 @@ class ItemsMapping(TableMapping):
         return (c.ITEM_ID,)
 
     def possible(self) -> tuple[str, ...]:
-        return (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND)
+        return (c.NAME, c.DEPARTMENT, c.CATEGORY, c.BRAND, c.SELLER)
 
     def source_columns(self) -> dict[str, str]:
         return super().source_columns() | ({"time.column": self.time.column} if self.time else {})

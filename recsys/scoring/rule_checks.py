@@ -52,6 +52,19 @@ def require_known_names(
         )
 
 
+def require_told_attributes(rules: Sequence[Rule], items: DataFrame) -> None:
+    """Raises InputError where a rule goes by an attribute that no item has."""
+    asked = sorted({rule.attribute for rule in rules if rule.attribute is not None})
+    counted = items.agg(*(F.count(name).alias(name) for name in asked)).first() if asked else None
+    if missing := [name for name in asked if counted is not None and not counted[name]]:
+        names = sorted(rule.rule_id for rule in rules if rule.attribute in missing)
+        raise InputError(
+            f"business rules {names} go by {missing}, which no item of clean.items has. Expected a value for some. "
+            "Cure: name the column under items.columns in the source's mapping and run clean_logs again, or take the "
+            "rules back"
+        )
+
+
 def pinned_values(rules: Sequence[Rule], items: DataFrame) -> dict[str, dict[str, str | None]]:
     """The attributes of each item that a rule pins."""
     pinned = sorted({rule.item_ids[0] for rule in rules if rule.kind == PIN})

@@ -13,7 +13,7 @@ from typing import Any
 from recsys import columns as c
 from recsys.errors import ConfigError
 
-ITEM_ATTRIBUTES = (c.CATEGORY, c.DEPARTMENT, c.BRAND)
+ITEM_ATTRIBUTES = (c.CATEGORY, c.DEPARTMENT, c.BRAND, c.SELLER)
 BLOCK, ALLOW_ONLY, IN_STOCK, PRICE_RANGE, AGE_LIMIT = FILTERS = (
     "block", "allow_only", "in_stock", "price_range", "age_limit",
 )  # fmt: skip

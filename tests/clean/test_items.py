@@ -14,7 +14,7 @@ from recsys.frames.local_rows import local_rows
 def test_eligible_items_match_every_pattern_and_are_not_excluded(spark: SparkSession) -> None:
     rows = [("12345", "FOOD"), ("12345A", None), ("POST", "FOOD"), ("54321", "FUEL"), ("123456", "FOOD")]
     kept = local_rows(spark, rows, "item_id string, department string")
-    for name in (c.NAME, c.CATEGORY, c.BRAND):
+    for name in (c.NAME, c.CATEGORY, c.BRAND, c.SELLER):
         kept = kept.selectExpr("*", f"cast(null as string) as {name}")
     kept = kept.selectExpr("*", f"cast(null as timestamp) as {c.KNOWN_TS}")
     eligible = EligibleMapping(exclude={"department": ("FUEL",)}, matches={"item_id": "^[0-9]{5}[A-Za-z]*$"})

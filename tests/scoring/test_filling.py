@@ -28,6 +28,7 @@ def facts() -> ItemFacts:
         c.CATEGORY: [CATEGORIES[i % 3] for i in idx],
         c.DEPARTMENT: pa.nulls(NUM_ITEMS, pa.string()),
         c.BRAND: pa.array(["b" if i < 2 else None for i in idx]),
+        c.SELLER: pa.array([f"s{i // 4}" for i in idx]),
         c.ITEM_PRICE_CENTS_91D: pa.array([None if i == 5 else 100.0 * i for i in idx], pa.float64()),
         "is_in_stock": [i != 3 for i in idx],
         "place": pa.array([i + 1 for i in idx], pa.int32()),
@@ -81,6 +82,7 @@ LIST = [0, 3, 6, 9, 1, 2]  # four of tea, then a cup and a cake
         ([rule("block", attribute="category", attribute_values=("tea",))], [1, 2, 4, 5]),  # filled with popular ones
         ([rule("allow_only", attribute="category", attribute_values=("cup", "cake"))], [1, 2, 4, 5]),
         ([rule("at_most", attribute="category", k=2)], [0, 3, 1, 2]),
+        ([rule("at_most", attribute="seller", k=1)], [0, 6, 9, 3]),  # gives way for the last place
         ([rule("not_together", item_ids=("i0", "i6"))], [0, 3, 9, 1]),
         ([rule("not_together", attribute="category", attribute_values=("tea", "cup"))], [0, 3, 6, 9]),
         ([rule("in_stock")], [0, 6, 9, 1]),

@@ -13,6 +13,7 @@ from recsys.scoring.rule_checks import (
     pinned_values,
     require_enough_items,
     require_known_names,
+    require_told_attributes,
     user_contexts,
 )  # fmt: skip
 from recsys.scoring.rule_contradictions import require_no_contradictions
@@ -173,7 +174,7 @@ def test_a_rule_holds_in_its_scene_and_on_its_days():
 def facts(spark):
     rows = [("a", "cup", 100.0, True), ("b", "tea", None, True), ("d", "tea", 300.0, False), ("e", None, 50.0, None)]
     frame = local_rows(spark, rows, "item_id string, category string, item_price_cents_91d double, is_in_stock boolean")
-    return frame.selectExpr("*", "cast(null as string) as brand", "cast(null as string) as department")
+    return frame.selectExpr("*", *(f"cast(null as string) as {name}" for name in ("brand", "department", "seller")))
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +204,18 @@ def test_names_that_no_table_knows_are_listed(facts, users, user_features):
         require_known_names(unknown, facts, users, user_features, {"s1": "DE"})
 
 
+def test_an_attribute_that_no_item_has_is_refused(facts):
+    by_category = Rule(rule_id="tea", kind="at_most", attribute="category", k=2)
+    require_told_attributes([by_category, pin()], facts)
+    by_seller = Rule(rule_id="few", kind="at_most", attribute="seller", k=2)
+    with pytest.raises(
+        InputError,
+        match=r"business rules \['few'\] go by \['seller'\], which no item of clean.items has. .* Cure: name the "
+        r"column under items.columns in the source's mapping and run clean_logs again, or take the rules back",
+    ):
+        require_told_attributes([by_category, by_seller], facts)
+
+
 def test_rules_that_leave_too_few_items_are_named_with_whom_it_touches(facts):
     tea = Rule(rule_id="tea", kind="allow_only", attribute="category", attribute_values=("tea",))
     stock = Rule(rule_id="stock", kind="in_stock", store_id="s1")
@@ -221,7 +234,9 @@ def test_what_is_hidden_from_all_is_found_in_the_table(facts):
     assert hidden is not None
     assert sorted(row[c.ITEM_ID] for row in hidden.collect()) == ["a", "d", "e"]
     assert hidden_for_all([block(store_id="s1")], facts) is None
-    assert pinned_values([pin()], facts) == {"a": {"category": "cup", "department": None, "brand": None}}
+    assert pinned_values([pin()], facts) == {
+        "a": {"category": "cup", "department": None, "brand": None, "seller": None}
+    }
 
 
 def test_contexts_say_what_rules_ask_for(users, user_features):
