@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from recsys.training.plan import EpochPlan, plan_epoch
 from recsys.training.run import Trained, TrainingTask, train, train_with
 from recsys.training.workers import HorovodWorkers, OneWorker, Workers, run_on_spark
 from tests.example_sets import write_random_set
+from tests.horovod.faulty_workers import FaultyWorkers
 
 START_TIMEOUT_S = 300
 TINY = {"id_dim": 2, "category_dim": 2, "hidden": [8], "dropout": 0.0, "hidden_ids": 0.0}
@@ -138,34 +138,14 @@ def test_workers_agree_on_every_figure_and_only_the_leader_returns_weights(seen:
     assert not seen[1].trained.state
 
 
-class FaultyWorkers(HorovodWorkers):
-    """Worker 1 is killed in its first life and stops for good in its second, each at the given call of add_up."""
-
-    def __init__(self, lives: Path) -> None:
-        super().__init__(step_timeout_s=STEP_TIMEOUT_S)
-        lives.mkdir(exist_ok=True)
-        life = len(list(lives.glob(f"{self.index}-*")))
-        (lives / f"{self.index}-{life}").touch()
-        faults = [(KILLED_AT_CALL, signal.SIGKILL), (STOPPED_AT_CALL, signal.SIGSTOP)]
-        self._fault = faults[life] if self.index == 1 and life < len(faults) else None
-        self._calls = 0
-
-    def add_up(self, tensors: Sequence[Tensor], gathered: Sequence[Tensor] = ()) -> list[Tensor]:
-        self._calls += 1
-        if self._fault is not None and self._calls == self._fault[0]:
-            os.kill(os.getpid(), self._fault[1])
-        return super().add_up(tensors, gathered)
-
-
 STEP_TIMEOUT_S = 8
 # With a checkpoint each second step the calls are: start, step, step, checkpoint, step, step, validation, checkpoint.
-KILLED_AT_CALL = 5
-STOPPED_AT_CALL = 6
+FAULTS = ((5, signal.SIGKILL), (6, signal.SIGSTOP))
 
 
 def work_with_faults(task: TrainingTask) -> Trained:
     configure_logging()
-    return train_with(task, FaultyWorkers(Path(task.folder) / "lives"))
+    return train_with(task, FaultyWorkers(Path(task.folder) / "lives", FAULTS, STEP_TIMEOUT_S))
 
 
 @pytest.mark.long

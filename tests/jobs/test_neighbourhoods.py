@@ -31,8 +31,9 @@ pytestmark = pytest.mark.long
 SIZE = 4
 SMALL = (
     "train.model=graphsage", "train.epochs=40", "train.batch_size=64", "train.learning_rate=0.02", "train.device=cpu",
-    "train.workers=1", "examples.gap_days=0", "examples.row_groups=2", f"features.sampled_neighbours={SIZE}",
-    "evaluation.bootstrap_samples=100", "score.top_n=5", "examples.train_windows=1",  # none bought before it
+    "train.best_by=validation_auc", "train.workers=1", "examples.gap_days=0", "examples.row_groups=2",
+    f"features.sampled_neighbours={SIZE}", "evaluation.bootstrap_samples=100", "score.top_n=5",
+    "examples.train_windows=1",  # none bought before it
 )  # fmt: skip
 NONE = "features.grains=[]"
 
@@ -71,6 +72,7 @@ def test_neighbourhoods_go_through_all_jobs(lake: Lake) -> None:
     figures = run_stage(train.STAGE, run).figures
     assert (figures[c.MODEL_NAME], figures[c.FAMILY], figures[c.NEIGHBOURS]) == ("recsys-graphsage", "features", SIZE)
     assert figures["validation_auc"] > 0.5
+    assert 0 < figures["validation_ndcg"] <= 1, "candidates to rank have neighbours too"
     measured = run_stage(evaluate.STAGE, run).figures
     assert 0 < measured["ndcg_at_10_model"] <= 1
     published = run_stage(score.STAGE, run).figures
