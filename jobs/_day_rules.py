@@ -15,6 +15,7 @@ from recsys.frames.as_of import events_before
 from recsys.frames.feature_tables import FeatureTables
 from recsys.scoring.item_facts import PLACE, item_facts
 from recsys.scoring.rule_checks import (
+    contexts_met,
     hidden_pins,
     pinned_values,
     require_enough_items,
@@ -55,7 +56,9 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
         require_known_names(rules, items, read(tables.USERS), features.user, countries)
         require_no_contradictions(rules, pinned_values(rules, items), n, run.config.score.age_attribute)
         eligible, of_day = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID), facts(run, features)
-        require_enough_items(rules, of_day.join(eligible, on=c.ITEM_ID, how="left_semi"), countries, n)
+        served = read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
+        met = contexts_met(served, features.user, rules, countries)
+        require_enough_items(rules, of_day.join(eligible, on=c.ITEM_ID, how="left_semi"), countries, n, met)
         for text in hidden_pins(rules, of_day):
             logger.warning("%s: %s. It shows again once rules.stock or features.item says otherwise", scene, text)
     return rules

@@ -14,7 +14,7 @@ from recsys.frames.local_rows import local_rows
 from recsys.scoring.all_items import LEFT_OUT
 from recsys.scoring.item_facts import IS_IN_STOCK
 from recsys.scoring.rule_contradictions import may_meet
-from recsys.scoring.rule_plans import AGE, GROUPS, Context, rules_in
+from recsys.scoring.rule_plans import AGE, GROUPS, Context, context_of, rules_in
 from recsys.scoring.rules import (
     AGE_LIMIT,
     ALLOW_ONLY,
@@ -30,6 +30,7 @@ from recsys.scoring.rules import (
 CONTEXT = "context"
 _WHAT, _NAME = "what", "name"
 _LISTED = 5
+_MET = 200
 ITEM, STORE, GROUP = "item", "store", "user group"
 
 
@@ -93,12 +94,29 @@ def hidden_pins(rules: Sequence[Rule], facts: DataFrame) -> list[str]:
     ]
 
 
-def require_enough_items(rules: Sequence[Rule], eligible: DataFrame, countries: Mapping[str, str], n: int) -> None:
+def contexts_met(
+    users: DataFrame, user_features: DataFrame, rules: Sequence[Rule], countries: Mapping[str, str]
+) -> list[Context]:
+    """Stores and groups that users have together, as far as rules that hide items ask, of most users first, 200 at
+    most; none where no two scopes can meet."""
+    hiding = [rule for rule in rules if rule.kind in FILTERS]
+    scopes = {(rule.store_id, rule.country, rule.user_group) for rule in hiding} - {(None, None, None)}
+    if len(scopes) < 2:
+        return []
+    counted = user_contexts(users, user_features, hiding, None).groupBy(CONTEXT).count()
+    most = counted.orderBy(F.desc("count"), CONTEXT).limit(_MET).collect()
+    return [context_of(row[CONTEXT], countries) for row in most]
+
+
+def require_enough_items(
+    rules: Sequence[Rule], eligible: DataFrame, countries: Mapping[str, str], n: int, met: Sequence[Context] = ()
+) -> None:
     """Raises InputError that names the rules that leave fewer than n of the `eligible` items (rows of item_facts).
 
-    Counts for users of each scope that a rule has, for all others, and as if no age were known.
+    Counts for users of each scope that a rule has, for all others, for those of several at once as they are `met`, and
+    as if no age were known.
     """
-    groups = {_filters_in(rules, context): context for context in _contexts(rules, countries)}
+    groups = {_filters_in(rules, context): context for context in (*met, *_contexts(rules, countries))}
     asked = {numbers: context for numbers, context in groups.items() if numbers}
     if not asked:
         return
@@ -236,6 +254,5 @@ def _is_about(rule: Rule) -> Column:
 
 
 def _text(context: Context) -> str:
-    parts = {STORE: context.store, c.COUNTRY: context.country, GROUP: next(iter(context.groups), None)}
-    known = [f"{name} {value}" for name, value in parts.items() if value is not None]
-    return ", ".join(known) or "all users"
+    parts = [(STORE, context.store), (c.COUNTRY, context.country), *((GROUP, name) for name in sorted(context.groups))]
+    return ", ".join(f"{name} {value}" for name, value in parts if value is not None) or "all users"

@@ -8,6 +8,7 @@ from recsys import tables
 from recsys.errors import ConfigError, InputError
 from recsys.frames.local_rows import local_rows
 from recsys.scoring.rule_checks import (
+    contexts_met,
     hidden_for_all,
     hidden_pins,
     pinned_values,
@@ -227,6 +228,25 @@ def test_rules_that_leave_too_few_items_are_named_with_whom_it_touches(facts):
         require_enough_items([tea, stock], facts, {}, 2)
     with pytest.raises(InputError, match=r"\['cheap'\] leave 2 items for all users, and lists have 3"):
         require_enough_items([cheap], facts, {}, 3)
+
+
+def test_rules_of_two_scopes_that_leave_too_few_items_together_are_named_where_users_have_both(
+    facts, users, user_features
+):
+    tea = Rule(rule_id="tea", kind="allow_only", attribute="category", attribute_values=("tea",), store_id="s1")
+    cups = Rule(rule_id="cups", kind="block", item_ids=("b",), user_group="kids=yes")
+    other = Rule(rule_id="other", kind="block", item_ids=("d",), user_group="age=65+")
+    assert contexts_met(users, user_features, [tea, pin(store_id="s2")], {}) == []
+    met = contexts_met(users, user_features, [tea, cups, other], {})
+    groups = {context.store: set(context.groups) for context in met if context.groups}
+    assert groups == {"s1": {"kids=yes"}, None: {"age=65+"}}
+    # Each alone leaves two items or more; those of u1, who is of s1 and has kids, one. Nobody of s1 is 65.
+    require_enough_items([tea, cups, other], facts, {}, 2)
+    with pytest.raises(
+        InputError,
+        match=r"hide too much: \['tea', 'cups'\] leave 1 items for store s1, user group kids=yes, and lists have 2",
+    ):
+        require_enough_items([tea, cups, other], facts, {}, 2, met)
 
 
 def test_what_is_hidden_from_all_is_found_in_the_table(facts):
