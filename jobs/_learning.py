@@ -43,11 +43,14 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Learning:
-    """`inputs`: the state of what lies outside the tables; `reads_of_nodes`: read for models of node features alone."""
+    """`inputs`: the state of what lies outside the tables; `reads_of_nodes`: read for models of node features alone,
+    `reads_of_text` for those with text_vectors; `check`: see check of the train job."""
 
     reads: tuple[Table, ...]
     finish: Callable[[Run, Spec], Finished]
     reads_of_nodes: tuple[Table, ...] = ()
+    reads_of_text: tuple[Table, ...] = ()
+    check: Callable[[Run, Spec], None] = lambda _, __: None
     inputs: Callable[[Run], Sequence[str]] = lambda _: ()
 
 

@@ -30,6 +30,7 @@ class Model:
     history: int = 0
     history_events: tuple[str, ...] = ()
     item_words: tuple[int, ...] = ()
+    reads_text_vectors: bool = False
     neighbours: int = 0
 
     @property
@@ -132,6 +133,7 @@ def _model_of(figures: Mapping[str, Any]) -> Model:
         history=figures.get(c.HISTORY, 0),
         history_events=tuple(figures.get(c.HISTORY_EVENTS, ())),
         item_words=tuple(figures.get(c.ITEM_WORDS, ())),
+        reads_text_vectors=figures.get(c.ITEM_VECTOR, False),
         neighbours=figures.get(c.NEIGHBOURS, 0),
     )
 

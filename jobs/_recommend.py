@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from jobs._models import Model
 from jobs._neighbours import beside_neighbours
 from jobs._taken import ids_of, newest_histories
+from jobs._text_vectors import with_text_vectors
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.catalog import numeric_inputs
@@ -59,10 +60,10 @@ READS = (
 
 
 def reads_of(run: Run) -> tuple[Table, ...]:
-    """With the neighbourhoods, where the lake has some, and what candidates come from."""
+    """With the neighbourhoods and text vectors, where the lake has some, and what candidates come from."""
     return (
         *READS,
-        *(table for table in NEIGHBOUR_TABLES if run.lake.exists(table)),
+        *(table for table in (*NEIGHBOUR_TABLES, tables.ITEM_VECTORS_FEATURES) if run.lake.exists(table)),
         *candidate_tables(run.lake, run.config.candidates),
     )
 
@@ -134,10 +135,13 @@ def _by_vectors(run: Run, model: Model, as_of: date) -> Asking:
     of_day, buckets, count = F.lit(as_of).alias(c.AS_OF_DATE), *model.item_words
     users = assemble_users(features.user.select(c.USER_ID, of_day), features, ids)
     items = assemble_items(read(tables.ITEM_IDS).select(c.ITEM_ID, of_day), features, read(tables.ITEMS), ids)
-    words = item_words(read(tables.ITEMS), buckets=buckets, count=count)
+    said = item_words(read(tables.ITEMS), buckets=buckets, count=count)
+    names = (*INPUT_NAMES, c.ITEM_WORDS)
+    if model.reads_text_vectors:
+        said, names = with_text_vectors(run, said, as_of), (*names, c.ITEM_VECTOR)
     # The vectors' rows are named by the index, which is an input too.
-    named = items.join(words, on=c.ITEM_ID, how="inner").withColumn(c.IDX, F.col(c.ITEM_IDX))
-    of_items = with_vectors(named, loader(run, model, "load_item_tower"), (*INPUT_NAMES, c.ITEM_WORDS))
+    named = items.join(said, on=c.ITEM_ID, how="inner").withColumn(c.IDX, F.col(c.ITEM_IDX))
+    of_items = with_vectors(named, loader(run, model, "load_item_tower"), names)
     files = write_vector_files(run.lake, as_of, of_items.select(F.col(c.IDX).alias(c.ITEM_IDX), c.VECTOR))
     of_users = with_vectors(users, loader(run, model, "load_user_tower"), INPUT_NAMES)
     asked = of_users.select(c.USER_ID, F.col(c.VECTOR).alias(ASKED))

@@ -1,13 +1,15 @@
-"""Vectors of item texts, as build_features reads them: a text is encoded once, in whatever run it first comes."""
+"""Vectors of item texts, for models and for build_features: a text is encoded once, in whatever run it first comes."""
 
 import logging
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys import catalog, tables
 from recsys import columns as c
-from recsys.features.item_vectors import encoded, keep_with_text
+from recsys.errors import InputError
+from recsys.features.item_vectors import encoded, keep_with_text, with_newest_vector
 from recsys.frames.local_rows import local_rows
 from recsys.models import text_encoder
 from recsys.stages import Run
@@ -17,6 +19,30 @@ logger = logging.getLogger(__name__)
 
 def are_vectors_asked(run: Run) -> bool:
     return catalog.ITEM_VECTORS.name in run.config.features.grains
+
+
+def require_text_vectors(run: Run) -> None:
+    """Raises InputError where the lake has none and no run of build_features with these settings would make them."""
+    if not run.lake.exists(tables.ITEM_VECTORS_FEATURES) and not are_vectors_asked(run):
+        raise _none_found(run)
+
+
+def with_text_vectors(run: Run, items: DataFrame, day: date) -> DataFrame:
+    """Adds item_vector as of the day. Raises InputError where the lake has none of the day or a day before."""
+    table = tables.ITEM_VECTORS_FEATURES
+    vectors = run.lake.read(table) if run.lake.exists(table) else None
+    if vectors is None or vectors.where(F.col(c.AS_OF_DATE) <= F.lit(day)).isEmpty():
+        raise _none_found(run, f" of {day} or a day before")
+    return with_newest_vector(items, vectors, day, text_encoder.DIMENSIONS)
+
+
+def _none_found(run: Run, days: str = "") -> InputError:
+    return InputError(
+        f"two_tower.text_vectors is true, which needs {tables.ITEM_VECTORS_FEATURES.name}, and {run.lake.root} has "
+        f"none{days}; features.grains is {list(run.config.features.grains)}. Cure: `make setup-text`, and "
+        "features.grains=[item_vectors] from the job build_features on; or text_vectors: false in "
+        "conf/models/two_tower.yaml and another training"
+    )
 
 
 def text_vectors(run: Run, item_days: DataFrame, item_history: DataFrame) -> DataFrame:

@@ -1,4 +1,5 @@
-"""Two towers in the train job: they learn from the newest example files and a table of items with their words."""
+"""Two towers in the train job: they learn from the newest example files and a table of items with their words
+and, where the model reads them, text vectors."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -6,12 +7,14 @@ from pyspark.sql import functions as F
 from jobs._feature_rows import inputs_of
 from jobs._learning import Finished, Learning, checkpoints_of, curve_of, examples_for, figures_of, slots, versions_text
 from jobs._start import sizes_of, start_of
+from jobs._text_vectors import require_text_vectors, with_text_vectors
 from recsys import columns as c
 from recsys import tables
 from recsys.features.item_words import item_words
 from recsys.lake.example_files import ExampleFiles
 from recsys.lake.interaction_files import write_item_files
 from recsys.models.registry import Spec
+from recsys.models.two_tower import TwoTowerConfig
 from recsys.stages import Run
 from recsys.tracking import NETWORK_INPUTS
 from recsys.training.export import save_model
@@ -19,13 +22,17 @@ from recsys.training.run import TrainingTask
 from recsys.training.towers import TowerTask, train_towers_on_spark
 
 READS = (tables.EXAMPLES, tables.ITEMS, tables.ITEM_IDS)
+_OF_TEXT = (tables.ITEM_VECTORS_FEATURES,)
 
 
 def _finish(run: Run, spec: Spec) -> Finished:
     (examples, manifest), config, settings = examples_for(run, spec), run.config.train, spec.config
-    words = item_words(run.lake.read(tables.ITEMS), buckets=settings.word_buckets, count=settings.words)
+    said = item_words(run.lake.read(tables.ITEMS), buckets=settings.word_buckets, count=settings.words)
+    if settings.text_vectors:
+        said = with_text_vectors(run, said, run.day)
+    read = (tables.ITEMS, *(_OF_TEXT if settings.text_vectors else ()))
     folder, items = write_item_files(
-        run.lake, run.day, _items(run, examples, words), row_groups=run.config.examples.row_groups
+        run.lake, run.day, _items(run, examples, said), row_groups=run.config.examples.row_groups
     )
     rows = TrainingTask(
         spec=spec,
@@ -40,23 +47,32 @@ def _finish(run: Run, spec: Spec) -> Finished:
         figures={
             **figures_of(trained, config, manifest.train.rows),
             c.ITEM_WORDS: [settings.word_buckets, settings.words],
-            "delta_versions": versions_text({**manifest.versions, **run.lake.versions((tables.ITEMS,))}),
+            c.ITEM_VECTOR: settings.text_vectors,
+            "delta_versions": versions_text({**manifest.versions, **run.lake.versions(read)}),
         },
         manifest=examples.manifest.hash,
         curve=curve_of(trained),
         save=lambda to: save_model(to, spec, manifest.inputs, trained.state),
-        logged={"loader": "recsys.training.towers", "inputs": {**NETWORK_INPUTS, c.ITEM_WORDS: "array<long>"}},
+        logged={"loader": "recsys.training.towers", "inputs": _inputs(settings)},
     )
 
 
-def _items(run: Run, examples: ExampleFiles, words: DataFrame) -> DataFrame:
-    """item_idx, item_words and `rows`, how many train rows are of the item; of every item with an index."""
+def _inputs(settings: TwoTowerConfig) -> dict[str, str]:
+    of_text = {c.ITEM_VECTOR: "array<float>"} if settings.text_vectors else {}
+    return {**NETWORK_INPUTS, c.ITEM_WORDS: "array<long>", **of_text}
+
+
+def _check(run: Run, spec: Spec) -> None:
+    if spec.config.text_vectors:
+        require_text_vectors(run)
+
+
+def _items(run: Run, examples: ExampleFiles, said: DataFrame) -> DataFrame:
+    """item_idx, `rows`, how many train rows are of the item, and what is said of it; of every item with an index."""
     files = [f"{examples.folder}/{group.file}" for group in examples.manifest.train.row_groups]
     counted = run.spark.read.parquet(*files).groupBy(c.ITEM_IDX).agg(F.count("*").alias(c.ROWS))
-    with_words = run.lake.read(tables.ITEM_IDS).join(words, on=c.ITEM_ID, how="inner")
-    return (
-        with_words.join(counted, on=c.ITEM_IDX, how="left").fillna(0, c.ROWS).select(c.ITEM_IDX, c.ITEM_WORDS, c.ROWS)
-    )
+    known = run.lake.read(tables.ITEM_IDS).join(said, on=c.ITEM_ID, how="inner")
+    return known.join(counted, on=c.ITEM_IDX, how="left").fillna(0, c.ROWS).drop(c.ITEM_ID)
 
 
-LEARNING = Learning(reads=READS, inputs=inputs_of, finish=_finish)
+LEARNING = Learning(reads=READS, reads_of_text=_OF_TEXT, check=_check, inputs=inputs_of, finish=_finish)

@@ -72,8 +72,9 @@ def run(run: Run) -> Figures:
 
 def check(run: Run) -> None:
     """What can be refused before the stages that come first in a pipeline have run."""
-    _spec(run)
+    spec = _spec(run)
     require_factors_model(run)
+    _LEARNING[spec.family].check(run, spec)
     tracking.registry_of(run.config.tracking, run.lake.root)
     require_slots(run.config.train, slots(run))
     require_retries(run.config.train, failures(run))
@@ -90,8 +91,9 @@ def reads_of(run: Run) -> tuple[Table, ...]:
     kind = MODELS[run.config.train.model]
     learning = _LEARNING[kind.family]
     of_nodes = learning.reads_of_nodes if kind.reads_nodes else ()
+    of_text = learning.reads_of_text if learning.reads_of_text and _spec(run).config.text_vectors else ()
     of_start = _start.READS if run.config.train.start_from is not None else ()
-    return tuple(dict.fromkeys((*learning.reads, *of_nodes, *of_start)))
+    return tuple(dict.fromkeys((*learning.reads, *of_nodes, *of_text, *of_start)))
 
 
 def _spec(run: Run) -> Spec:

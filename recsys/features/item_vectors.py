@@ -33,6 +33,16 @@ def item_vector_features(
     return renamed.select(*tables.ITEM_VECTORS_FEATURES.column_names)
 
 
+def with_newest_vector(items: DataFrame, vectors: DataFrame, day: date, dimensions: int) -> DataFrame:
+    """Adds `item_vector` to `items`, which has item_id: of the features' last cut-off up to the day that has one, so
+    that what has not sold for long keeps it; `dimensions` zeros where none has."""
+    known = vectors.where(F.col(c.AS_OF_DATE) <= F.lit(day))
+    newest = known.groupBy(c.ITEM_ID).agg(F.max_by(c.ITEM_VECTOR, c.AS_OF_DATE).alias(c.ITEM_VECTOR))
+    none = F.array_repeat(F.lit(0.0).cast("float"), dimensions)
+    with_vector = items.join(newest, on=c.ITEM_ID, how="left")
+    return with_vector.withColumn(c.ITEM_VECTOR, F.coalesce(c.ITEM_VECTOR, none))
+
+
 def keep_with_text(items: DataFrame) -> DataFrame:
     """Adds what the encoder is given of an item: name, brand, category and department, as far as there are any."""
     text = F.concat_ws(", ", *(F.nullif(F.trim(name), F.lit("")) for name in TEXTS))

@@ -91,10 +91,14 @@ class SequenceBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemBatch:
-    """Items with their words and how many train rows they have. W: words of an item."""
+    """Items with their words, text vectors and how many train rows they have.
+
+    W: words of an item; T: numbers of its vector, 0 where the files hold none.
+    """
 
     item_idx_B: Tensor
     words_BW: Tensor
+    text_BT: Tensor
     rows_B: Tensor
 
     def __len__(self) -> int:
@@ -169,9 +173,10 @@ def all_weighted_pairs(folder: str, row_groups: Sequence[RowGroup], weight: str)
         return _joined(list(reads))
 
 
-def all_items(folder: str, row_groups: Sequence[RowGroup]) -> ItemBatch:
+def all_items(folder: str, row_groups: Sequence[RowGroup], *, with_text: bool) -> ItemBatch:
     """Every row, in the files' order; at least one."""
-    with closing(_row_groups(folder, row_groups, (c.ITEM_IDX, c.ITEM_WORDS, c.ROWS), _items)) as reads:
+    names = (c.ITEM_IDX, c.ITEM_WORDS, c.ROWS, *([c.ITEM_VECTOR] if with_text else []))
+    with closing(_row_groups(folder, row_groups, names, _items)) as reads:
         return _joined(list(reads))
 
 
@@ -358,7 +363,8 @@ def _items(columns: Columns) -> ItemBatch:
         torch.from_numpy(columns[name].astype(kind))
         for name, kind in ((c.ITEM_IDX, np.int64), (c.ITEM_WORDS, np.int32), (c.ROWS, np.float32))
     )
-    return ItemBatch(item_idx_B=item_idx, words_BW=words, rows_B=rows)
+    text = torch.from_numpy(columns.get(c.ITEM_VECTOR, np.empty((len(rows), 0))).astype(np.float32))
+    return ItemBatch(item_idx_B=item_idx, words_BW=words, text_BT=text, rows_B=rows)
 
 
 def _nodes(columns: Columns) -> NodeBatch:

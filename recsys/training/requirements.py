@@ -26,26 +26,31 @@ _READERS = 8
 _REBUILD = "Cure: run build_examples again for this run date"
 
 
-def require_memory(spec: Spec, learned_from: Any, vocabularies: Mapping[str, int], config: TrainConfig) -> None:
+def require_memory(
+    spec: Spec, learned_from: Any, vocabularies: Mapping[str, int], config: TrainConfig, tables_mb: float = 0
+) -> None:
     """Raises ConfigError where weights, gradients, optimizer and the best epoch's copy are more than is allowed.
 
-    `learned_from`: see Kind; of a model of interactions the vocabularies suffice.
+    `learned_from`: see Kind; of a model of interactions the vocabularies suffice. `tables_mb`: of tables that a network
+    only reads, such as vectors of texts.
     """
     weights_mb = (
         _weights_mb_of_factors(spec, vocabularies) if spec.family == FACTORS else _weights_mb(spec, learned_from)
     )
-    needed_mb = weights_mb * (3 + OPTIMIZER_COPIES[config.optimizer])
+    needed_mb = weights_mb * (3 + OPTIMIZER_COPIES[config.optimizer]) + tables_mb
     free_mb = psutil.virtual_memory().available // _MB // config.workers
     allowed_mb = config.worker_memory_mb or free_mb
     if needed_mb <= allowed_mb:
         return
     rows = ", ".join(f"{name} {size:,}" for name, size in vocabularies.items())
+    of_text = f"; {tables_mb:,.0f} MiB of it are for text vectors (none: text_vectors: false)" if tables_mb else ""
     whose = "train.worker_memory_mb" if config.worker_memory_mb else "its share of this machine's free memory"
     raise ConfigError(
         f"the parameters of {spec.name} take {weights_mb:,.0f} MiB (vocabularies: {rows}), and a worker needs "
-        f"{needed_mb:,.0f} MiB for them, their gradients, {config.optimizer}'s state and the best epoch; it may need "
-        f"{allowed_mb:,} MiB ({whose}). Cure: smaller dimensions in conf/models/{spec.name}.yaml, fewer train.workers "
-        "on a machine, train.optimizer=sgd, or more train.worker_memory_mb where the workers' machines have it"
+        f"{needed_mb:,.0f} MiB for them, their gradients, {config.optimizer}'s state and the best epoch{of_text}; "
+        f"it may need {allowed_mb:,} MiB ({whose}). Cure: smaller dimensions in conf/models/{spec.name}.yaml, fewer "
+        "train.workers on a machine, train.optimizer=sgd, or more train.worker_memory_mb where the workers' "
+        "machines have it"
     )
 
 

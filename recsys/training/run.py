@@ -61,13 +61,13 @@ def train(task: TrainingTask, *, slots: int) -> Trained:
     return leaders_result(work, task, task.config)
 
 
-def require_ready(task: TrainingTask, *, slots: int) -> None:
-    """Raises a UserError where the training could not work."""
+def require_ready(task: TrainingTask, *, slots: int, tables_mb: float = 0) -> None:
+    """Raises a UserError where the training could not work. `tables_mb`: see require_memory."""
     require_trainable(task.manifest, task.folder)
     require_slots(task.config, slots)
     require_row_groups(task.config, len(task.manifest.train.row_groups))
     vocabularies = {vocabulary.name: vocabulary.size for vocabulary in task.manifest.inputs.ids}
-    require_memory(task.spec, task.manifest.inputs, vocabularies, task.config)
+    require_memory(task.spec, task.manifest.inputs, vocabularies, task.config, tables_mb)
     require_files(task.folder, task.manifest)
 
 

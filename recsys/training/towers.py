@@ -1,6 +1,6 @@
 """Trains two towers on example rows and a table of items, and embeds users and items with them.
 
-Shapes: B rows, I items, D width, W words of an item.
+Shapes: B rows, I items, D width, W words of an item, T numbers of its text vector.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from recsys.config import TrainConfig
 from recsys.logs import configure_logging
 from recsys.manifest import RowGroup
 from recsys.models.interactions import Scores
+from recsys.models.text_encoder import DIMENSIONS
 from recsys.models.two_tower import TwoTower
 from recsys.training.batches import Batch, all_items
 from recsys.training.export import load_network
@@ -33,11 +34,14 @@ Columns = Mapping[str, NDArray[Any]]
 Embed = Callable[[Columns], Scores]
 
 _ID_NAMES = [i.name for i in ID_INPUTS]
+# As the files give them, joined, and by index.
+_TEXT_COPIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class TowerTask:
-    """All a worker needs; `items`: row groups in `items_folder` that hold each item's words and train rows."""
+    """All a worker needs; `items`: row groups in `items_folder` that hold each item's words, train rows and, where the
+    model reads it, text vector."""
 
     rows: TrainingTask
     items_folder: str
@@ -50,7 +54,7 @@ class TowerTask:
 
 def train_towers_on_spark(task: TowerTask, *, slots: int) -> Trained:
     """On `config.workers` of the Spark session's `slots`. Refuses what cannot work before anything starts."""
-    require_ready(task.rows, slots=slots)
+    require_ready(task.rows, slots=slots, tables_mb=text_mb(task))
     return leaders_result(work_on_towers, task, task.config)
 
 
@@ -62,21 +66,30 @@ def work_on_towers(task: TowerTask) -> Trained:
 
 def train_on_towers(task: TowerTask, workers: Workers) -> Trained:
     """The same seed gives the same weights; on CPUs to the bit."""
-    rows, table = task.rows, all_items(task.items_folder, task.items)
+    rows = task.rows
+    table = all_items(task.items_folder, task.items, with_text=rows.spec.config.text_vectors)
     size = int(table.item_idx_B.max()) + 1 if len(table) else 0
     words_IW = torch.zeros(size, rows.spec.config.words, dtype=torch.int32)
-    rows_I = torch.zeros(size)
+    text_IT, rows_I = torch.zeros(size, table.text_BT.shape[1]), torch.zeros(size)
     words_IW[table.item_idx_B], rows_I[table.item_idx_B] = table.words_BW, table.rows_B
+    text_IT[table.item_idx_B] = table.text_BT
 
     def build() -> nn.Module:
         network: TwoTower = rows.spec.build(rows.manifest.inputs)
         network.take_words(words_IW)
+        network.take_text(text_IT)
         return started(rows.start, network)
 
     train = rows.manifest.train
     loss_sum = tower_loss(log_shares(rows_I, train.rows), rows_a_positive=train.rows / max(train.positives, 1))
     objective = replace(rows_objective(rows.folder, rows.manifest), loss_sum=loss_sum)
     return trained_on(objective, build, rows.config, workers, checkpoints=rows.checkpoints)
+
+
+def text_mb(task: TowerTask) -> float:
+    """Of the text vectors in one worker, while it makes a table of what it has read; 0 where the model reads none."""
+    items = sum(group.rows for group in task.items) if task.rows.spec.config.text_vectors else 0
+    return items * DIMENSIONS * torch.float32.itemsize * _TEXT_COPIES / (1 << 20)
 
 
 def log_shares(rows_I: Tensor, rows: int) -> Tensor:
@@ -113,24 +126,26 @@ class _Towers:
     numeric: tuple[str, ...]
 
     def users(self, columns: Columns) -> Scores:
-        return self._embedded(columns, lambda ids, numeric, _: self.network.user_vectors(ids, numeric))
+        return self._embedded(columns, lambda ids, numeric, *_: self.network.user_vectors(ids, numeric))
 
     def items(self, columns: Columns) -> Scores:
         return self._embedded(columns, self.network.item_vectors)
 
     @torch.no_grad()
-    def _embedded(self, columns: Columns, vectors: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Scores:
+    def _embedded(self, columns: Columns, vectors: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Scores:
         ids = np.stack([columns[name] for name in _ID_NAMES], axis=1).astype(np.float64)
         numeric = np.stack([columns[name] for name in self.numeric], axis=1).astype(np.float64)
         words = np.asarray(columns.get(c.ITEM_WORDS, np.zeros((len(ids), 1))))
-        borders = np.cumsum([ids.shape[1], numeric.shape[1]])
+        text = np.asarray(columns.get(c.ITEM_VECTOR, np.zeros((len(ids), 0))))
+        parts = [ids, numeric, words, text]
+        borders = np.cumsum([part.shape[1] for part in parts[:-1]])
 
         def of_block(block: NDArray[Any]) -> Scores:
-            ids_B, numeric_B, words_B = (torch.from_numpy(part) for part in np.split(block, borders, axis=1))
-            made: Scores = vectors(ids_B.long(), numeric_B.float(), words_B.long()).numpy()
+            ids_B, numeric_B, words_B, text_B = (torch.from_numpy(part) for part in np.split(block, borders, axis=1))
+            made: Scores = vectors(ids_B.long(), numeric_B.float(), words_B.long(), text_B.float()).numpy()
             return made
 
-        return in_blocks(np.concatenate([ids, numeric, words], axis=1), of_block)
+        return in_blocks(np.concatenate(parts, axis=1), of_block)
 
 
 def load_user_tower(folder: str | Path) -> Embed:
@@ -139,19 +154,24 @@ def load_user_tower(folder: str | Path) -> Embed:
 
 
 def load_item_tower(folder: str | Path) -> Embed:
-    """From those columns and item_words to the item's vector, row for row; what is said of a user is not read."""
+    """From those columns, item_words and, where the model reads it, item_vector to the item's vector, row for row; what
+    is said of a user is not read."""
     return _loaded(folder).items
 
 
 class PyfuncTowers:
-    """What MLflow's generic loader expects: predict on a pandas DataFrame of model inputs and item_words."""
+    """What MLflow's generic loader expects: predict on a pandas DataFrame of model inputs, item_words and perhaps
+    item_vector."""
 
     def __init__(self, towers: _Towers) -> None:
         self._towers = towers
 
     def predict(self, model_input: Any, params: Any = None) -> NDArray[np.float64]:  # noqa: ARG002  # MLflow's signature
-        words = {c.ITEM_WORDS: np.stack([np.asarray(row) for row in model_input[c.ITEM_WORDS]])}
-        columns = {name: model_input[name].to_numpy() for name in (*_ID_NAMES, *self._towers.numeric)} | words
+        lists = [name for name in (c.ITEM_WORDS, c.ITEM_VECTOR) if name in model_input]
+        columns = {
+            **{name: model_input[name].to_numpy() for name in (*_ID_NAMES, *self._towers.numeric)},
+            **{name: np.stack([np.asarray(row) for row in model_input[name]]) for name in lists},
+        }
         product_B: NDArray[np.float64] = (self._towers.users(columns) * self._towers.items(columns)).sum(
             axis=1, dtype=np.float64
         )

@@ -9,7 +9,13 @@ from pyspark.sql import SparkSession
 
 from recsys import columns as c
 from recsys import tables
-from recsys.features.item_vectors import encoded, encoded_batch, item_vector_features, keep_with_text
+from recsys.features.item_vectors import (
+    encoded,
+    encoded_batch,
+    item_vector_features,
+    keep_with_text,
+    with_newest_vector,
+)
 from recsys.features.purchases import item_days
 from recsys.frames.local_rows import local_rows
 from tests.feature_rows import rows_of, versions_of
@@ -49,6 +55,22 @@ def test_each_item_sold_before_the_cut_off_gets_the_vector_of_its_texts_then(spa
         ("same", EARLIER): pytest.approx([17.0, -1.234568]),
         ("brand", EARLIER): pytest.approx([3.0, -1.234568]),
     }
+
+
+def test_an_item_keeps_its_newest_vector_up_to_the_day(spark: SparkSession) -> None:
+    later = date(2018, 1, 1)
+    given = [
+        ("tea", EARLIER, 1.0),
+        ("tea", AS_OF, 2.0),
+        ("tea", later, 3.0),
+        ("cup", EARLIER, 4.0),
+        ("jug", later, 5.0),
+    ]
+    rows = [{c.ITEM_ID: item, c.AS_OF_DATE: day, c.ITEM_VECTOR: [value, 0.5]} for item, day, value in given]
+    items = local_rows(spark, [("tea",), ("cup",), ("jug",)], f"{c.ITEM_ID} string")
+    found = with_newest_vector(items, rows_of(spark, tables.ITEM_VECTORS_FEATURES, rows), AS_OF, 2)
+    by_item = {row[c.ITEM_ID]: row[c.ITEM_VECTOR] for row in found.collect()}
+    assert by_item == {"tea": [2.0, 0.5], "cup": [4.0, 0.5], "jug": [0.0, 0.0]}
 
 
 def test_no_text_needs_no_encoder(spark: SparkSession) -> None:

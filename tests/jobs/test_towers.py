@@ -1,6 +1,11 @@
-"""Two towers from example files to lists: an item that nobody took yet is recommended by its category and its name."""
+"""Two towers from example files to lists: an item that nobody took yet is recommended by its category and its name, or
+by its text vector."""
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +16,11 @@ from jobs import evaluate, score, train
 from recsys import columns as c
 from recsys import tables, tracking
 from recsys.config import CONF_FOLDER, load_config
+from recsys.errors import InputError
 from recsys.lake.example_files import write_example_files
 from recsys.lake.files import Files
 from recsys.lake.store import Lake
+from recsys.models.text_encoder import DIMENSIONS
 from recsys.stages import Run, run_stage
 from recsys.training import run as training_run
 from recsys.training import towers
@@ -99,6 +106,65 @@ def test_two_towers_go_through_the_jobs_and_recommend_new_items(lake: Lake) -> N
     assert {row[c.SOURCE] for row in lists if row[c.USER_ID] == COLD} == {"popular"}
     assert not Files(lake.spark).exists(f"{lake.root}/vector_files")
     require_served_by_mlflow(lake, int(figures[c.MODEL_VERSION]))
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """As shipped, with text vectors on."""
+    shutil.copytree(CONF_FOLDER, tmp_path / "conf")
+    file = tmp_path / "conf" / "models" / "two_tower.yaml"
+    settings = file.read_text()
+    assert "text_vectors: false" in settings
+    file.write_text(settings.replace("text_vectors: false", "text_vectors: true"))
+    return tmp_path / "conf"
+
+
+@pytest.fixture
+def nameless_lake(lake: Lake, tmp_path: Path) -> Lake:
+    """Items without names, and new ones without a category too."""
+    nameless = copied(lake, tmp_path / "lake")
+    items = [{c.ITEM_ID: item, c.IS_ELIGIBLE: True} for item in (*ITEMS, *NEW_ITEMS)]
+    write_rows(nameless, tables.ITEMS, items)
+    return nameless
+
+
+def write_text_vectors(lake: Lake, *days: Any) -> None:
+    """What even users like points along the first number, what the others like along the second."""
+    taste = {item: number % 2 for items in (ITEMS, NEW_ITEMS) for number, item in enumerate(items)}
+    rows = [
+        {c.ITEM_ID: item, c.AS_OF_DATE: day, c.ITEM_VECTOR: np.eye(DIMENSIONS)[place].tolist()}
+        for item, place in taste.items()
+        for day in days
+    ]
+    write_rows(lake, tables.ITEM_VECTORS_FEATURES, rows)
+
+
+def test_new_items_are_recommended_by_their_text_vectors(nameless_lake: Lake, conf: Path) -> None:
+    lake = nameless_lake
+    write_text_vectors(lake, DAYS.test, RUN_DATE)
+    run = replace(run_of(lake), conf_folder=conf)
+    train.check(run)
+    trained = run_stage(train.STAGE, run).figures
+    assert "features.item_vectors" in trained["delta_versions"]
+    run_stage(evaluate.STAGE, run)
+    run_stage(score.STAGE, run)
+    lists = lake.read(tables.TOP_N).where(F.col(c.RUN_DATE) == F.lit(RUN_DATE)).collect()
+    score_of = {(row[c.USER_ID], row[c.ITEM_ID]): row[c.SCORE] for row in lists}
+    for user in USERS:
+        liked, other = (f"new{(int(user[1:]) + place) % 2}" for place in (0, 1))
+        assert score_of[user, liked] > score_of.get((user, other), -np.inf), user
+
+
+def test_text_vectors_that_the_lake_lacks_are_refused_before_the_start(nameless_lake: Lake, conf: Path) -> None:
+    run = replace(run_of(nameless_lake), conf_folder=conf)
+    message = r"text_vectors is true, which needs features.item_vectors, and .* has none; .* is \[\]. Cure: `make setup"
+    with pytest.raises(InputError, match=message):
+        train.check(run)
+    train.check(replace(run_of(nameless_lake, "features.grains=[item_vectors]"), conf_folder=conf))
+    write_text_vectors(nameless_lake, RUN_DATE + timedelta(days=1))
+    train.check(run)
+    with pytest.raises(InputError, match=rf"has none of {RUN_DATE} or a day before; "):
+        run_stage(train.STAGE, run)
 
 
 def require_served_by_mlflow(lake: Lake, version: int) -> None:

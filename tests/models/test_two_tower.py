@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recsys import columns as c
 from recsys.catalog import NUMERIC_INPUTS
 from recsys.errors import ConfigError
 from recsys.models.registry import model_spec
+from recsys.models.text_encoder import DIMENSIONS
 from recsys.models.two_tower import TwoTower, sampled_softmax_sum
 from recsys.training.batches import Batch
 from recsys.training.export import save_model, state_bytes
@@ -23,6 +25,8 @@ TINY = {
     "dim": 4, "id_dim": 4, "category_dim": 2, "words": 2, "word_buckets": 8, "word_dim": 2, "hidden": [16],
     "dropout": 0.0, "hidden_ids": 0.3, "temperature": 0.2,
 }  # fmt: skip
+WITH_TEXT = {**TINY, "text_vectors": True, "text_dim": 4}
+NO_TEXT = torch.zeros(1, 0)
 USERS, OLD, NEW = 20, 16, 8  # items of the training, and those that came after it
 
 
@@ -37,11 +41,15 @@ def trained(*, with_categories: bool) -> TwoTower:
     """Even users took even items, odd users odd ones; category 0 or word 1 is of even items, 1 or 2 of odd ones."""
     torch.manual_seed(1)
     network: TwoTower = model_spec("two_tower", TINY).build(inputs_of(USERS, OLD, 2))
+    if not with_categories:
+        network.take_words(torch.tensor([[1 + item % 2, 0] for item in range(OLD)]))
+    return learn_tastes(network, with_categories=with_categories)
+
+
+def learn_tastes(network: TwoTower, *, with_categories: bool) -> TwoTower:
     pairs = [(user, item) for user in range(USERS) for item in range(OLD)]
     users, items = map(list, zip(*pairs, strict=True))
     ids_BI, numeric_BF = tensors(users, items, [item % 2 if with_categories else -1 for item in items])
-    if not with_categories:
-        network.take_words(torch.tensor([[1 + item % 2, 0] for item in range(OLD)]))
     batch = Batch(ids_BI=ids_BI, numeric_BF=numeric_BF, label_B=(ids_BI[:, 0] % 2 == ids_BI[:, 1] % 2).float())
     loss_sum = tower_loss(log_shares(torch.full((OLD,), float(USERS)), len(batch)), rows_a_positive=2.0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
@@ -59,7 +67,7 @@ def scores_of_new_items(network: TwoTower, *, with_categories: bool) -> Tensor:
     words_BW = torch.tensor([[0 if with_categories else 1 + item % 2, 0] for item in items])
     users_BI, user_numbers_BF = tensors(list(range(USERS)), [-1] * USERS, [-1] * USERS)
     with torch.no_grad():
-        item_BD = network.item_vectors(ids_BI, numeric_BF, words_BW)
+        item_BD = network.item_vectors(ids_BI, numeric_BF, words_BW, NO_TEXT)
         return network.user_vectors(users_BI, user_numbers_BF) @ item_BD.T
 
 
@@ -69,6 +77,51 @@ def test_a_new_item_is_ranked_by_its_category_or_its_words(with_categories: bool
     for user in range(USERS):
         liked, other = score_UN[user, user % 2 :: 2], score_UN[user, 1 - user % 2 :: 2]
         assert liked.min() > other.max() + 0.2, user
+
+
+def texts(items: range) -> Tensor:
+    """(I, T), of length 1: even items say one thing, odd ones another, each with words of its own."""
+    generator = np.random.default_rng(7)
+    tastes_2T = generator.normal(size=(2, DIMENSIONS))
+    own_IT = generator.normal(size=(OLD + NEW, DIMENSIONS))
+    return F.normalize(torch.from_numpy(tastes_2T[np.array(items) % 2] + own_IT[items]).float(), dim=1)
+
+
+def share_of_right_pairs(text_IT: Tensor) -> float:
+    """Of a user, a new item that the user likes and one that the user does not like: nothing else is said of items."""
+    torch.manual_seed(1)
+    network: TwoTower = model_spec("two_tower", WITH_TEXT).build(inputs_of(USERS, OLD, 2))
+    network.take_text(text_IT[:OLD])
+    learn_tastes(network, with_categories=False)
+    ids_BI, numeric_BF = tensors([-1] * NEW, list(range(OLD, OLD + NEW)), [-1] * NEW)
+    users_BI, user_numbers_BF = tensors(list(range(USERS)), [-1] * USERS, [-1] * USERS)
+    with torch.no_grad():
+        item_ND = network.item_vectors(ids_BI, numeric_BF, torch.zeros(NEW, 2), text_IT[OLD:])
+        score_UN = network.user_vectors(users_BI, user_numbers_BF) @ item_ND.T
+    right = [score_UN[user, user % 2 :: 2, None] > score_UN[user, None, 1 - user % 2 :: 2] for user in range(USERS)]
+    return float(torch.stack(right).float().mean())
+
+
+def test_a_new_item_is_ranked_by_its_text_vector_and_without_one_by_chance() -> None:
+    text_IT = texts(range(OLD + NEW))
+    assert share_of_right_pairs(text_IT) > 0.95
+    assert share_of_right_pairs(torch.zeros_like(text_IT)) < 0.6
+
+
+def test_text_vectors_are_not_learned_nor_exported_and_an_item_without_one_differs() -> None:
+    network: TwoTower = model_spec("two_tower", WITH_TEXT).build(inputs_of(USERS, OLD, 2)).eval()
+    text_IT = texts(range(OLD))
+    network.take_text(text_IT)
+    assert not network.text_IT.requires_grad
+    assert "text_IT" not in network.state_dict()
+    ids_BI, numeric_BF = tensors([1, 1], [0, OLD + 3], [0, 0])
+    words_BW = torch.zeros(2, 2)
+    known_2D = network.item_vectors(ids_BI, numeric_BF, words_BW, torch.stack([text_IT[0], torch.zeros(DIMENSIONS)]))
+    by_table = network(ids_BI, numeric_BF)
+    by_hand = (network.user_vectors(ids_BI, numeric_BF) * known_2D).sum(dim=1) / network.temperature
+    assert torch.allclose(by_table, by_hand), "an index beyond the table has no text"
+    without_2D = network.item_vectors(ids_BI, numeric_BF, words_BW, torch.zeros(2, DIMENSIONS))
+    assert not torch.equal(known_2D[0], without_2D[0])
 
 
 def test_a_vector_depends_on_its_own_side_alone() -> None:
@@ -85,10 +138,13 @@ def test_a_vector_depends_on_its_own_side_alone() -> None:
     words = torch.tensor([[1, 2]])
     assert torch.equal(network.user_vectors(item_of_other, mixed_user), network.user_vectors(one, numbers))
     assert torch.equal(
-        network.item_vectors(user_of_other, mixed_item, words), network.item_vectors(one, numbers, words)
+        network.item_vectors(user_of_other, mixed_item, words, NO_TEXT),
+        network.item_vectors(one, numbers, words, NO_TEXT),
     )
     assert not torch.equal(network.user_vectors(one, mixed_item), network.user_vectors(one, numbers))
-    assert not torch.equal(network.item_vectors(one, mixed_user, words), network.item_vectors(one, numbers, words))
+    assert not torch.equal(
+        network.item_vectors(one, mixed_user, words, NO_TEXT), network.item_vectors(one, numbers, words, NO_TEXT)
+    )
 
 
 def test_a_batch_with_every_item_by_its_share_gives_the_full_softmax() -> None:
@@ -134,7 +190,7 @@ def test_saved_towers_take_the_inputs_that_they_were_trained_with(tmp_path: Path
     words_BW = np.array([[1, 2], [0, 0], [3, 0], [1, 1], [8, 0]])
     with torch.no_grad():
         user_BD = network.user_vectors(ids_BI.long(), numeric_BF[:, kept])
-        item_BD = network.item_vectors(ids_BI.long(), numeric_BF[:, kept], torch.from_numpy(words_BW))
+        item_BD = network.item_vectors(ids_BI.long(), numeric_BF[:, kept], torch.from_numpy(words_BW), NO_TEXT)
     np.testing.assert_allclose(load_user_tower(tmp_path)(columns), user_BD.numpy(), atol=1e-6)
     with_words = {**columns, c.ITEM_WORDS: words_BW}
     np.testing.assert_allclose(load_item_tower(tmp_path)(with_words), item_BD.numpy(), atol=1e-6)

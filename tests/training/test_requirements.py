@@ -41,6 +41,13 @@ def test_tables_too_large_for_memory_are_refused_with_the_estimate(optimizer: st
     require_memory(SPEC, inputs, sizes_of(inputs), config(worker_memory_mb=12_300, optimizer=optimizer))
 
 
+def test_tables_that_are_only_read_count_once() -> None:
+    inputs = inputs_of(9_000_000, 1_000_000, 3)
+    require_memory(SPEC, inputs, sizes_of(inputs), config(worker_memory_mb=12_300), 90)
+    with pytest.raises(ConfigError, match=r"needs 12,307 MiB.*; 100 MiB of it are for text vectors \(none: text_v"):
+        require_memory(SPEC, inputs, sizes_of(inputs), config(worker_memory_mb=12_300), 100)
+
+
 def test_without_a_setting_workers_share_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Free", (), {"available": 100 << 20})
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
