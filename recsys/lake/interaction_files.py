@@ -63,9 +63,9 @@ def write_node_files(
     return _write(lake, f"{_folder_of(lake, run_date)}/{kind}", nodes, row_groups, key=c.IDX)
 
 
-def write_category_files(lake: Lake, folder: str, categories: DataFrame) -> tuple[str, ...]:
-    """The files of item_idx and category_idx in the folder."""
-    return _parquet(lake, categories.select(c.ITEM_IDX, c.CATEGORY_IDX), folder)
+def write_start_files(lake: Lake, folder: str, items: DataFrame) -> tuple[str, ...]:
+    """The files of item_idx, category_idx and item_words in the folder."""
+    return _parquet(lake, items.select(c.ITEM_IDX, c.CATEGORY_IDX, c.ITEM_WORDS), folder)
 
 
 def write_vector_files(lake: Lake, as_of: date, vectors: DataFrame) -> tuple[str, ...]:

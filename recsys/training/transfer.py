@@ -1,10 +1,13 @@
 """Starts a network from an earlier version of the same model: ids that it knew keep their vectors.
 
-Indexes of ids are dense and only ever appended, so a row means what it meant before. Vectors of newer items begin as
-the mean of the known ones of their category, all other new vectors as the mean of all known ones.
-Shapes: X rows of a table, D embedding, I items.
+Indexes of ids are dense and only ever appended, so a row means what it meant before. Vectors of newer items begin at
+those of known items with the most similar words, where none has a word in common as the mean of the known ones of their
+category, all other new vectors as the mean of all known ones.
+Shapes: X rows of a table, D embedding, I items, W words of an item, N new items.
 """
 
+import functools
+import logging
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,6 +17,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
@@ -30,7 +34,11 @@ from recsys.training.description import read_description
 from recsys.training.export import DESCRIPTION, WEIGHTS
 from recsys.training.history_ranker import DESCRIPTION as HISTORIES_OF
 from recsys.training.recommenders import DESCRIPTION as RECOMMENDER
+from recsys.training.text_neighbours import shares_of_known
 
+logger = logging.getLogger(__name__)
+
+_NOTHING = np.empty(0, dtype=np.int64)
 _CURE = "Cure: train.start_from of a version that was trained with these settings, or train.start_from=null"
 
 
@@ -43,10 +51,17 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """`folder` holds the earlier weights, for every worker; `item_categories`: files of item_idx and category_idx."""
+    """`folder` holds the earlier weights, for every worker; `items`: files of item_idx, category_idx and item_words."""
 
     folder: str
-    item_categories: tuple[str, ...]
+    items: tuple[str, ...]
+
+
+class Items(NamedTuple):
+    """By item index: -1 for no category, 0 for no word; items beyond either have none."""
+
+    category_I: Indexes
+    words_IW: Indexes
 
 
 # As recsys/models/inputs.py, factors.py, sequences.py and their users name them.
@@ -95,26 +110,38 @@ def started(start: Start | None, network: nn.Module) -> nn.Module:
         return network
     with Folder(start.folder).open(WEIGHTS) as file:
         saved = torch.load(file, map_location="cpu", weights_only=True)
-    take_over(network, saved, _categories(start.item_categories))
+    take_over(network, saved, _items(start.items))
     return network
 
 
 @torch.no_grad()
-def take_over(network: nn.Module, saved: Mapping[str, Tensor], category_I: Indexes) -> None:
-    """In place. `category_I`: of today's items, -1 for none; items beyond it have none."""
+def take_over(network: nn.Module, saved: Mapping[str, Tensor], items: Items) -> None:
+    """In place; `items`: today's."""
+    shares_of = functools.cache(functools.partial(_shares, items))
     for name, parameter in network.named_parameters():
-        table = table_of(name)
-        groups = category_I if table is not None and table.vocabulary == c.ITEM_IDX else np.empty(0, dtype=np.int64)
-        before = table.before if table is not None else 0
-        parameter.copy_(
-            saved[name] if saved[name].shape == parameter.shape else grown(saved[name], len(parameter), groups, before)
-        )
+        table, known_XD = table_of(name), saved[name]
+        if known_XD.shape == parameter.shape:
+            parameter.copy_(known_XD)
+        elif table is None or table.vocabulary != c.ITEM_IDX:
+            parameter.copy_(grown(known_XD, len(parameter), _NOTHING, table.before if table is not None else 0))
+        else:
+            shares = shares_of(len(known_XD) - table.before)
+            parameter.copy_(grown(known_XD, len(parameter), items.category_I, table.before, shares))
 
 
-def grown(known_XD: Tensor, size: int, group_I: Indexes, before: int) -> Tensor:
-    """`size` rows: the known ones, then for each new id the mean of the known ids of its group, else of all.
+def _shares(items: Items, known: int) -> Any:
+    shares_NX = shares_of_known(items.words_IW, known)
+    by_words = int((np.diff(shares_NX.indptr) > 0).sum())
+    logger.info("items that the earlier version did not know: %d, of which %d begin by their words, the others by "
+                "their category or as the mean of all", max(len(items.category_I) - known, 0), by_words)  # fmt: skip
+    return shares_NX
 
-    `before`: rows that stand for no id. Means are taken in 64-bit numbers.
+
+def grown(known_XD: Tensor, size: int, group_I: Indexes, before: int, shares_NX: Any = None) -> Tensor:
+    """`size` rows: the known ones, then for each new id the mean of known ids by its shares, where it has some, else
+    that of the known ids of its group, else of all.
+
+    `before`: rows that stand for no id; `shares_NX`: see shares_of_known. Means are taken in 64-bit numbers.
     """
     ids_XD = known_XD[before:].double()
     group_X = torch.full((size - before,), NO_CATEGORY)
@@ -128,7 +155,11 @@ def grown(known_XD: Tensor, size: int, group_I: Indexes, before: int) -> Tensor:
     counts_G = torch.bincount(old_X + 1, minlength=groups)
     means_GD = torch.where(counts_G[:, None] > 0, sums_GD / counts_G.clamp_min(1)[:, None], mean_D)
     means_GD[0] = mean_D
-    return torch.cat([known_XD, means_GD[new_X + 1].to(known_XD.dtype)])
+    start_ND = means_GD[new_X + 1]
+    if shares_NX is not None:
+        with_words = np.flatnonzero(np.diff(shares_NX.indptr[: len(start_ND) + 1]))
+        start_ND[with_words] = torch.from_numpy(shares_NX[with_words] @ ids_XD.numpy())
+    return torch.cat([known_XD, start_ND.to(known_XD.dtype)])
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -214,14 +245,14 @@ def _read(file: Path) -> dict[str, Tensor]:
     return saved
 
 
-def _categories(urls: Sequence[str]) -> Indexes:
-    """By item index, -1 for none."""
-    tables = [_table(url) for url in urls]
-    idx = np.concatenate([table.column(c.ITEM_IDX).to_numpy() for table in tables] or [np.empty(0, dtype=np.int64)])
-    category_I = np.full(int(idx.max(initial=-1)) + 1, NO_CATEGORY)
-    for table in tables:
-        category_I[table.column(c.ITEM_IDX).to_numpy()] = table.column(c.CATEGORY_IDX).to_numpy()
-    return category_I
+def _items(urls: Sequence[str]) -> Items:
+    whole = pa.concat_tables([_table(url) for url in urls])
+    idx, words = whole.column(c.ITEM_IDX).to_numpy(), whole.column(c.ITEM_WORDS).combine_chunks()
+    size, num_words = int(idx.max(initial=-1)) + 1, len(words.flatten()) // max(len(words), 1)
+    category_I, words_IW = np.full(size, NO_CATEGORY), np.zeros((size, num_words), dtype=np.int64)
+    category_I[idx] = whole.column(c.CATEGORY_IDX).to_numpy()
+    words_IW[idx] = words.flatten().to_numpy().reshape(len(words), num_words)
+    return Items(category_I, words_IW)
 
 
 def _table(url: str) -> "pq.Table":

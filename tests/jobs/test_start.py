@@ -26,7 +26,7 @@ from tests.trained_lake import copied
 
 pytestmark = pytest.mark.long
 
-NEW_ITEM = "new"
+NEW_ITEM, NAMED_ITEM = "new", "named"
 STILL = ("train.learning_rate=0.000000001", "train.weight_decay=0", "train.epochs=1")
 
 
@@ -51,15 +51,19 @@ def weights_of(run: Run, figures: Figures, folder: Path) -> dict[str, Tensor]:
     return weights
 
 
-def test_a_model_of_interactions_keeps_what_it_knew_and_places_new_items_by_category(
+def test_a_model_of_interactions_keeps_what_it_knew_and_places_new_items_by_words_or_category(
     lake: Lake, tmp_path: Path
 ) -> None:
     first_run = test_interactions.run_of(lake, "mf")
     first = run_stage(train.STAGE, first_run).figures
-    categories = [*("dairy" if number % 2 == 0 else "bakery" for number in range(len(ITEMS))), "bakery"]
-    every = [*ITEMS, NEW_ITEM]
+    categories = [*("dairy" if number % 2 == 0 else "bakery" for number in range(len(ITEMS))), "bakery", "dairy"]
+    every = [*ITEMS, NEW_ITEM, NAMED_ITEM]
+    names = {ITEMS[5]: "Rye bread", NAMED_ITEM: "Bread of rye"}
     write_rows(lake, tables.ITEM_IDS, [{c.ITEM_ID: item, c.ITEM_IDX: idx} for idx, item in enumerate(every)])
-    items = [{c.ITEM_ID: i, c.CATEGORY: k, c.IS_ELIGIBLE: True} for i, k in zip(every, categories, strict=True)]
+    items = [
+        {c.ITEM_ID: i, c.NAME: names.get(i), c.CATEGORY: k, c.IS_ELIGIBLE: True}
+        for i, k in zip(every, categories, strict=True)
+    ]
     write_rows(lake, tables.ITEMS, items)
     start = f"train.start_from=recsys-mf/{first[c.MODEL_VERSION]}"
     second_run = test_interactions.run_of(lake, "mf", start, *STILL)
@@ -72,7 +76,8 @@ def test_a_model_of_interactions_keeps_what_it_knew_and_places_new_items_by_cate
     )
     assert torch.allclose(now["user_UD"], known["user_UD"], atol=1e-6)
     assert torch.allclose(now["item_ID"][: len(ITEMS)], known["item_ID"], atol=1e-6)
-    assert torch.allclose(now["item_ID"][-1], known["item_ID"][1::2].mean(dim=0), atol=1e-6), "the mean of bakery"
+    assert torch.allclose(now["item_ID"][-2], known["item_ID"][1::2].mean(dim=0), atol=1e-6), "the mean of bakery"
+    assert torch.allclose(now["item_ID"][-1], known["item_ID"][5], atol=1e-6), "by words, though of another category"
     assert not (Path(lake.root) / "checkpoints" / "2017-12-18" / "mf").exists()
     other_models_are_refused(lake, start)
 

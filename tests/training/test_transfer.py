@@ -1,4 +1,5 @@
-"""Known ids keep their vectors, new items begin as the mean of their category; what does not fit is refused."""
+"""Known ids keep their vectors, new items begin by their words or as the mean of their category; what does not fit is
+refused."""
 
 import io
 from collections.abc import Mapping
@@ -30,13 +31,15 @@ from recsys.training.recommenders import save_recommender
 from recsys.training.run import TrainingTask, train_with
 from recsys.training.sequence_files import write_sequence_files
 from recsys.training.sequences import SequenceTask, train_on_sequences
-from recsys.training.transfer import Start, copy_weights, grown, require_startable, started, table_of, take_over
+from recsys.training.transfer import Items, Start, copy_weights, grown, require_startable, started, table_of, take_over
 from recsys.training.workers import OneWorker
 from tests.example_sets import inputs_of, write_random_set
 
 OLD, NEW = (4, 5, 2), (6, 8, 3)  # users, items, categories
 SIZES = dict(zip((c.USER_IDX, c.ITEM_IDX, c.CATEGORY_IDX), NEW, strict=True))
 CATEGORY_I = np.array([0, 0, 1, 1, -1, 0, -1, 2])  # of the eight items; the last three are new
+# The last one says what the fourth says, the others say nothing.
+WORDS_IW = np.array([[0, 0], [0, 0], [0, 0], [3, 9], [0, 0], [0, 0], [0, 0], [9, 3]])
 MLP = {"id_dim": 4, "category_dim": 2, "hidden": [3], "dropout": 0.0, "hidden_ids": 0.0}
 EVERY_MODEL = pytest.mark.parametrize("name", names_of(FEATURES, TOWERS, FACTORS, HISTORIES))
 
@@ -93,7 +96,7 @@ def test_every_model_starts_from_a_smaller_one_of_its_kind(name: str) -> None:
     torch.manual_seed(1)
     spec = shipped(name)
     old, new = network_of(spec, OLD), network_of(spec, NEW)
-    take_over(new, old.state_dict(), CATEGORY_I)
+    take_over(new, old.state_dict(), Items(CATEGORY_I, WORDS_IW))
     parameters, tables = dict(new.named_parameters()), 0
     for parameter, known in old.named_parameters():
         assert parameters[parameter][: len(known)].equal(known), parameter
@@ -103,6 +106,8 @@ def test_every_model_starts_from_a_smaller_one_of_its_kind(name: str) -> None:
         if table is not None and table.vocabulary == c.ITEM_IDX:
             of_category = known[table.before :][[0, 1]].mean(dim=0)
             assert torch.allclose(parameters[parameter][table.before + 5], of_category, atol=1e-6), parameter
+            alike = known[table.before + 3]
+            assert torch.allclose(parameters[parameter][table.before + 7], alike, atol=1e-6), parameter
     assert tables >= (1 if spec.family == HISTORIES else 2)
 
 
@@ -190,10 +195,11 @@ def start_of(folder: Path, exported_folder: Path) -> Start:
     """As the train job hands it to the workers."""
     copy_weights(exported_folder, str(folder / "start"))
     copy_weights(exported_folder, str(folder / "start"))  # again, after a training that broke
-    known = CATEGORY_I >= 0
-    table = pa.table({c.ITEM_IDX: np.flatnonzero(known), c.CATEGORY_IDX: CATEGORY_I[known]})
-    pq.write_table(table, folder / "categories.parquet")
-    return Start(folder=str(folder / "start"), item_categories=(str(folder / "categories.parquet"),))
+    words = pa.array(WORDS_IW.tolist(), pa.list_(pa.int32()))
+    table = pa.table({c.ITEM_IDX: np.arange(len(CATEGORY_I)), c.CATEGORY_IDX: CATEGORY_I, c.ITEM_WORDS: words})
+    for part, rows in (("first", table.slice(0, 3)), ("second", table.slice(3))):
+        pq.write_table(rows, folder / f"{part}.parquet")
+    return Start(folder=str(folder / "start"), items=(str(folder / "first.parquet"), str(folder / "second.parquet")))
 
 
 def test_without_a_start_nothing_changes() -> None:
@@ -238,7 +244,7 @@ def test_a_training_of_interactions_begins_where_the_earlier_one_ended(name: str
     known_ID, known_UD = old.state_dict()["item_ID"], old.state_dict()["user_UD"]
     assert torch.allclose(state["item_ID"][:5], known_ID, atol=1e-6)
     assert torch.allclose(
-        state["item_ID"][5:], torch.stack([known_ID[:2].mean(0), known_ID.mean(0), known_ID.mean(0)]), atol=1e-6
+        state["item_ID"][5:], torch.stack([known_ID[:2].mean(0), known_ID.mean(0), known_ID[3]]), atol=1e-6
     )
     assert torch.allclose(state["user_UD"][4:], known_UD.mean(dim=0).expand(2, 4), atol=1e-6)
 
@@ -259,6 +265,6 @@ def test_a_training_of_histories_begins_where_the_earlier_one_ended(tmp_path: Pa
     state = torch.load(io.BytesIO(train_on_sequences(task, OneWorker()).state), weights_only=True)
     known = old.state_dict()["item_vectors.weight"]
     assert torch.allclose(state["item_vectors.weight"][:6], known, atol=1e-6)
-    # The new items 5 and 7: of category 0 items 0 and 1 are known, of category 2 none.
+    # The new items 5 and 7: of category 0 items 0 and 1 are known; the other says what item 3 does.
     assert torch.allclose(state["item_vectors.weight"][6], known[1:3].mean(dim=0), atol=1e-6)
-    assert torch.allclose(state["item_vectors.weight"][8], known[1:].mean(dim=0), atol=1e-6)
+    assert torch.allclose(state["item_vectors.weight"][8], known[4], atol=1e-6)
