@@ -220,6 +220,11 @@ def _epoch(shared: Fit, objective: Objective, position: Position, checkpoints: C
     )
     _log_epoch(shared, figures)
     value = badness(validation, config.best_by)
+    if workers.is_leader and math.isnan(value) and figures.epoch == 1:
+        logger.warning(
+            "%s cannot be measured, for the validation window holds nothing to judge by: the last epoch is kept",
+            config.best_by,
+        )
     position.epoch_done(figures, value, copy.deepcopy(shared.model.state_dict()), workers=workers.count)
     _save(shared, checkpoints, position)
 

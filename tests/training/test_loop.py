@@ -179,9 +179,16 @@ def test_dead_workers_are_started_again_as_often_as_allowed(
         train(once, slots=2)
 
 
-def test_without_validation_rows_the_last_epoch_is_kept(tmp_path: Path) -> None:
+def test_without_validation_rows_the_last_epoch_is_kept_and_a_warning_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     manifest = write_random_set(tmp_path, [32])
     assert trained(tmp_path, manifest, epochs=3).best_epoch == 3
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == [
+        "validation_ndcg cannot be measured, for the validation window holds nothing to judge by: "
+        "the last epoch is kept"
+    ]
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_cure(tmp_path: Path) -> None:
