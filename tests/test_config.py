@@ -31,7 +31,7 @@ def test_every_file_in_conf_loads() -> None:
         load_mapping(file)
         load_config([], [f"source.name={file.stem}"])
     assert [file.stem for file in CONFIG_FILES] == ["base", "cluster", "local"]
-    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (32, 3)
+    assert (len(MODEL_FILES), len(SOURCE_FILES)) == (34, 3)
     loaded = {*CONFIG_FILES, *MODEL_FILES, *SOURCE_FILES}
     assert loaded == set(CONF_FOLDER.rglob("*.yaml"))
 

@@ -98,9 +98,9 @@ def test_tables_of_a_small_log_and_the_same_again(run: Run) -> None:
          0.0, 0, None, None, "events-2.csv", 1),
     ]  # fmt: skip
     assert first["clean.items"] == [
-        ("i1", "lamp", None, "light", None, True),
-        ("i2", "petrol", None, "fuel", None, False),
-        ("i3", "pot", None, None, None, True),
+        ("i1", "lamp", None, "light", None, None, True),
+        ("i2", "petrol", None, "fuel", None, None, False),
+        ("i3", "pot", None, None, None, None, True),
     ]
     assert first["clean.users"] == [
         ("u1", False, False, {"age": "40"}), ("u2", False, False, {}), ("u5", False, False, {}),

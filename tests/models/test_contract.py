@@ -1,5 +1,6 @@
 """What every registered model keeps, on planted tastes: even users like even items, odd users odd ones."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ TINY = {
     "two_tower": {**DIMS, "dim": 4, "words": 2, "word_buckets": 4, "word_dim": 2, "temperature": 0.2},
     "wide_and_deep": {**DIMS, "crosses": [["user_idx", "category_idx"]], "cross_buckets": 64},
 }
-WITH_HALVES = pytest.mark.parametrize("name", ["deepfm", "graphsage", "mlp", "wide_and_deep"])
+WITH_HALVES = ("deepfm", "graphsage", "mlp", "wide_and_deep")
 EVERY_MODEL = pytest.mark.parametrize("name", names_of(FEATURES, TOWERS))
 
 
@@ -175,8 +176,7 @@ def test_numbers_that_are_prepared_by_parts_give_the_same_scores(name: str, tmp_
     assert len(np.unique(expected)) > 1000
 
 
-@WITH_HALVES
-@pytest.mark.parametrize("is_tiny", [True, False])
+@pytest.mark.parametrize(("name", "is_tiny"), itertools.product(WITH_HALVES, (True, False)))
 def test_scores_of_halves_are_those_of_the_network_in_any_company(name: str, is_tiny: bool, tmp_path: Path) -> None:
     scorer = random_scorer(name, is_tiny, tmp_path)
     generator = np.random.default_rng(1)
