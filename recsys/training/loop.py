@@ -350,7 +350,8 @@ def _log_epoch(shared: Fit, figures: EpochFigures) -> None:
 
 
 def _as_text(validation: dict[str, float]) -> str:
-    texts = (f"{_figure_name(name)} {value:.5f}" for name, value in validation.items())
+    """Of what could be measured."""
+    texts = (f"{_figure_name(name)} {value:.5f}" for name, value in validation.items() if not math.isnan(value))
     return ", ".join(texts)
 
 

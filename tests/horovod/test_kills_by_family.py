@@ -51,7 +51,7 @@ def config_of(batch_size: int) -> TrainConfig:
     return replace(
         load_config([]).train,
         workers=2, epochs=2, batch_size=batch_size, learning_rate=0.05, device="cpu", checkpoint_steps=2,
-        shuffle_buffer_rows=64,
+        shuffle_buffer_rows=64, best_by="validation_ndcg",
     )  # fmt: skip
 
 

@@ -26,7 +26,8 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def run_of(lake: Lake, *overrides: str) -> Run:
-    settings = ["examples.gap_days=0", "examples.negatives_per_positive=3", "examples.row_groups=4", *overrides]
+    sizes = ["examples.negatives_per_positive=3", "examples.row_groups=4", "examples.ranked_users=500"]
+    settings = ["examples.gap_days=0", *sizes, *overrides]
     return Run(
         spark=lake.spark,
         lake=lake,

@@ -33,7 +33,7 @@ SMALL = (
     "train.model=graphsage", "train.epochs=40", "train.batch_size=64", "train.learning_rate=0.02", "train.device=cpu",
     "train.best_by=validation_auc", "train.workers=1", "examples.gap_days=0", "examples.row_groups=2",
     f"features.sampled_neighbours={SIZE}", "evaluation.bootstrap_samples=100", "score.top_n=5",
-    "examples.train_windows=1",  # none bought before it
+    "examples.ranked_users=500", "examples.train_windows=1",  # none bought before it
 )  # fmt: skip
 NONE = "features.grains=[]"
 

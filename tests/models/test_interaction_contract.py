@@ -50,7 +50,7 @@ def trained(
     config = replace(
         load_config([]).train,
         epochs=epochs, batch_size=64, learning_rate=0.05, seed=seed, weight_decay=0.0, device="cpu",
-        **changes,
+        best_by="validation_ndcg", **changes,
     )  # fmt: skip
     spec = model_spec(name, {**settings_of(name), **(model or {})})
     row_groups = write_pair_files(folder, *taken_pairs(), row_groups=1, seed=seed)

@@ -49,6 +49,7 @@ def trained(folder: Path, spec: Spec, *, epochs: int, seed: int = 1) -> Trained:
     config = replace(
         load_config([]).train,
         epochs=epochs, batch_size=8, learning_rate=0.03, seed=seed, weight_decay=0.0, device="cpu",
+        best_by="validation_ndcg",
     )  # fmt: skip
     train_RS = windows(without_last(walks()), HISTORY + 1)
     task = SequenceTask(

@@ -34,7 +34,7 @@ MF = {"dim": 2, "initial": "random", "negatives": 6, "l2": 0.01, "loss": LOSS}
 def task_of(
     folder: Path, *, held_out_P: Any = (NOBODY, NOBODY), checkpoints: Path | None = None, **changes: Any
 ) -> PairTask:
-    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "device": "cpu"}
+    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "device": "cpu", "best_by": "validation_ndcg"}
     return PairTask(
         spec=model_spec("mf", MF),
         config=replace(load_config([]).train, **{**settings, **changes}),

@@ -104,7 +104,7 @@ VALIDATION = [(0.5, 0.6, 0.1), (0.3, 0.7, 0.2), (0.4, 0.9, 0.3), (0.35, 0.8, 0.4
         ({"best_by": "validation_loss", "patience": 3}, 5, 5),  # the fifth is better in time
         ({"best_by": "validation_auc"}, 5, 3),
         ({"best_by": "validation_auc", "patience": 1}, 4, 3),
-        ({"patience": 0}, 5, 4),  # by the ranking
+        ({"best_by": "validation_ndcg", "patience": 0}, 5, 4),
     ],
 )
 def test_training_ends_after_epochs_of_patience_without_a_better_one(
@@ -186,7 +186,7 @@ def test_without_validation_rows_the_last_epoch_is_kept_and_a_warning_says_so(
     assert trained(tmp_path, manifest, epochs=3).best_epoch == 3
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert told == [
-        "validation_ndcg cannot be measured, for the validation window holds nothing to judge by: "
+        "validation_loss cannot be measured, for the validation window holds nothing to judge by: "
         "the last epoch is kept"
     ]
 

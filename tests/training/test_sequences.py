@@ -27,7 +27,7 @@ GRU = {"dim": 8, "history": 8, "dropout": 0.1, "negatives": 6, "hidden": 8, "lay
 
 
 def task_of(folder: Path, checkpoints: Path | None = None, **changes: Any) -> SequenceTask:
-    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "device": "cpu"}
+    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "device": "cpu", "best_by": "validation_ndcg"}
     train_RS = windows(without_last(walks()), 9)
     return SequenceTask(
         spec=model_spec("gru", GRU),

@@ -236,8 +236,9 @@ def test_a_training_of_interactions_begins_where_the_earlier_one_ended(name: str
     old = network_of(spec, (4, 5, 0))
     start = start_of(tmp_path, exported(tmp_path / "old", spec, old))
     row_groups = write_pair_files(tmp_path / "pairs", np.arange(6), np.arange(6), row_groups=1, seed=1)
+    config = replace(STILL, best_by="validation_ndcg")
     task = PairTask(
-        spec=spec, config=STILL, folder=str(tmp_path / "pairs"), row_groups=row_groups, users=6, items=8, start=start
+        spec=spec, config=config, folder=str(tmp_path / "pairs"), row_groups=row_groups, users=6, items=8, start=start
     )
     trained = train_on_pairs(task, OneWorker())
     state = torch.load(io.BytesIO(trained.state), weights_only=True)
@@ -259,7 +260,7 @@ def test_a_training_of_histories_begins_where_the_earlier_one_ended(tmp_path: Pa
         write_sequence_files(tmp_path, part, rows, row_groups=1, seed=1) for part in ("train", "validation")
     )
     task = SequenceTask(
-        spec=spec, config=STILL, folder=str(tmp_path), train=train,
+        spec=spec, config=replace(STILL, best_by="validation_ndcg"), folder=str(tmp_path), train=train,
         validation=validation, items=8, targets=6, start=start,
     )  # fmt: skip
     state = torch.load(io.BytesIO(train_on_sequences(task, OneWorker()).state), weights_only=True)
