@@ -26,12 +26,12 @@ RULES = [{c.RULE_ID: "gone", c.KIND: "block", c.ITEM_IDS: ["i03"]}]
 BEFORE_THE_COMMIT = (
     "jobs.score.require_publishable",
     "jobs.score.record",
-    "jobs.score.audit",
+    "jobs.score.write_audit",
     "jobs.score.list_quality",
     "jobs.score.later_recall",
     "jobs.score.search_recall",
     "jobs._publishing._record",
-    "jobs._publishing.write_statement",
+    "jobs._publishing.name_latest",
 )
 
 
