@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from jobs._candidate_sources import more_sources
 from jobs._models import Model, factors_model
 from jobs._recommend import asking, loader, longer_lists
-from jobs._taken import ids_of
+from jobs._taken import ids_of, served_users
 from recsys import columns as c
 from recsys import tables
 from recsys.catalog import (
@@ -64,8 +64,7 @@ class CutOff:
 
 def of_run_date(run: Run) -> CutOff:
     """And all who are served."""
-    users = run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
-    return CutOff(as_of=run.day, features=run.features, users=users)
+    return CutOff(as_of=run.day, features=run.features, users=served_users(run))
 
 
 def lists_of_candidates(

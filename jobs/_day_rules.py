@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs._countries import countries_of
+from jobs._taken import served_users
 from recsys import columns as c
 from recsys import tables
 from recsys.errors import InputError
@@ -56,8 +57,7 @@ def rules_of_day(run: Run, scene: str, n: int) -> tuple[Rule, ...]:
         require_known_names(rules, items, read(tables.USERS), features.user, countries)
         require_no_contradictions(rules, pinned_values(rules, items), n, run.config.score.age_attribute)
         eligible, of_day = items.where(c.IS_ELIGIBLE).select(c.ITEM_ID), facts(run, features)
-        served = read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
-        met = contexts_met(served, features.user, rules, countries)
+        met = contexts_met(served_users(run), features.user, rules, countries)
         require_enough_items(rules, of_day.join(eligible, on=c.ITEM_ID, how="left_semi"), countries, n, met)
         for text in hidden_pins(rules, of_day):
             logger.warning("%s: %s. It shows again once rules.stock or features.item says otherwise", scene, text)

@@ -8,6 +8,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs._overwrite import of_scene
 from recsys import columns as c
 from recsys import tables
 from recsys.evaluation.baselines import popular_ranks
@@ -70,7 +71,7 @@ def publish(run: Run, lists: Lists, beside: Sequence[Callable[[], object]] = ())
 
 
 def of_run(run: Run) -> str:
-    return f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{run.config.score.scene}'"
+    return of_scene(run, run.config.score.scene)
 
 
 def newest_day(run: Run, is_asked: Column) -> date | None:

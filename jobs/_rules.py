@@ -13,6 +13,7 @@ from jobs._countries import countries_of
 from jobs._day_rules import excluded_pairs, facts, rules_of_day
 from jobs._diverse import diversity_of, vectors_of
 from jobs._models import Model
+from jobs._overwrite import of_scene
 from recsys import columns as c
 from recsys import tables
 from recsys.frames.local_rows import local_rows
@@ -104,8 +105,7 @@ def hidden(run: Run, shaping: Shaping) -> DataFrame | None:
 
 def write_audit(run: Run, scene: str, rows: DataFrame, rules: tuple[Rule, ...]) -> None:
     """Replaces the run date's and scene's rows of ops.rules."""
-    where = f"{c.RUN_DATE} = DATE'{run.day.isoformat()}' AND {c.SCENE} = '{scene}'"
-    run.lake.overwrite(tables.RULE_AUDIT, audit(run, scene, rows, rules), where)
+    run.lake.overwrite(tables.RULE_AUDIT, audit(run, scene, rows, rules), of_scene(run, scene))
 
 
 def audit(run: Run, scene: str, rows: DataFrame, rules: tuple[Rule, ...]) -> DataFrame:

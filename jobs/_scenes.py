@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs._taken import served_users
 from recsys import columns as c
 from recsys import tables
 from recsys.config import Config
@@ -67,7 +68,7 @@ def served_events(run: Run) -> DataFrame:
 
 
 def served(run: Run) -> DataFrame:
-    return run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
+    return served_users(run).select(c.USER_ID)
 
 
 def _purchases(run: Run) -> DataFrame:

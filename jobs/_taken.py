@@ -26,12 +26,16 @@ def ids_of(lake: Lake) -> Ids:
     )
 
 
+def served_users(run: Run) -> DataFrame:
+    """Rows of clean.users of those who have not opted out."""
+    return run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
+
+
 def indexed(run: Run, events: DataFrame) -> DataFrame:
     """With user_idx and item_idx; nothing of users who opted out."""
     read = run.lake.read
-    served = read(tables.USERS).where(~F.col(c.IS_OPTED_OUT)).select(c.USER_ID)
     return (
-        events.join(served, on=c.USER_ID, how="left_semi")
+        events.join(served_users(run).select(c.USER_ID), on=c.USER_ID, how="left_semi")
         .join(read(tables.USER_IDS), on=c.USER_ID, how="inner")
         .join(read(tables.ITEM_IDS), on=c.ITEM_ID, how="inner")
     )

@@ -39,12 +39,18 @@ class LabelWindow:
 
 
 def test_window(run: Run) -> LabelWindow:
-    """The last label window before the run date: no model has seen it."""
+    """The last label window before the run date: no model has seen it. Its truth is kept in memory."""
+    window = label_window(run, cutoffs_of(run.day, run.config.examples).test)
+    window.truth.persist()
+    return window
+
+
+def label_window(run: Run, day: date) -> LabelWindow:
+    """From the day on."""
     settings, lake = run.config.examples, run.lake
-    day = cutoffs_of(run.day, settings).test
     features, items, users = read_features(lake, [day]), lake.read(tables.ITEMS), lake.read(tables.USERS)
     purchases = purchases_in_windows(lake.read(tables.EVENTS), [day], settings.label_days)
-    truth = truth_of(purchases, items, users, features.user_item).persist()
+    truth = truth_of(purchases, items, users, features.user_item)
     buyers = users.join(truth.select(c.USER_ID).distinct(), on=c.USER_ID, how="left_semi").select(c.USER_ID)
     return LabelWindow(as_of=day, features=features, truth=truth, buyers=buyers)
 
@@ -63,14 +69,13 @@ def recall_of_candidates(run: Run, window: LabelWindow, named_by: Sequence[Askin
     return candidate_recall(pairs, window.truth)
 
 
-def _nameable(run: Run, window: LabelWindow, named_by: Asking | DataFrame) -> DataFrame:
+def _nameable(run: Run, window: LabelWindow, one: Asking | DataFrame) -> DataFrame:
     """user_id and item_id of candidates, or of those pairs of the truth that the model knows."""
-    if isinstance(named_by, DataFrame):
-        return named_by.select(c.USER_ID, c.ITEM_ID)
-    asked = named_by
+    if isinstance(one, DataFrame):
+        return one.select(c.USER_ID, c.ITEM_ID)
     pairs, items = window.truth.select(c.USER_ID, c.ITEM_ID).distinct(), run.lake.read(tables.ITEM_IDS)
-    indexed = pairs.join(asked.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
-    return keep_known(indexed, asked.load).select(c.USER_ID, c.ITEM_ID)
+    indexed = pairs.join(one.users, on=c.USER_ID, how="inner").join(items, on=c.ITEM_ID, how="inner")
+    return keep_known(indexed, one.load).select(c.USER_ID, c.ITEM_ID)
 
 
 def candidates_text(run: Run, models: Sequence[Model]) -> str:

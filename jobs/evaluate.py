@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from jobs._diverse import diverse_lists, diversity_inputs, diversity_of, longer_by, vectors_loader
 from jobs._fusion import fused_rows, fusion_inputs
 from jobs._models import Model, model_columns, model_inputs, names_of, require_factors_model, served_models
+from jobs._overwrite import of_day
 from jobs._recommend import (
     Asking,
     all_items_lists,
@@ -57,9 +58,11 @@ def run(run: Run) -> Figures:
     earlier = earlier.where(F.col(c.EVENT_DATE) < F.lit(window.as_of)).select(c.USER_ID, c.ITEM_ID)
     window = replace(window, truth=with_cold_truth(window.truth, earlier).persist())
     of_baselines = _baseline_lists(run, window).persist()
-    asked = [asked_of_buyers(run, window, model) if model.ranks_all_items else None for model in models]
     named_by = [
-        one or ranked_candidates(run, model, window).persist() for model, one in zip(models, asked, strict=True)
+        asked_of_buyers(run, window, model)
+        if model.ranks_all_items
+        else ranked_candidates(run, model, window).persist()
+        for model in models
     ]
     of_models = _lists_of_models(run, window, models, named_by, of_baselines, diversity)
     both = of_models.unionByName(of_baselines).persist()
@@ -194,7 +197,7 @@ def _write(run: Run, rows: Sequence[MetricRow], models: Sequence[Model]) -> None
     whole = [{**constant, **row, **of_models.get(row[c.RECOMMENDER].partition("-")[0], {})} for row in rows]
     values = [tuple(row.get(name) for name in tables.METRICS.column_names) for row in whole]
     frame = local_rows(run.spark, values, tables.METRICS.schema).coalesce(1)
-    run.lake.overwrite(tables.METRICS, frame, where=f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'")
+    run.lake.overwrite(tables.METRICS, frame, where=of_day(run))
 
 
 def report(run: Run, outcomes: Sequence[Outcome]) -> str:

@@ -29,6 +29,7 @@ from jobs._recommend import (
     reads_of,
 )
 from jobs._rules import Shaping, depth, facts_loader, hidden, shaped, shaping_of, write_audit
+from jobs._taken import served_users
 from recsys import columns as c
 from recsys import tables
 from recsys.app import main
@@ -56,7 +57,7 @@ def run(run: Run) -> Figures:
 def _run(run: Run) -> Figures:
     started = time.monotonic()
     models = served_models(run)
-    shaping, served = shaping_of(run, models), _served(run)
+    shaping, served = shaping_of(run, models), served_users(run)
     asked = [_asked_by(asking(run, model, run.day), served) if model.ranks_all_items else None for model in models]
     change = rescoring(run, models, shaping, asked, served)
     scored = _scored(run, models, shaping, asked, change) if change.num_scored != 0 else None
@@ -139,7 +140,7 @@ def _scored(
     items, n = run.lake.read(tables.ITEMS), run.config.score.top_n
     without = require_publishable(lists, items, users, n, hidden=hidden(run, shaping), excluded=shaping.excluded)
     if without.num_users:
-        require_lists(without, _served(run).count(), run.config.publishing.max_users_without_list)
+        require_lists(without, served_users(run).count(), run.config.publishing.max_users_without_list)
     return Scored(lists=lists, best=best, counting=counting, without=without, held=(lists, best, *of_few))
 
 
@@ -219,7 +220,7 @@ def _best_of_all(run: Run, asked: Asking, users: DataFrame, counted: Observation
 
 def _shaped_candidates(run: Run, model: Model, shaping: Shaping, counting: Counting) -> DataFrame:
     lists = _candidate_lists(run, model, shaping, counting).observe(counting.pairs, _num_pairs(F.col(c.NUM_ITEMS)))
-    return shaped(run, shaping, lists, _served(run), facts_loader(run, run.day))
+    return shaped(run, shaping, lists, served_users(run), facts_loader(run, run.day))
 
 
 def _shaped_of_all(run: Run, asked: Asking, shaping: Shaping, users: DataFrame, counted: Observation) -> DataFrame:
@@ -282,10 +283,6 @@ def _asked_by(asked: Asking, users: DataFrame) -> Asking:
 
 def _in_memory(asked: Asking) -> Asking:
     return replace(asked, users=asked.users.persist())
-
-
-def _served(run: Run) -> DataFrame:
-    return run.lake.read(tables.USERS).where(~F.col(c.IS_OPTED_OUT))
 
 
 def _published(run: Run, models: Sequence[Model], best: DataFrame) -> DataFrame:

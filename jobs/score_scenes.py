@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs import _scene_anonymous, _scene_buy_again, _scene_cart, _scene_coupons, _scene_new_items, _scene_substitutes
 from jobs._day_rules import optional_inputs, optional_reads
+from jobs._overwrite import of_day
 from jobs._rules import write_audit
 from jobs._scene_rules import SceneRules, depth, scene_rules, under_rules
 from jobs._scenes import Scene
@@ -54,7 +55,7 @@ def run(run: Run) -> Figures:
     made = {name: _made(run, name, rules) for name in asked}
     for lists in made.values():
         for table, rows in lists.frames.items():
-            run.lake.overwrite(table, rows, where=_of_day(run))
+            run.lake.overwrite(table, rows, where=of_day(run))
     for name, lists in made.items():
         if rules.of_scene[name] and lists.audited:
             rows = functools.reduce(DataFrame.unionByName, lists.audited)
@@ -133,11 +134,7 @@ def _write_metrics(run: Run, measured: Mapping[str, Sequence[MetricRow]]) -> Non
     ]
     values = [tuple(row.get(name) for name in tables.SCENE_METRICS.column_names) for row in whole]
     frame = local_rows(run.spark, values, tables.SCENE_METRICS.schema).coalesce(1)
-    run.lake.overwrite(tables.SCENE_METRICS, frame, where=f"{_of_day(run)} AND {is_one_of(c.SCENE, measured)}")
-
-
-def _of_day(run: Run) -> str:
-    return f"{c.RUN_DATE} = DATE'{run.day.isoformat()}'"
+    run.lake.overwrite(tables.SCENE_METRICS, frame, where=f"{of_day(run)} AND {is_one_of(c.SCENE, measured)}")
 
 
 def report(run: Run, outcomes: Sequence[Outcome]) -> str:

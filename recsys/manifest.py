@@ -24,11 +24,10 @@ class RowGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitFiles:
-    """Row groups in the order of their hash bucket; `positives` of their rows have label 1."""
+class RowGroups:
+    """In the order of their hash bucket."""
 
-    row_groups: tuple[RowGroup, ...]
-    positives: int
+    row_groups: tuple[RowGroup, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -36,19 +35,21 @@ class SplitFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingFiles:
+class SplitFiles(RowGroups):
+    """`positives` of their rows have label 1."""
+
+    positives: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingFiles(RowGroups):
     """All candidates of users who bought something in the validation window; those of a user lie in one row group, side
     by side, in the order of the items' ids.
 
     `users`: how many they are, those too who have no candidates.
     """
 
-    row_groups: tuple[RowGroup, ...] = ()
     users: int = 0
-
-    @property
-    def rows(self) -> int:
-        return sum(group.rows for group in self.row_groups)
 
 
 @dataclass(frozen=True, kw_only=True)

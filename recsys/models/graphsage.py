@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recsys import columns as c
 from recsys.catalog import NEIGHBOUR_IDS, NEIGHBOUR_WEIGHTS
 from recsys.manifest import Inputs
-from recsys.models.halves import first_layer, first_of_halves, half_of_first, logits_behind_first
+from recsys.models.halves import first_layer, half_of_first, logits_with_product, with_product
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
 from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
@@ -61,7 +61,7 @@ class GraphSage(nn.Module):
     def forward(self, ids_BX: Tensor, numeric_BY: Tensor) -> Tensor:
         """Columns of both as Inputs.columns names them."""
         told = self._told(ids_BX, numeric_BY)
-        return column(self.layers(_first(self._user(told), self._item(told), self.numbers(told.numeric_BF))))
+        return column(self.layers(with_product(self._user(told), self._item(told), self.numbers(told.numeric_BF))))
 
     def half_of(self, ids_XX: Tensor, number_XY: Tensor, *, of_users: bool) -> Tensor:
         """See recsys/models/halves.py; columns of both as of forward."""
@@ -69,13 +69,11 @@ class GraphSage(nn.Module):
         vector_XD = self._user(told) if of_users else self._item(told)
         nothing_XD = torch.zeros_like(vector_XD)
         both = (vector_XD, nothing_XD) if of_users else (nothing_XD, vector_XD)
-        return half_of_first(first_layer(self.layers), _first(*both, told.numeric_BF), vector_XD)
+        return half_of_first(first_layer(self.layers), with_product(*both, told.numeric_BF), vector_XD)
 
     def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
-        products = range(2 * self.dim, 3 * self.dim)
-        places = [*products, *(3 * self.dim + place for place in places_K)]
-        hidden_BH = first_of_halves(first_layer(self.layers), user_BW, item_BW, number_BK, places)
-        return logits_behind_first(self.layers, hidden_BH)
+        places = [3 * self.dim + place for place in places_K]
+        return logits_with_product(self.layers, user_BW, item_BW, number_BK, places)
 
     def _told(self, ids_BX: Tensor, numeric_BY: Tensor) -> "_Told":
         ids_BI, *lists = torch.split(ids_BX, self.id_widths, dim=1)
@@ -109,10 +107,6 @@ class _Told:
     numeric_BF: Tensor
     idx: dict[str, Tensor]
     weight: dict[str, Tensor]
-
-
-def _first(user_BD: Tensor, item_BD: Tensor, number_BF: Tensor) -> Tensor:
-    return torch.cat([user_BD, item_BD, user_BD * item_BD, number_BF], dim=1)
 
 
 class Convolution(nn.Module):

@@ -45,16 +45,24 @@ def half_of_first(linear: nn.Linear, first_XW: Tensor, vector_XD: Tensor) -> Ten
     return torch.cat([F.linear(first_XW, linear.weight, linear.bias / 2), vector_XD], dim=1)
 
 
-def first_of_halves(
-    linear: nn.Linear, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places: Sequence[int]
+def logits_with_product(
+    layers: nn.Sequential, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]
 ) -> Tensor:
-    """(B, H) from halves as half_of_first makes them; `places`: among the layer's inputs, of the product of the two
-    vectors and of the numbers. `user_BW` is written over."""
-    of_vector = slice(linear.out_features, None)
-    pair_BK = torch.cat([user_BW[:, of_vector] * item_BW[:, of_vector], number_BK], dim=1)
+    """(B,) from halves as half_of_first makes them, of layers that take the vectors of both sides, the product of
+    these, and behind them other inputs; `places_K`: of the numbers among all inputs. `user_BW` is written over."""
+    linear = first_layer(layers)
+    vector = user_BW.shape[1] - linear.out_features
+    pair_BK = torch.cat([user_BW[:, -vector:] * item_BW[:, -vector:], number_BK], dim=1)
+    places = [*range(2 * vector, 3 * vector), *places_K]
     # In place: memory that the system hands out anew costs as much as the products.
     user_BW += item_BW
-    return torch.addmm(user_BW[:, : linear.out_features], pair_BK, linear.weight.T[places])
+    hidden_BH = torch.addmm(user_BW[:, :-vector], pair_BK, linear.weight.T[places])
+    return logits_behind_first(layers, hidden_BH)
+
+
+def with_product(user_BD: Tensor, item_BD: Tensor, *others: Tensor) -> Tensor:
+    """The inputs of such layers."""
+    return torch.cat([user_BD, item_BD, user_BD * item_BD, *others], dim=1)
 
 
 def logits_behind_first(layers: nn.Sequential, hidden_BH: Tensor) -> Tensor:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from recsys.manifest import Inputs
-from recsys.models.halves import first_layer, first_of_halves, half_of_first, logits_behind_first
+from recsys.models.halves import first_layer, half_of_first, logits_with_product, with_product
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
 from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
@@ -43,19 +42,14 @@ class Mlp(nn.Module):
         self.layers = logit_layers(self.first_number + len(inputs.numeric), config.hidden, config.dropout)
 
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:
-        return column(self.layers(_first(self.embeddings(ids_BI), self.numbers(numeric_BF))))
+        return column(self.layers(with_product(*self.embeddings(ids_BI), self.numbers(numeric_BF))))
 
     def half_of(self, ids_XI: Tensor, number_XF: Tensor, *, of_users: bool) -> Tensor:
         embedded = self.embeddings(ids_XI)
-        return half_of_first(first_layer(self.layers), _first(embedded, number_XF), embedded[0 if of_users else 1])
+        return half_of_first(
+            first_layer(self.layers), with_product(*embedded, number_XF), embedded[0 if of_users else 1]
+        )
 
     def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
-        products = range(2 * self.id_dim, 3 * self.id_dim)
-        places = [*products, *(self.first_number + place for place in places_K)]
-        hidden_BH = first_of_halves(first_layer(self.layers), user_BW, item_BW, number_BK, places)
-        return logits_behind_first(self.layers, hidden_BH)
-
-
-def _first(embedded: list[Tensor], number_BF: Tensor) -> Tensor:
-    user_BD, item_BD, category_BD = embedded
-    return torch.cat([user_BD, item_BD, user_BD * item_BD, category_BD, number_BF], dim=1)
+        places = [self.first_number + place for place in places_K]
+        return logits_with_product(self.layers, user_BW, item_BW, number_BK, places)

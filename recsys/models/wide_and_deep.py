@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recsys.catalog import ID_INPUTS
 from recsys.errors import ConfigError
 from recsys.manifest import Inputs
-from recsys.models.halves import first_layer, first_of_halves, half_of_first, logits_behind_first
+from recsys.models.halves import first_layer, half_of_first, logits_with_product, with_product
 from recsys.models.inputs import IdEmbeddings, NormalizedNumbers
 from recsys.models.layers import column, logit_layers, require_shares, require_sizes
 
@@ -58,7 +58,7 @@ class WideAndDeep(nn.Module):
 
     def forward(self, ids_BI: Tensor, numeric_BF: Tensor) -> Tensor:
         row_BI, number_BF = self.embeddings.rows(ids_BI), self.numbers(numeric_BF)
-        deep_B = column(self.layers(_first(self.embeddings.embed(row_BI), number_BF)))
+        deep_B = column(self.layers(with_product(*self.embeddings.embed(row_BI), number_BF)))
         wide_B: Tensor = self.wide(row_BI, number_BF)
         return deep_B + wide_B
 
@@ -68,24 +68,17 @@ class WideAndDeep(nn.Module):
         row_XI = self.embeddings.rows(ids_XI)
         embedded = self.embeddings.embed(row_XI)
         vector_XD = embedded[0 if of_users else 1]
-        deep_XH = half_of_first(first_layer(self.layers), _first(embedded, number_XF), vector_XD)
+        deep_XH = half_of_first(first_layer(self.layers), with_product(*embedded, number_XF), vector_XD)
         wide_X = self.wide.of_ids(row_XI) + self.wide.of_numbers(number_XF)
         return torch.cat([deep_XH, *_in_two(row_XI), wide_X[:, None]], dim=1)
 
     def logits_of_halves(self, user_BW: Tensor, item_BW: Tensor, number_BK: Tensor, places_K: Sequence[int]) -> Tensor:
-        linear, places = first_layer(self.layers), list(places_K)
-        deep = linear.out_features + self.id_dim
+        places, deep = list(places_K), first_layer(self.layers).out_features + self.id_dim
         widths = [*2 * [len(self.embeddings.tables)], 1]
         *two, wide_B1 = torch.split(user_BW[:, deep:] + item_BW[:, deep:], widths, dim=1)
         wide_B = column(wide_B1) + self.wide.of_crosses(_whole(*two)) + number_BK @ self.wide.linear.weight[0, places]
-        at_first = [*range(2 * self.id_dim, 3 * self.id_dim), *(self.first_number + place for place in places)]
-        hidden_BH = first_of_halves(linear, user_BW[:, :deep], item_BW[:, :deep], number_BK, at_first)
-        return wide_B + logits_behind_first(self.layers, hidden_BH)
-
-
-def _first(embedded: list[Tensor], number_BF: Tensor) -> Tensor:
-    user_BD, item_BD, category_BD = embedded
-    return torch.cat([user_BD, item_BD, user_BD * item_BD, category_BD, number_BF], dim=1)
+        at_first = [self.first_number + place for place in places]
+        return wide_B + logits_with_product(self.layers, user_BW[:, :deep], item_BW[:, :deep], number_BK, at_first)
 
 
 def _in_two(row_XI: Tensor) -> tuple[Tensor, Tensor]:

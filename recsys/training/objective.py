@@ -89,7 +89,7 @@ def require_users_to_rank(family: str, best_by: str, ranked_users: int) -> None:
     if family in (FEATURES, TOWERS) and best_by in (VALIDATION_NDCG, VALIDATION_RECALL) and not ranked_users:
         raise ConfigError(
             f"train.best_by is {best_by}, but examples.ranked_users is 0, and the example files then hold nothing to "
-            "rank. Cure: examples.ranked_users of some hundreds, as in conf/base.yaml, and build_examples again, or "
+            "rank. Cure: examples.ranked_users of some hundreds, such as 500, and build_examples again, or "
             f"train.best_by={VALIDATION_LOSS}"
         )
 
